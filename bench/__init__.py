@@ -1,0 +1,1 @@
+"""What Tidegate costs, measured beside nginx in the same run; see README.md."""

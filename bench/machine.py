@@ -1,0 +1,138 @@
+"""Where each process runs and how urgently: cores, real-time priorities, the limit of open files."""
+
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+
+GATEWAY_PRIORITY = 5  # SCHED_RR: other work on the machine does not preempt the gateway under measurement
+MOCK_PRIORITY = 20  # SCHED_FIFO
+SLEEPING_CLIENT_PRIORITY = 30  # SCHED_FIFO above the mock: a delta has arrived before the next one is sent
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The cores in use, what the system allows, and what a reader of the figures must know."""
+
+    gateway_core: int
+    harness_core: int
+    realtime: bool
+    open_files: int
+    notes: tuple[str, ...]
+
+    def mock_place(self) -> list[str]:
+        """The arguments that put the mock upstream in its place."""
+        return ["--core", str(self.harness_core), "--priority", str(MOCK_PRIORITY if self.realtime else 0)]
+
+    def client_place(self, busy: bool) -> list[str]:
+        """The arguments that put the load generator in its place, on the mock's core.
+
+        A client that polls is not made real-time: the kernel would take 5 % of the core from it, and from the
+        mock with it, in lumps of 50 ms. It gives way to the mock and to little else.
+        """
+        place = ["--core", str(self.harness_core)]
+        if busy:
+            return [*place, "--nice", "-20" if self.realtime else "19"]
+        return [*place, "--priority", str(SLEEPING_CLIENT_PRIORITY if self.realtime else 0)]
+
+
+def survey() -> Machine:
+    """Looks at the machine, and raises this process's limit of open files, which children inherit."""
+    if platform.system() != "Linux":
+        raise BenchError("The bench runs on Linux only: it uses epoll and reads /proc.")
+    cores = sorted(os.sched_getaffinity(0))
+    realtime = realtime_allowed()
+    open_files = raise_open_files()
+    notes = []
+    if len(cores) == 1:
+        notes.append(
+            "One core only: gateway and harness share it, so latency and sustained rate mean little."
+        )
+    if not realtime:
+        notes.append("No permission for real-time scheduling (run as root for it): expect more noise.")
+    return Machine(cores[0], cores[min(1, len(cores) - 1)], realtime, open_files, tuple(notes))
+
+
+def realtime_allowed() -> bool:
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return False
+    os.sched_setscheduler(0, policy, parameters)
+    return True
+
+
+def raise_open_files() -> int:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Processes started inside begin their life on this core, so that they size themselves for one."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def place(root: int, core: int, realtime: bool) -> None:
+    """Puts a process, its descendants and all their threads on a core, real-time where allowed."""
+    for process in family(root):
+        for thread in threads(process):
+            try:
+                os.sched_setaffinity(thread, {core})
+                if realtime:
+                    os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(GATEWAY_PRIORITY))
+            except ProcessLookupError:
+                continue  # a thread that has ended meanwhile
+
+
+def threads(process: int) -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path(f"/proc/{process}/task").iterdir()]
+    except FileNotFoundError:
+        return []
+
+
+def family(root: int) -> list[int]:
+    """This process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (parent := parent_of(entry)) is not None:
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [root]
+    for process in found:
+        found.extend(children.get(process, []))
+    return found
+
+
+def parent_of(process: Path) -> int | None:
+    try:
+        after_name = (process / "stat").read_text(errors="replace").rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(after_name.split()[1])
+
+
+def description() -> dict[str, str]:
+    """What the figures were taken on, for the results file."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    processor = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
+    return {
+        "processor": processor,
+        "cores": str(os.cpu_count()),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }

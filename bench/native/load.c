@@ -1,0 +1,413 @@
+/* The load generator: opens streams through a gateway, checks each to its end, and accounts for the gateway.
+ *
+ * One thread, one epoll. Two kinds of load: *open*, S paced streams opened over a ramp and measured for a
+ * window while all of them run; and *closed* (--loop), S connections that each ask again as soon as they are
+ * answered. Every stream is checked whether the window saw it or not. Prints one JSON object; its fields are
+ * those of `Reading` in
+ * ../harness.py. */
+#define _GNU_SOURCE
+#include "account.h"
+#include "answer.h"
+#include "clock.h"
+#include "histogram.h"
+#include "options.h"
+#include "request.h"
+#include "schedule.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ENDED = EPOLLRDHUP | EPOLLERR | EPOLLHUP };
+enum { EVENTS = 256 };
+
+/* A failed connection of a closed loop tries again after this pause. */
+static const uint64_t retry_pause_ns = 50000000, retry_check_ns = 20000000;
+
+struct connection {
+    int descriptor; /* -1: closed */
+    enum { IDLE, CONNECTING, ANSWERING } state;
+    bool reused;
+    uint64_t asked_at, retry_at;
+    struct answer answer;
+};
+
+static struct options options;
+static struct sockaddr_in gateway_address;
+static struct request request;
+static struct connection *connections;
+static int poller, opened, active;
+static struct tree gateway_tree, mock_tree;
+static bool measuring, stopping;
+
+/* Of the window. */
+static struct histogram latency, first_delta, duration;
+static unsigned long window_deltas, window_answers, window_reads;
+
+/* Of the whole run, in streams; lost_deltas in deltas. */
+static struct {
+    unsigned long good, outcome[OUTCOMES], refused, cut, unanswered, lost_deltas;
+    char error[ERROR_SPACE + 1];
+} total;
+
+static void ask(struct connection *connection);
+
+/* ---- the end of an answer ---- */
+
+static void close_connection(struct connection *connection)
+{
+    if (connection->descriptor >= 0)
+        close(connection->descriptor);
+    connection->descriptor = -1;
+    connection->state = IDLE;
+}
+
+static void go_on(struct connection *connection, bool good)
+{
+    if (!options.loop || stopping)
+        return;
+    if (good)
+        ask(connection);
+    else
+        connection->retry_at = now_ns() + retry_pause_ns;
+}
+
+static void failed(struct connection *connection, unsigned long *counter)
+{
+    ++*counter;
+    --active;
+    if (connection->answer.deltas < options.deltas)
+        total.lost_deltas += (unsigned long)(options.deltas - connection->answer.deltas);
+    close_connection(connection);
+    go_on(connection, false);
+}
+
+static void answered(struct connection *connection)
+{
+    enum outcome outcome = answer_outcome(&connection->answer, options.deltas, !options.whole);
+    if (outcome != GOOD) {
+        failed(connection, &total.outcome[outcome]);
+        return;
+    }
+    --active;
+    total.good++;
+    connection->state = IDLE;
+    if (measuring) {
+        window_answers++;
+        histogram_add(&duration, now_ns() - connection->asked_at);
+    }
+    if (connection->answer.closes)
+        close_connection(connection);
+    go_on(connection, true);
+}
+
+/* ---- asking ---- */
+
+static void send_request(struct connection *connection)
+{
+    connection->state = ANSWERING;
+    answer_start(&connection->answer);
+    if (write(connection->descriptor, request.text, request.length) == (ssize_t)request.length)
+        return;
+    if (connection->reused) { /* closed by the server while it was idle: no fault of its */
+        --active;
+        close_connection(connection);
+        ask(connection);
+        return;
+    }
+    failed(connection, &total.cut);
+}
+
+static void ask(struct connection *connection)
+{
+    int one = 1;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLET, .data.ptr = connection};
+    active++;
+    connection->asked_at = now_ns();
+    connection->reused = connection->descriptor >= 0;
+    if (connection->reused) {
+        send_request(connection);
+        return;
+    }
+    answer_start(&connection->answer);
+    connection->state = CONNECTING;
+    connection->descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(connection->descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(connection->descriptor, (struct sockaddr *)&gateway_address, sizeof gateway_address) &&
+        errno != EINPROGRESS)
+        failed(connection, &total.refused);
+    else
+        epoll_ctl(poller, EPOLL_CTL_ADD, connection->descriptor, &event);
+}
+
+static void connected(struct connection *connection)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error)
+        failed(connection, &total.refused);
+    else
+        send_request(connection);
+}
+
+/* ---- reading ---- */
+
+static uint64_t read_at; /* when the bytes that are being scanned arrived */
+
+static void record_stamp(void *owner, uint64_t stamped_ns, bool first)
+{
+    const struct connection *connection = owner;
+    if (!measuring)
+        return;
+    window_deltas++;
+    histogram_add(&latency, read_at > stamped_ns ? read_at - stamped_ns : 0);
+    if (first)
+        histogram_add(&first_delta, read_at - connection->asked_at);
+}
+
+static void keep_error(const struct answer *answer, const char *data, size_t length)
+{
+    const char *body = memmem(data, length, "\r\n\r\n", 4);
+    if (answer->status == 200 || total.error[0])
+        return;
+    if (body) {
+        length -= (size_t)(body + 4 - data);
+        data = body + 4;
+    }
+    size_t kept = length < ERROR_SPACE ? length : ERROR_SPACE;
+    memcpy(total.error, data, kept);
+    total.error[kept] = 0;
+}
+
+static void closed_by_gateway(struct connection *connection)
+{
+    if (connection->state == IDLE) {
+        close_connection(connection);
+    } else if (connection->reused && !connection->answer.head_length) {
+        --active;
+        close_connection(connection);
+        ask(connection);
+    } else if (answer_ends_with_connection(&connection->answer)) {
+        connection->answer.closes = true;
+        answered(connection);
+    } else {
+        failed(connection, connection->state == CONNECTING ? &total.refused : &total.cut);
+    }
+}
+
+/* `to_end`: the connection is closed on the other side, and no further edge will tell that there is more to
+ * read. */
+static void read_answer(struct connection *connection, bool to_end)
+{
+    static char data[READ_SPACE];
+    ssize_t got;
+    do {
+        got = read(connection->descriptor, data, sizeof data);
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            closed_by_gateway(connection);
+            return;
+        }
+        if (connection->state != ANSWERING)
+            continue; /* bytes that nobody asked for */
+        read_at = now_ns();
+        window_reads += measuring;
+        answer_feed(&connection->answer, data, (size_t)got, record_stamp, connection);
+        keep_error(&connection->answer, data, (size_t)got);
+        if (connection->answer.phase == COMPLETE) {
+            answered(connection);
+            return;
+        }
+    } while (to_end ||
+             got == sizeof data); /* less than that was all there is: the next bytes raise a new edge */
+}
+
+/* ---- the loop ---- */
+
+/* A number from 0 to 1 for each stream, the same in every run: the finaliser of MurmurHash3. */
+static double jitter(uint32_t number)
+{
+    number = (number ^ number >> 16) * 0x85ebca6bu;
+    number = (number ^ number >> 13) * 0xc2b2ae35u;
+    return (double)(number ^ number >> 16) / 4294967296.0;
+}
+
+/* When the stream with this number opens. An even ramp alone would let streams beat in step, all those whose
+ * places are a whole number of intervals apart. */
+static uint64_t opening_time(uint64_t start, int number)
+{
+    double place = ((double)number + jitter((uint32_t)number + 1)) / options.streams;
+    return start + (uint64_t)(options.ramp * place * 1e9);
+}
+
+static uint64_t open_streams(uint64_t start, uint64_t until)
+{
+    while (opened < options.streams && now_ns() >= opening_time(start, opened))
+        ask(&connections[opened++]);
+    if (opened == options.streams)
+        return until;
+    uint64_t next = opening_time(start, opened);
+    return next < until ? next : until;
+}
+
+static uint64_t retry(uint64_t until)
+{
+    uint64_t now = now_ns();
+    for (int i = 0; i < opened; i++) {
+        if (!connections[i].retry_at || connections[i].retry_at > now)
+            continue;
+        connections[i].retry_at = 0;
+        ask(&connections[i]);
+    }
+    return now + retry_check_ns < until ? now + retry_check_ns : until;
+}
+
+static void handle_events(uint64_t timeout_ns)
+{
+    struct epoll_event events[EVENTS];
+    struct timespec timeout = to_timespec(timeout_ns);
+    int ready = epoll_pwait2(poller, events, EVENTS, &timeout, NULL);
+    for (int i = 0; i < ready; i++) {
+        struct connection *connection = events[i].data.ptr;
+        uint32_t kinds = events[i].events;
+        if (connection->state == CONNECTING && kinds & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+            connected(connection);
+        else if (kinds & (EPOLLIN | ENDED) && connection->descriptor >= 0)
+            read_answer(connection, kinds & ENDED);
+    }
+}
+
+/* Runs until the time is up, or until every stream has ended. */
+static void run_until(uint64_t start, uint64_t until)
+{
+    for (;;) {
+        uint64_t wake = open_streams(start, until);
+        if (options.loop && !stopping)
+            wake = retry(wake);
+        uint64_t now = now_ns();
+        if (now >= until || (opened == options.streams && !active && (stopping || !options.loop)))
+            return;
+        handle_events(options.busy || wake <= now ? 0 : wake - now);
+    }
+}
+
+/* ---- the report ---- */
+
+/* The state of everything that is accounted for, at one edge of the window. */
+struct edge {
+    uint64_t at;
+    struct account gateway, mock;
+    double own_cpu_seconds;
+    struct machine_time machine;
+};
+
+static struct edge take_edge(void)
+{
+    return (struct edge){
+        .at = now_ns(),
+        .gateway = account_read(&gateway_tree),
+        .mock = account_read(&mock_tree),
+        .own_cpu_seconds = own_cpu_seconds(),
+        .machine = machine_time_read(),
+    };
+}
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
+static void report(long resident_before_kib, const struct edge *first, const struct edge *last,
+                   int open_at_end)
+{
+    double seconds = (double)(last->at - first->at) / 1e9;
+    double cpu = last->gateway.cpu_seconds - first->gateway.cpu_seconds;
+    printf("{\"seconds\":%.3f,\"deltas\":%lu,\"offered_per_second\":%.0f,\"answers\":%lu,\"reads\":%lu,",
+           seconds, window_deltas,
+           options.loop ? 0 : share(options.streams * 1e6, (double)options.interval_us), window_answers,
+           window_reads);
+    printf(
+        "\"latency_p50_us\":%.1f,\"latency_p99_us\":%.1f,\"latency_p999_us\":%.1f,\"latency_max_us\":%.1f,",
+        histogram_quantile_us(&latency, 0.5), histogram_quantile_us(&latency, 0.99),
+        histogram_quantile_us(&latency, 0.999), (double)latency.largest / 1e3);
+    printf("\"first_delta_p50_us\":%.1f,\"first_delta_p99_us\":%.1f,\"answer_p50_us\":%.1f,\"answer_p99_us\":"
+           "%.1f,",
+           histogram_quantile_us(&first_delta, 0.5), histogram_quantile_us(&first_delta, 0.99),
+           histogram_quantile_us(&duration, 0.5), histogram_quantile_us(&duration, 0.99));
+    printf("\"gateway_cpu_seconds\":%.3f,\"gateway_processes\":%d,\"gateway_threads\":%d,", cpu,
+           last->gateway.processes, last->gateway.threads);
+    printf("\"resident_before_kib\":%ld,\"resident_kib\":%ld,\"open_at_end\":%d,", resident_before_kib,
+           last->gateway.resident_kib, open_at_end);
+    printf("\"load_utilisation\":%.3f,\"mock_utilisation\":%.3f,\"stolen\":%.4f,",
+           share(last->own_cpu_seconds - first->own_cpu_seconds, seconds),
+           share(last->mock.cpu_seconds - first->mock.cpu_seconds, seconds),
+           share(last->machine.stolen - first->machine.stolen, last->machine.ticks - first->machine.ticks));
+    printf("\"good\":%lu,\"bad_status\":%lu,\"incomplete\":%lu,\"disordered\":%lu,\"unfinished\":%lu,",
+           total.good, total.outcome[BAD_STATUS], total.outcome[INCOMPLETE], total.outcome[DISORDERED],
+           total.outcome[UNFINISHED]);
+    printf("\"refused\":%lu,\"cut\":%lu,\"unanswered\":%lu,\"lost_deltas\":%lu}\n", total.refused, total.cut,
+           total.unanswered, total.lost_deltas);
+    if (total.error[0])
+        fprintf(stderr, "the first error was answered with: %s\n", total.error);
+}
+
+static void prepare(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    take_place(options.core, options.priority, options.niceness);
+    gateway_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    gateway_address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    request = build_request(&options);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    connections = calloc((size_t)options.streams, sizeof *connections);
+    if (!connections)
+        abort();
+    for (int i = 0; i < options.streams; i++)
+        connections[i].descriptor = -1;
+}
+
+static void count_unanswered(void)
+{
+    for (int i = 0; i < options.streams; i++) {
+        if (connections[i].state == IDLE)
+            continue;
+        total.unanswered++;
+        total.lost_deltas += (unsigned long)(options.deltas - connections[i].answer.deltas);
+    }
+}
+
+int main(int count, char **arguments)
+{
+    options = read_options(count, arguments);
+    prepare();
+    account_find(&gateway_tree, options.gateway);
+    long resident_before_kib = account_read(&gateway_tree).resident_kib;
+
+    uint64_t start = now_ns(), ramped = start + (uint64_t)(options.ramp * 1e9);
+    run_until(start, ramped);
+    account_find(&gateway_tree, options.gateway); /* again: it may have started processes on first use */
+    account_find(&mock_tree, options.mock);
+    run_until(start, ramped + (uint64_t)(options.settle * 1e9));
+
+    struct edge first = take_edge();
+    measuring = true;
+    run_until(start, now_ns() + (uint64_t)(options.window * 1e9));
+    measuring = false;
+    struct edge last = take_edge();
+    int open_at_end = active;
+
+    stopping = true;
+    run_until(start, now_ns() + (uint64_t)((options.ramp + options.grace) * 1e9));
+    count_unanswered();
+    report(resident_before_kib, &first, &last, open_at_end);
+    return 0;
+}

@@ -1,0 +1,57 @@
+"""The user's data folder, and the address of the running gateway that is recorded in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_RECORD = "server.json"
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The folder that holds what Tidegate remembers; ``TIDEGATE_HOME`` moves it."""
+    moved = environ.get("TIDEGATE_HOME")
+    if moved:
+        return Path(moved)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "tidegate"
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path.home()) / "tidegate"
+    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tidegate"
+
+
+def record_address(url: str, pid: int, environ: Mapping[str, str]) -> None:
+    """Write where the gateway listens, for the other commands to find."""
+    folder = home(environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = folder / f"{_RECORD}.{pid}"
+        unfinished.write_text(json.dumps({"url": url, "pid": pid}), "utf-8")
+        unfinished.replace(folder / _RECORD)
+    except OSError:
+        return  # a home that cannot be written makes --url necessary, and nothing worse
+
+
+def remove_address(pid: int, environ: Mapping[str, str]) -> None:
+    """Forget the address, unless another gateway has written its own by now."""
+    path = home(environ) / _RECORD
+    try:
+        if json.loads(path.read_text("utf-8")).get("pid") == pid:
+            path.unlink()
+    except (OSError, ValueError):
+        return
+
+
+def recorded_address(environ: Mapping[str, str]) -> str | None:
+    """The address that the running gateway wrote, unless its process is gone."""
+    try:
+        record = json.loads((home(environ) / _RECORD).read_text("utf-8"))
+        os.kill(record["pid"], 0)
+        return str(record["url"])
+    except PermissionError:
+        return str(record["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

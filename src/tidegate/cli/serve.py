@@ -1,0 +1,106 @@
+"""``tidegate serve``: read the settings, build the application, say what was found, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from tidegate.app import Application
+from tidegate.cli.home import record_address, remove_address
+from tidegate.cli.screen import show_start
+from tidegate.config import load_config
+from tidegate.errors import ConfigError
+from tidegate.server.serve import bind, raise_file_limit, serve
+
+Settings = dict[str, str | Sequence[str]]
+
+
+@click.command()
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="Settings; default ./tidegate.yaml."
+)
+@click.option("--host", help="Address to listen on; default 127.0.0.1.")
+@click.option("--port", help="Port to listen on; default 7860, 0 takes a free one.")
+@click.option("--gguf", multiple=True, help="A model file to serve with the local engine; may be repeated.")
+@click.option("--check", is_flag=True, help="Check the settings and stop.")
+def command(
+    config_path: Path | None, host: str | None, port: str | None, gguf: tuple[str, ...], check: bool
+) -> None:
+    """Serve every model that can be found, on one address.
+
+    Needs no settings: providers come from the usual environment variables such as OPENAI_API_KEY, local
+    servers (Ollama, vLLM, LM Studio, llama.cpp) are asked at their usual ports, and the demo model is
+    always there.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    given: Settings = {}
+    if host is not None:
+        given["host"] = host
+    if port is not None:
+        given["port"] = port
+    if gguf:
+        given["gguf"] = list(gguf)
+    try:
+        if check:
+            load_config(config_path, os.environ, given)
+            click.echo("The settings are fine.")
+            return
+        _run(config_path, given)
+    except ConfigError as error:
+        click.echo(f"tidegate: {error.message}", err=True)
+        sys.exit(1)
+
+
+def _run(config_path: Path | None, given: Settings) -> None:
+    config = load_config(config_path, os.environ, given)
+    raise_file_limit()
+    listener = bind(config.server.host, config.server.port)
+    port: int = listener.getsockname()[1]
+    factory = _loop_factory()
+
+    async def main() -> None:
+        application = Application(config, os.environ, asyncio.get_running_loop())
+        shown = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+        url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
+
+        async def reload() -> None:
+            await application.apply(load_config(config_path, os.environ, given))
+
+        async def started() -> None:
+            await application.start()
+            record_address(url, os.getpid(), os.environ)
+            show_start(application, url)
+
+        try:
+            await serve(
+                listener,
+                application.asgi,
+                application.service,
+                idle_timeout=config.server.idle_timeout,
+                shutdown=config.server.shutdown,
+                reload=reload,
+                started=started,
+            )
+        finally:
+            remove_address(os.getpid(), os.environ)
+            await application.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

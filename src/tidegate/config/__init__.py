@@ -1,0 +1,44 @@
+"""Owns the settings: tidegate.yaml, the environment and the command line become one immutable Config."""
+
+from tidegate.config.load import DEFAULT_FILE, load_config
+from tidegate.config.presets import QUIRKS, Preset, load_presets
+from tidegate.config.providers import local_providers
+from tidegate.config.secret import Secret
+from tidegate.config.settings import (
+    Auth,
+    Config,
+    Demo,
+    Deployment,
+    Limits,
+    Model,
+    Provider,
+    Retry,
+    Server,
+    Streams,
+    Timeouts,
+)
+from tidegate.config.values import is_loopback, parse_duration, parse_size
+
+__all__ = [
+    "DEFAULT_FILE",
+    "QUIRKS",
+    "Auth",
+    "Config",
+    "Demo",
+    "Deployment",
+    "Limits",
+    "Model",
+    "Preset",
+    "Provider",
+    "Retry",
+    "Secret",
+    "Server",
+    "Streams",
+    "Timeouts",
+    "is_loopback",
+    "load_config",
+    "load_presets",
+    "local_providers",
+    "parse_duration",
+    "parse_size",
+]

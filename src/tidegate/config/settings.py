@@ -1,0 +1,158 @@
+"""Owns the settings as typed values: immutable, comparable, and silent about credentials.
+
+Durations are seconds, sizes are bytes. How a setting is written and what it means: docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tidegate.config.secret import Secret
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the gateway listens, and what it spends on its callers."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    workers: int = 1
+    max_streams: int = 10_000
+    cors: tuple[str, ...] = ("*",)
+    max_body: int = 32 * 2**20
+    header_hold: float = 4.0
+    keep_alive: float = 8.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 75.0
+    shutdown: float = 30.0
+    access_log: bool = True
+    gguf: tuple[Path, ...] = ()
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call. ``keys`` is resolved: never open where another machine can reach the server."""
+
+    keys: Literal["required", "open"] = "open"
+    list: tuple[Secret, ...] = ()
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One server that answers: what a preset says of its vendor, with the operator's own settings over it.
+
+    ``auth`` is how the credential is sent: ``bearer``, ``header:NAME`` or ``query:NAME``. ``quirks`` are
+    names from `tidegate.config.QUIRKS`. ``preset``, ``title``, ``docs`` and ``local`` come from the preset.
+    """
+
+    name: str
+    base_url: str
+    dialect: str = "openai-chat"
+    credential: Secret | None = None
+    auth: str = "bearer"
+    headers: dict[str, Secret] = {}
+    query: dict[str, Secret] = {}
+    quirks: frozenset[str] = frozenset()
+    preset: str | None = None
+    title: str | None = None
+    docs: str | None = None
+    local: bool = False
+
+    def signed_headers(self) -> dict[str, str]:
+        """Return the headers that every request to this provider carries, the credential revealed."""
+        headers = {name: value.reveal() for name, value in self.headers.items()}
+        if self.credential is not None:
+            kind, _, name = self.auth.partition(":")
+            if kind == "bearer":
+                headers["authorization"] = f"Bearer {self.credential.reveal()}"
+            elif kind == "header":
+                headers[name] = self.credential.reveal()
+        return headers
+
+    def signed_query(self) -> dict[str, str]:
+        """Return the query parameters that every request to this provider carries, credential revealed."""
+        query = {name: value.reveal() for name, value in self.query.items()}
+        kind, _, name = self.auth.partition(":")
+        if self.credential is not None and kind == "query":
+            query[name] = self.credential.reveal()
+        return query
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one attempt may take, and with ``total`` all of them; only real tokens count as signs of life."""
+
+    connect: float = 5.0
+    first_token: float = 60.0
+    idle: float = 60.0
+    total: float = 1800.0
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens before the first visible delta: attempts at each deployment, and the first pause."""
+
+    attempts: int = 3
+    backoff: float = 0.25
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one deployment takes at a time; None is no limit."""
+
+    max_streams: int | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider and the name that it knows the model by.
+
+    Deployments with the same ``model``, or the same ``same_as``, are the same model.
+    """
+
+    provider: str
+    model: str
+    weight: float = 1.0
+    same_as: str | None = None
+    limits: Limits = Limits()
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that callers ask for: either deployments in order, or a GGUF file that a local engine serves.
+
+    ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None.
+    """
+
+    name: str
+    use: tuple[Deployment, ...] = ()
+    gguf: Path | None = None
+    context: int | None = None
+    slots: int | None = None
+    threads: int | None = None
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    on_break: Literal["continue", "fail"] = "continue"
+    on_disconnect: Literal["cancel", "drain", "detach"] = "cancel"
+    same_as: str | None = None
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    """The built-in demo model: the pause before each of its tokens."""
+
+    delay: float = 0.025
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """Where stream logs are kept."""
+
+    log: Literal["memory"] = "memory"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that an operator decides. Two are equal when nothing differs, credentials included."""
+
+    server: Server = Server()
+    auth: Auth = Auth()
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    default_model: str | None = None
+    timeouts: Timeouts = Timeouts()
+    demo: Demo = Demo()
+    streams: Streams = Streams()
+    source_path: str | None = None

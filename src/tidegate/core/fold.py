@@ -1,0 +1,108 @@
+"""The fold of a stream: the one whole answer that its events add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A whole tool call."""
+
+    call_id: str | None
+    name: str | None
+    extra: dict[str, Any]
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Choice:
+    """A whole choice. ``extra`` holds the unknown fields of all its events, by level."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    logprobs: dict[str, Any] | None = None
+    reason: str | None = None
+    extra: dict[str, dict[str, Any]] = field(default_factory=dict)
+    thinking_name: str | None = None
+
+
+class Fold:
+    """Adds events up. ``choices`` by index, ``chunk`` the unknown outermost fields, last one wins."""
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.choices: dict[int, Choice] = {}
+        self.chunk: dict[str, Any] = {}
+        self.end: End | None = None
+
+    def add(self, events: Sequence[AnyEvent]) -> None:
+        """Take further events of the stream."""
+        for event in events:
+            if isinstance(event, Start):
+                self.model = event.model
+                self.chunk.update((event.extra or {}).get("chunk", {}))
+            elif isinstance(event, End):
+                self.end = event
+            else:
+                self._add_to_choice(event)
+
+    def _add_to_choice(self, event: Text | Thinking | Tool | Item | Finish) -> None:
+        choice = self.choices.get(event.choice)
+        if choice is None:
+            choice = self.choices[event.choice] = Choice()
+        if event.extra is not None:
+            self._keep(choice, event.extra)
+        match event:
+            case Text(text=text, logprobs=logprobs):
+                choice.text.append(text)
+                if isinstance(logprobs, dict):
+                    choice.logprobs = merge(choice.logprobs or {}, logprobs)
+            case Thinking(text=text):
+                choice.thinking.append(text)
+                choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
+            case Tool(arguments=arguments):
+                call = choice.calls.get(event.block)
+                if call is None:
+                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name, {})
+                call.arguments.append(arguments)
+                call.extra.update((event.extra or {}).get("tool", {}))
+            case Finish(reason=reason):
+                choice.reason = reason
+            case Item(kind="chunk", value=value):
+                self.chunk.update(value)
+            case Item(kind="choice", value=value):
+                choice.extra.setdefault("choice", {}).update(value)
+            case Item(kind="delta", value=value):
+                choice.extra["delta"] = merge(choice.extra.get("delta", {}), value)
+            case Item():
+                choice.items.append(event)
+
+    def _keep(self, choice: Choice, extra: Extra) -> None:
+        self.chunk.update(extra.get("chunk", {}))
+        if "choice" in extra:
+            choice.extra.setdefault("choice", {}).update(extra["choice"])
+        if "delta" in extra:
+            choice.extra["delta"] = merge(choice.extra.get("delta", {}), extra["delta"])
+
+
+def merge(kept: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the deltas ``more`` to ``kept``: strings and lists grow, objects merge, the rest is replaced."""
+    merged = dict(kept)
+    for key, value in more.items():
+        old = merged.get(key)
+        if isinstance(old, str) and isinstance(value, str) and key not in ("id", "type", "name"):
+            merged[key] = old + value
+        elif isinstance(old, list) and isinstance(value, list):
+            merged[key] = [*old, *value]
+        elif isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge(old, value)
+        elif value is not None or key not in merged:
+            merged[key] = value
+    return merged

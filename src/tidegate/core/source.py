@@ -1,0 +1,49 @@
+"""The contract between whatever answers and whoever keeps the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tidegate.core.event import AnyEvent
+from tidegate.core.request import Request
+
+
+class Flow(Protocol):
+    """Something that can be told to stop pushing for a while (an upstream's transport)."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Output(Protocol):
+    """Where a source puts its events. Emitting is synchronous and never blocks."""
+
+    def emit(self, event: AnyEvent) -> None:
+        """Append one event."""
+        ...
+
+    def emit_all(self, events: Sequence[AnyEvent]) -> None:
+        """Append all events of one read at once: they reach every reader in one write."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until a reader has room; a source that pulls awaits this between its events."""
+        ...
+
+    def control(self, flow: Flow | None) -> None:
+        """Name what is to be paused while the reader is slow; a source that is pushed to calls this."""
+        ...
+
+
+class Source(Protocol):
+    """Anything that turns a request into events."""
+
+    async def run(self, request: Request, out: Output) -> None:
+        """Answer ``request`` into ``out``, ending with End; raise a SourceError when that fails.
+
+        Start may be emitted to pass on what the upstream's own start said. Cancellation of the task is
+        the only way to stop it, and must release everything that it holds, the upstream's socket first.
+        """
+        ...

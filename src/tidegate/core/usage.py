@@ -1,0 +1,21 @@
+"""Token counts of one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Token counts. ``cached_tokens`` are part of the input, ``reasoning_tokens`` part of the output.
+
+    ``extra`` is the upstream's own usage object, whole, for its own dialect.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    extra: Mapping[str, Any] | None = None

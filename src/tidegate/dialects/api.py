@@ -1,0 +1,79 @@
+"""What a dialect is: one wire format, served to callers and spoken to upstreams.
+
+A dialect maps bytes to values and back. It never sees a socket, a clock or a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tidegate.core.event import AnyEvent, Failure
+from tidegate.core.request import Header, Request
+from tidegate.errors import SourceError
+
+
+class Renderer(Protocol):
+    """Turns a stream's events into the bytes of a response body, the same bytes every time."""
+
+    content_type: bytes
+
+    def render(self, events: Sequence[AnyEvent]) -> bytes:
+        """The bytes for ``events``; empty while there is nothing to show yet."""
+        ...
+
+    def keep_alive(self) -> bytes:
+        """Bytes that change nothing for any client; empty when the form has none."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns one upstream answer into events."""
+
+    def feed(self, data: bytes) -> list[AnyEvent]:
+        """The events that a piece of a streamed answer completes.
+
+        Raises a SourceError for an error that the upstream reports, or for what cannot be read. When the
+        answer is complete the last event is End, and whatever is fed after it is ignored.
+        """
+        ...
+
+    def finish(self) -> list[AnyEvent]:
+        """What is left when the body has ended; raises Broken when the answer had not."""
+        ...
+
+    def whole(self, body: bytes) -> list[AnyEvent]:
+        """The events of an answer that came in one piece although a stream was asked for."""
+        ...
+
+
+class Dialect(Protocol):
+    """One wire format, both ways."""
+
+    name: str
+    path: str
+    """Where it is called below an upstream's base URL."""
+
+    def read_request(self, body: bytes) -> Request:
+        """The request in a caller's body. Raises InvalidRequest, naming the field."""
+        ...
+
+    def write_request(self, request: Request, model: str, quirks: frozenset[str]) -> bytes:
+        """The body to send to an upstream that knows the model as ``model``."""
+        ...
+
+    def renderer(self, header: Header) -> Renderer:
+        """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
+        ...
+
+    def render_error(self, failure: Failure) -> bytes:
+        """The body of an error response."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """A new decoder for one upstream answer."""
+        ...
+
+    def read_error(self, status: int, body: bytes, retry_after: float | None) -> SourceError:
+        """The error in an upstream's response of a status other than 200."""
+        ...

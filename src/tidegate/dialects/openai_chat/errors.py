@@ -1,0 +1,106 @@
+"""OpenAI's error envelope, both ways (https://platform.openai.com/docs/guides/error-codes)."""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import Any
+
+import msgspec
+
+from tidegate.core.event import Failure
+from tidegate.errors import Rejected, SourceError
+
+_RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "exceed_context_size_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "insufficient_quota": 429,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "tokens": 429,
+    "requests": 429,
+    "overloaded_error": 503,
+    "server_overloaded": 503,
+    "timeout_error": 504,
+}
+_LONGEST_MESSAGE = 2000
+
+
+def render_error(failure: Failure) -> bytes:
+    """The body of an error response, ASCII JSON."""
+    return dumps({"error": error_object(failure)}, separators=(",", ":")).encode("ascii")
+
+
+def error_object(failure: Failure) -> dict[str, Any]:
+    """The value of ``error`` in a body or in the last chunk of a failed stream."""
+    return {
+        "message": failure.message,
+        "type": failure.type,
+        "param": failure.param,
+        "code": failure.code,
+    }
+
+
+def reported_error(chunk: dict[str, Any]) -> SourceError | None:
+    """The error that a chunk or a body reports, if it does."""
+    error = chunk.get("error")
+    if error is None and isinstance(chunk.get("msg"), str) and "choices" not in chunk:
+        error = {"message": chunk["msg"], "code": chunk.get("status")}  # MetaGPT answers 200 with this
+    if not error:
+        return None
+    if not isinstance(error, dict):
+        error = {"message": str(error)}
+    code = error.get("code")
+    error_type = error.get("type") if isinstance(error.get("type"), str) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    if status is None:
+        status = _STATUS_OF_TYPE.get(error_type or "") or _STATUS_OF_TYPE.get(str(code))
+    return _rejection(status or 502, error)
+
+
+def read_error(status: int, body: bytes, retry_after: float | None) -> SourceError:
+    """The error in an upstream's response of a status other than 200, whatever its body looks like."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = None
+    error: Any = None
+    if isinstance(value, dict):
+        error = value.get("error") or value.get("detail") or value.get("message")
+        if error is value.get("message"):
+            error = value
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        error = value[0].get("error")  # Gemini wraps its envelope in a list
+    if not isinstance(error, dict):
+        error = {"message": error if isinstance(error, str) else ""}
+    return _rejection(status, error, retry_after)
+
+
+def _rejection(status: int, error: dict[str, Any], retry_after: float | None = None) -> SourceError:
+    message = str(error.get("message") or f"the upstream answered with status {status}")[:_LONGEST_MESSAGE]
+    error_type, code, param = error.get("type"), error.get("code"), error.get("param")
+    if status in (401, 403):
+        # Told as ours, a caller would doubt their own key.
+        return Rejected(
+            f"the upstream refused the gateway's credential (status {status})",
+            status=502,
+            code="upstream_authentication",
+            retryable=False,
+        )
+    return Rejected(
+        message,
+        status=status if 400 <= status < 600 else 502,
+        type=error_type if isinstance(error_type, str) else _type_of(status),
+        code=code if isinstance(code, str) else None,
+        param=param if isinstance(param, str) else None,
+        retry_after=retry_after,
+        retryable=status in _RETRYABLE_STATUS or status >= 500,
+    )
+
+
+def _type_of(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "upstream_error"

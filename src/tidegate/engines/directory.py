@@ -1,0 +1,107 @@
+"""The private folder of one child process: its socket and its log, gone when the child is gone.
+
+The log is locked for as long as parent or child holds it open. A folder whose lock is free was left behind
+by a parent that was killed, and the next engine to start removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+if sys.platform != "win32":
+    import fcntl
+
+_PREFIX: Final = "tidegate-engine-"
+_LOG: Final = "log"
+_LONGEST_SOCKET_PATH: Final = 103  # bytes; sun_path has 104 on macOS and 108 on Linux, with a zero at the end
+_LARGEST_LOG: Final = 1 << 20
+_TAIL: Final = 64 << 10
+_GRACE: Final = 60.0  # seconds for which a folder may be without its log, because it is just being made
+
+
+class EngineDirectory:
+    """A folder of mode 0700 with the socket and the log of one child."""
+
+    def __init__(self, base: Path | None = None) -> None:
+        base = _short_base() if base is None else base
+        remove_abandoned(base)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        self.socket = self.path / "engine.sock"
+        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
+            self.path.rmdir()
+            raise OSError(f"{base} is too long a path for a socket: set TMPDIR to a shorter one")
+        self.log = self.path / _LOG
+        self.log_descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        _try_lock(self.log_descriptor)
+
+    def __repr__(self) -> str:
+        return f"<EngineDirectory {self.path}>"
+
+    def log_tail(self) -> str:
+        """The last 64 KiB that the child wrote to its standard error."""
+        size = os.fstat(self.log_descriptor).st_size
+        return os.pread(self.log_descriptor, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+
+    def trim_log(self) -> None:
+        """Empty a log that has grown over a mebibyte; the child goes on writing at its new end."""
+        if os.fstat(self.log_descriptor).st_size > _LARGEST_LOG:
+            os.ftruncate(self.log_descriptor, 0)
+
+    def remove(self) -> None:
+        """Remove the folder; doing it again does nothing."""
+        if self.log_descriptor >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self.log_descriptor)
+            self.log_descriptor = -1
+
+
+def remove_abandoned(base: Path) -> None:
+    """Remove the folders under ``base`` that belong to this user and to no living process."""
+    for path in base.glob(f"{_PREFIX}*"):
+        try:
+            if path.stat().st_uid == os.getuid() and _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue  # somebody else removed it
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        descriptor = os.open(path / _LOG, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return time.time() - path.stat().st_mtime > _GRACE
+    try:
+        return _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _short_base() -> Path:
+    """The most private folder for temporary files in which the path of a socket is short enough."""
+    room = _LONGEST_SOCKET_PATH - len(f"/{_PREFIX}12345678/engine.sock")
+    candidates = [path for path in _bases() if path.is_dir() and os.access(path, os.W_OK | os.X_OK)]
+    return next((path for path in candidates if len(os.fsencode(path)) <= room), Path(tempfile.gettempdir()))
+
+
+def _bases() -> Iterator[Path]:
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime)
+    yield Path(tempfile.gettempdir())
+    yield Path("/tmp")

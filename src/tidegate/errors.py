@@ -1,0 +1,179 @@
+"""The exception tree. The type says who is to blame, the fields say what a client is told.
+
+::
+
+    TidegateError
+    ├── ConfigError             the operator's settings; the program does not start
+    ├── RequestError            the caller's request          (4xx)
+    │   ├── InvalidRequest      400, a field is wrong
+    │   ├── Unauthenticated     401, no valid key
+    │   ├── Forbidden           403, not from here
+    │   ├── NotFound            404, no such path, model or stream
+    │   ├── MethodNotAllowed    405
+    │   ├── RequestTimeout      408, the request did not arrive in time
+    │   ├── BodyTooLarge        413
+    │   └── HeadersTooLarge     431
+    ├── Overloaded              503, this gateway is full or shutting down
+    ├── SourceError             whoever should have answered  (mostly 502)
+    │   ├── Unreachable         502, no connection
+    │   ├── Rejected            the upstream answered with an error
+    │   ├── Broken              502, the answer stopped before its end, or made no sense
+    │   └── TimedOut            504, nothing came in time
+    └── LogError                the stream log
+        ├── Fenced              another producer owns the stream by now
+        └── Full                the stream outgrew its bounds
+"""
+
+from __future__ import annotations
+
+
+class TidegateError(Exception):
+    """The root of everything that Tidegate raises on purpose.
+
+    ``status`` is an HTTP status, ``type`` and ``code`` are the words of OpenAI's error object
+    (https://platform.openai.com/docs/guides/error-codes), ``param`` names the field at fault,
+    ``retry_after`` is in seconds.
+    """
+
+    status = 500
+    type = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,  # noqa: A002 - the word on the wire
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if status is not None:
+            self.status = status
+        if type is not None:
+            self.type = type
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+
+
+class ConfigError(TidegateError):
+    """A setting is wrong. The message is one or more lines, each a whole sentence."""
+
+
+class RequestError(TidegateError):
+    """The caller's request is at fault; sending it again unchanged will fail again."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidRequest(RequestError):
+    """A field of the request is missing, of the wrong type or out of range."""
+
+
+class Unauthenticated(RequestError):
+    """No key, or one that is not known here."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class Forbidden(RequestError):
+    """The caller is known or harmless, yet may not do this from where they are."""
+
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(RequestError):
+    """No such path, model or stream."""
+
+    status = 404
+    type = "not_found_error"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, for another method."""
+
+    status = 405
+
+
+class RequestTimeout(RequestError):
+    """The request itself did not arrive in time."""
+
+    status = 408
+    type = "timeout_error"
+
+
+class BodyTooLarge(RequestError):
+    """The request body is over the limit."""
+
+    status = 413
+
+
+class HeadersTooLarge(RequestError):
+    """The request head is over the limit."""
+
+    status = 431
+
+
+class Overloaded(TidegateError):
+    """This gateway has no room, or is shutting down; trying later will help."""
+
+    status = 503
+    type = "overloaded_error"
+
+
+class SourceError(TidegateError):
+    """Whoever should have answered did not. ``retryable``: another try may succeed."""
+
+    status = 502
+    type = "upstream_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = True,
+        status: int | None = None,
+        type: str | None = None,  # noqa: A002 - the word on the wire
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, type=type, code=code, param=param, retry_after=retry_after)
+        self.retryable = retryable
+
+
+class Unreachable(SourceError):
+    """No connection to the upstream."""
+
+
+class Rejected(SourceError):
+    """The upstream answered with an error of its own."""
+
+
+class Broken(SourceError):
+    """The answer stopped before its end, or cannot be read."""
+
+
+class TimedOut(SourceError):
+    """Nothing came in time: ``code`` is connect, first_token, idle or total."""
+
+    status = 504
+    type = "timeout_error"
+
+
+class LogError(TidegateError):
+    """The stream log refused."""
+
+
+class Fenced(LogError):
+    """A newer epoch writes this stream."""
+
+
+class Full(LogError):
+    """The stream outgrew what its log may hold."""

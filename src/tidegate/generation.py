@@ -1,0 +1,112 @@
+"""The program in one screen: caller → request → admit → route → stream. Knows no HTTP.
+
+Whoever serves a request calls :meth:`Gateway.start` and attaches a reader to the stream that it returns;
+everything that happens to the generation afterwards happens in :meth:`Gateway._generate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidegate.core.clock import Clock, Ids
+from tidegate.core.event import Failure, Outcome, failure
+from tidegate.core.request import Header, OnDisconnect, Request
+from tidegate.errors import Overloaded, TidegateError
+from tidegate.routing.attempt import Attempts
+from tidegate.routing.table import Route, Routes
+from tidegate.streams.registry import CANCELLED, Stream, Streams
+
+logger = logging.getLogger("tidegate")
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a single request may decide for itself."""
+
+    on_disconnect: OnDisconnect | None = None
+    idempotency_key: str | None = None
+
+
+class Observer(Protocol):
+    """Is told how each generation ended."""
+
+    def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None: ...
+
+
+class Gateway:
+    """Starts generations and sees them through. ``routes`` may be replaced; running streams keep theirs."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        streams: Streams,
+        attempts: Attempts,
+        observer: Observer,
+        clock: Clock,
+        ids: Ids,
+        max_streams: int,
+    ) -> None:
+        self.routes = routes
+        self.streams = streams
+        self.max_streams = max_streams
+        self.closing = False
+        self._attempts = attempts
+        self._observer = observer
+        self._clock = clock
+        self._ids = ids
+
+    def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
+        """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
+        self._admit()
+        route = self.routes.resolve(request.model)
+        header = Header(
+            id=self._ids(),
+            caller=caller,
+            dialect=request.dialect,
+            model=route.model,
+            created=self._clock.now_ms() // 1000,
+            stream=request.stream,
+            include_usage=request.include_usage,
+            on_disconnect=policies.on_disconnect or route.on_disconnect,
+            body=body,
+            body_hash=hashlib.sha256(body).hexdigest(),
+            idempotency_key=policies.idempotency_key,
+        )
+        stream = self.streams.create(header)
+        stream.run(self._generate(stream, route, request))
+        return stream
+
+    def _admit(self) -> None:
+        if self.closing:
+            raise Overloaded("the gateway is shutting down; try again in a moment", retry_after=2)
+        if len(self.streams) >= self.max_streams:
+            raise Overloaded(
+                f"{self.max_streams} streams are open, as many as server.max_streams allows; try again soon",
+                retry_after=1,
+            )
+
+    async def _generate(self, stream: Stream, route: Route, request: Request) -> None:
+        """Run one generation to its end, which is always one End in its log."""
+        outcome: Outcome = "completed"
+        error: Failure | None = None
+        try:
+            await self._attempts.answer(route, request, stream.producer)
+        except TidegateError as raised:
+            outcome, error = "failed", failure(raised)
+        except asyncio.CancelledError:
+            outcome, error = "cancelled", _cancelled(self.closing)
+        except Exception:  # a defect must end its own stream honestly, and no other
+            logger.exception("stream %s: a defect ended the generation", stream.header.id)
+            outcome, error = "failed", Failure("the gateway failed; its log says why")
+        self._observer.generated(stream, outcome, error)
+        stream.producer.end(outcome, error=error)
+
+
+def _cancelled(closing: bool) -> Failure:
+    if closing:
+        return Failure("the gateway was shut down before the answer ended", type="cancelled", status=503)
+    return CANCELLED

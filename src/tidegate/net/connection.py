@@ -1,0 +1,257 @@
+"""One HTTP/1.1 connection to an upstream, as callbacks.
+
+The response body goes to its receiver straight from ``data_received``: everything that one read brought
+in one call, without a task, a queue or an await in between. HTTP framing is parsed by llhttp (httptools).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import httptools
+
+from tidegate.errors import Broken, SourceError, Unreachable
+
+_LONGEST_TAIL = 64 * 1024
+"""Bytes that a connection may still bring after its receiver has left, before it is not worth reusing."""
+
+_MOST_INFLATED = 64 * 1024 * 1024
+"""Bytes that one read may unfold to; more is a bomb."""
+
+
+class ResponseHead(NamedTuple):
+    """Status and headers, names in lower case."""
+
+    status: int
+    headers: dict[bytes, bytes]
+
+
+class Receiver(Protocol):
+    """Who asked. Calls come from the event loop and must not block; an exception ends the exchange."""
+
+    def head(self, head: ResponseHead) -> None: ...
+
+    def data(self, data: bytes) -> None: ...
+
+    def complete(self) -> None:
+        """The body ended as its framing promised."""
+        ...
+
+    def failed(self, error: SourceError) -> None:
+        """The exchange broke; nothing more will come."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one exchange at a time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._parts: list[bytes] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._inflate: zlib._Decompress | None = None
+        self._complete = False
+        self._until_close = False
+        self._tail = 0
+        self._settled: Callable[[Connection], None] | None = None
+        self.answered = False
+        """A byte of the present response has come."""
+        self.closed = False
+        self.exchanges = 0
+
+    @property
+    def idle(self) -> bool:
+        """Ready for the next exchange."""
+        return self._receiver is None and self._parser is None and not self.closed
+
+    @property
+    def tail_pending(self) -> bool:
+        """The receiver has left before the response had ended."""
+        return self._settled is not None
+
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        """Begin an exchange. ``request`` is head and body."""
+        assert self._transport is not None
+        self._receiver = receiver
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers = {}
+        self._inflate = None
+        self._complete = self._until_close = self.answered = False
+        self._tail = 0
+        self.exchanges += 1
+        self._transport.write(request)
+
+    def leave(self, settled: Callable[[Connection], None]) -> None:
+        """The receiver has all that it wants.
+
+        ``settled`` is called when the response has come to its end, so that the connection can be used
+        again: now, or when the little that is left of the body has come.
+        """
+        self._receiver = None
+        self._settled = settled
+        if self._complete:
+            self._settle()
+        else:
+            self.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once: the upstream sees its socket reset or closed and stops generating."""
+        self._receiver = None
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Leave the upstream's bytes in the kernel, so that the upstream has to wait."""
+        if self._transport is not None and not self.closed:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "idle" if self.idle else "busy"
+        return f"<Connection {self._name} {state} exchanges={self.exchanges}>"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:  # nobody asked: an upstream that talks out of turn is not to be reused
+            self.abort()
+            return
+        self.answered = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(Broken(f"{self._name} answered with a protocol upgrade"))
+            return
+        except httptools.HttpParserError as error:
+            if self._complete:  # bytes behind a complete response harm nobody but this connection
+                self.closed = True
+            else:
+                self._fail(Broken(f"{self._name} sent a response that is not HTTP: {error}"))
+                return
+        self._deliver()
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        receiver, parser = self._receiver, self._parser
+        self._receiver = self._parser = None
+        if receiver is None or parser is None:
+            return
+        if self._until_close and exc is None and not self._complete:
+            receiver.complete()
+        elif not self._complete:
+            detail = f": {exc}" if exc is not None else ""
+            if self.answered:
+                receiver.failed(Broken(f"{self._name} closed the connection in mid-answer{detail}"))
+            else:
+                receiver.failed(Unreachable(f"{self._name} closed the connection without an answer{detail}"))
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if status < 200:  # 100 Continue and the like: the response is still to come
+            return
+        headers = self._headers
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        if encoding in (b"gzip", b"x-gzip", b"deflate"):
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
+        if self._receiver is not None:
+            self._receiver.head(ResponseHead(status, headers))
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        if self._parser.get_status_code() < 200:
+            self._headers = {}
+            return
+        self._complete = True
+        if not self._parser.should_keep_alive():
+            self.closed = True
+
+    # the rest
+
+    def _deliver(self) -> None:
+        """Hand what this read brought to the receiver, in one call."""
+        parts = self._parts
+        receiver = self._receiver
+        if parts:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._parts = []
+            if receiver is None:
+                self._drain(len(data))
+                return
+            if self._inflate is not None:
+                inflated = self._inflated(data)
+                if inflated is None:
+                    return
+                data = inflated
+            try:
+                receiver.data(data)
+            except SourceError as error:
+                self._fail(error)
+                return
+        if self._complete:
+            if self._receiver is not None:
+                self._receiver.complete()
+            elif receiver is None:
+                self._settle()
+
+    def _inflated(self, data: bytes) -> bytes | None:
+        assert self._inflate is not None
+        try:
+            inflated = self._inflate.decompress(data, _MOST_INFLATED)
+        except zlib.error as error:
+            self._fail(Broken(f"{self._name} sent a body that does not decompress: {error}"))
+            return None
+        if self._inflate.unconsumed_tail:
+            self._fail(Broken(f"{self._name} sent a body that decompresses to too much"))
+            return None
+        return inflated
+
+    def _drain(self, size: int) -> None:
+        """Bytes behind what the receiver wanted: few are dropped, many are not waited for."""
+        self._tail += size
+        if self._complete:
+            self._settle()
+        elif self._tail > _LONGEST_TAIL:
+            self.abort()
+
+    def _settle(self) -> None:
+        """The response has ended and its receiver has left: the connection is idle, or of no more use."""
+        self._parser = None
+        settled, self._settled = self._settled, None
+        if self.closed and self._transport is not None:
+            self._transport.abort()
+        elif settled is not None:
+            settled(self)
+
+    def _fail(self, error: SourceError) -> None:
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.failed(error)

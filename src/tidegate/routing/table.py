@@ -1,0 +1,90 @@
+"""The routes: public model name to ordered deployments. Immutable; a reload makes a new table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from tidegate.config import Retry, Timeouts
+from tidegate.core.request import OnDisconnect
+from tidegate.core.source import Source
+from tidegate.errors import InvalidRequest, NotFound
+from tidegate.routing.health import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A source that answers for a model, bound to the name that it knows the model under."""
+
+    name: str
+    source: Source
+    health: Health
+    weight: float = 1.0
+    max_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers for one public model name, and with how much patience."""
+
+    model: str
+    deployments: tuple[Deployment, ...]
+    timeouts: Timeouts
+    retry: Retry
+    on_disconnect: OnDisconnect = "cancel"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What ``GET /v1/models`` tells beside the name: owned_by, context_length, created …"""
+
+
+PassThrough = Callable[[str], Route | None]
+"""Finds a route for names of the form ``provider/model`` that no list holds."""
+
+
+class Routes:
+    """Looks models up. Names match exactly; a name without a match may still pass through."""
+
+    def __init__(self, routes: Iterable[Route], default: str | None, pass_through: PassThrough) -> None:
+        self._routes = {route.model: route for route in routes}
+        self._pass_through = pass_through
+        self.default = default
+
+    def resolve(self, model: str | None) -> Route:
+        """The route for a request's model. Raises NotFound or InvalidRequest, with what to do instead."""
+        if model is None:
+            if self.default is None:
+                raise InvalidRequest(
+                    "'model' is missing and no default_model is configured; name one of "
+                    + _listed(list(self._routes)),
+                    param="model",
+                    code="model_required",
+                )
+            model = self.default
+        route = self._routes.get(model) or self._pass_through(model)
+        if route is None:
+            raise NotFound(self._unknown(model), param="model", code="model_not_found")
+        return route
+
+    def get(self, model: str) -> Route | None:
+        """The listed route of this name."""
+        return self._routes.get(model)
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes.values())
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def _unknown(self, model: str) -> str:
+        near = get_close_matches(model, self._routes, n=3, cutoff=0.5)
+        if near:
+            return f"there is no model {model!r} here; did you mean {_listed(near)}?"
+        return f"there is no model {model!r} here; GET /v1/models lists what there is: " + _listed(
+            list(self._routes)
+        )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

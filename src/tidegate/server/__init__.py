@@ -1,0 +1,1 @@
+"""HTTP in, generation, HTTP out."""

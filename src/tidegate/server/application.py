@@ -1,0 +1,161 @@
+"""Everything that is not a generation, as an ASGI application: models, health, metrics, pages, preflights.
+
+Paths are made canonical, authentication is on unless urls.py lists the path as public, and every error
+is OpenAI's envelope.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tidegate.core.event import Failure, failure
+from tidegate.dialects.openai_chat.errors import error_object
+from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
+from tidegate.observe.metrics import Metrics
+from tidegate.server import models, openapi, pages, urls
+from tidegate.server.generate import Service
+
+
+class AsciiJSONResponse(JSONResponse):
+    """JSON in ASCII, as every body of this server."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def application(service: Service, metrics: Metrics) -> ASGIApp:
+    """The application behind every path but the generations'."""
+
+    async def list_models(_: Request) -> Response:
+        return AsciiJSONResponse(models.listing(service.gateway.routes))
+
+    async def one_model(request: Request) -> Response:
+        return AsciiJSONResponse(models.one(service.gateway.routes, request.path_params["model"]))
+
+    async def health(_: Request) -> Response:
+        return AsciiJSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        if service.ready and not service.gateway.closing:
+            return AsciiJSONResponse({"status": "ready", "streams": len(service.gateway.streams)})
+        status = "shutting down" if service.gateway.closing else "starting"
+        return AsciiJSONResponse({"status": status}, status_code=503)
+
+    async def show_metrics(_: Request) -> Response:
+        metrics.open_streams.set(len(service.gateway.streams))
+        return Response(metrics.render(), media_type=metrics.content_type)
+
+    async def show_openapi(_: Request) -> Response:
+        return AsciiJSONResponse(openapi.document())
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(pages.docs())
+
+    async def landing(request: Request) -> Response:
+        return HTMLResponse(pages.landing(service.gateway.routes, str(request.base_url).rstrip("/")))
+
+    async def wrong_method(request: Request) -> Response:
+        raise MethodNotAllowed(f"{request.url.path} takes POST, not {request.method}")
+
+    routes = [
+        Route(urls.MODELS, list_models),
+        Route(urls.MODEL, one_model),
+        Route(urls.HEALTH, health),
+        Route(urls.READY, ready),
+        Route(urls.METRICS, show_metrics),
+        Route(urls.OPENAPI, show_openapi),
+        Route(urls.DOCS, docs),
+        Route(urls.LANDING, landing),
+        *(Route(path, wrong_method, methods=["GET", "HEAD", "PUT", "DELETE"]) for path in urls.GENERATIONS),
+    ]
+    inner = Starlette(
+        routes=routes,
+        exception_handlers={TidegateError: _tell, HTTPException: _tell_http, Exception: _tell_defect},
+    )
+    return _Front(inner, service)
+
+
+class _Front:
+    """What happens to every request before it is routed."""
+
+    def __init__(self, inner: ASGIApp, service: Service) -> None:
+        self._inner = inner
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        scope["path"] = urls.canonical(scope["path"])
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        cors = self._service.cors
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        if scope["method"] == "OPTIONS" and origin is not None:
+            await self._preflight(origin, headers, send)
+            return
+        try:
+            if scope["path"] not in urls.PUBLIC or self._service.keys.open:
+                self._service.identify(headers)
+        except TidegateError as error:
+            response = _error_response(failure(error))
+            await response(scope, receive, _with_headers(send, cors.headers(origin)))
+            return
+        await self._inner(scope, receive, _with_headers(send, cors.headers(origin)))
+
+    async def _preflight(self, origin: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+        cors = self._service.cors
+        asked = next((value for name, value in headers if name == b"access-control-request-headers"), None)
+        allowed = cors.allows(origin)
+        answer = cors.preflight(origin, asked) if allowed else []
+        answer.append((b"content-length", b"0"))
+        await send({"type": "http.response.start", "status": 204 if allowed else 403, "headers": answer})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _with_headers(send: Send, lines: bytes) -> Send:
+    """``send`` with header lines added to the response."""
+    if not lines:
+        return send
+    pairs = [tuple(line.split(b": ", 1)) for line in lines.split(b"\r\n") if line]
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *pairs]
+        await send(message)
+
+    return sending
+
+
+def _error_response(reason: Failure, headers: dict[str, str] | None = None) -> Response:
+    return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=headers)
+
+
+async def _tell(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TidegateError)
+    headers = {"allow": "POST, OPTIONS"} if isinstance(error, MethodNotAllowed) else None
+    return _error_response(failure(error), headers)
+
+
+async def _tell_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _error_response(
+            failure(NotFound(f"there is nothing at {request.url.path}; GET /docs lists what there is"))
+        )
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "GET")
+        told = MethodNotAllowed(f"{request.url.path} takes {allow}, not {request.method}")
+        return _error_response(failure(told), {"allow": allow})
+    return _error_response(failure(Forbidden(error.detail, status=error.status_code)))
+
+
+async def _tell_defect(_: Request, error: Exception) -> Response:
+    return _error_response(Failure("the gateway failed; its log says why"))

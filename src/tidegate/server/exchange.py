@@ -1,0 +1,191 @@
+"""One request and its response on a client's connection, with the bytes of HTTP/1.1 and nothing above.
+
+Stands where uvicorn's own request-response cycle would stand, for the paths that uvicorn does not serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+
+_LINGER_SECONDS = 2.0
+"""So long a client may go on sending a body that was refused, so that it gets to read why."""
+
+
+class Client(Protocol):
+    """What an exchange's response goes to, while it is under way."""
+
+    def gone(self) -> None:
+        """The client has closed its connection."""
+        ...
+
+    def blocked(self) -> None:
+        """The client does not take any more for now."""
+        ...
+
+    def unblocked(self) -> None:
+        """The client takes more again."""
+        ...
+
+
+class _NoEvent:
+    """The event that uvicorn sets to wake an ASGI task; here no task waits."""
+
+    def set(self) -> None:
+        return None
+
+
+_NO_EVENT = _NoEvent()
+
+
+class Exchange:
+    """A request as it came in, and the ways to answer it."""
+
+    __slots__ = (
+        "_chunked",
+        "_on_complete",
+        "_parts",
+        "_serve",
+        "_size",
+        "_transport",
+        "arrived",
+        "begun",
+        "body",
+        "client",
+        "dialect",
+        "disconnected",
+        "headers",
+        "keep_alive",
+        "max_body",
+        "message_event",
+        "more_body",
+        "response_complete",
+    )
+
+    def __init__(
+        self,
+        dialect: str,
+        headers: list[tuple[bytes, bytes]],
+        transport: asyncio.Transport,
+        *,
+        http_1_0: bool,
+        keep_alive: bool,
+        max_body: int,
+        serve: Callable[[Exchange], None],
+        on_complete: Callable[[], None],
+    ) -> None:
+        self.dialect = dialect
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.max_body = max_body
+        self.client: Client | None = None
+        self.begun = False
+        self.arrived = False
+        # uvicorn's protocol sets and reads these four on its cycles.
+        self.response_complete = False
+        self.disconnected = False
+        self.more_body = True
+        self.message_event = _NO_EVENT
+        self.body = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._chunked = not http_1_0
+        self._transport = transport
+        self._serve = serve
+        self._on_complete = on_complete
+
+    def begin(self) -> None:
+        """The responses before this one are complete: this one may be written."""
+        self.begun = True
+        if self.arrived and not self.response_complete:
+            self._serve(self)
+
+    def receive(self, data: bytes) -> bool:
+        """Take a part of the request body. False when that makes it too large."""
+        if self.response_complete:
+            return True
+        self._size += len(data)
+        if self._size > self.max_body:
+            self._parts = []
+            return False
+        self._parts.append(data)
+        return True
+
+    def received(self) -> None:
+        """The request is complete."""
+        if self.response_complete:
+            return
+        self.arrived = True
+        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = []
+        if self.begun:
+            self._serve(self)
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a request header; ``name`` in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def respond(self, status: int, headers: bytes, body: bytes) -> None:
+        """A whole response. ``headers`` are complete lines."""
+        if not self.arrived:
+            self.keep_alive = False
+        connection = b"" if self.keep_alive else b"connection: close\r\n"
+        self._transport.write(
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINES[status], headers, connection, len(body), body)
+        )
+        self._complete()
+
+    def open(self, headers: bytes, data: bytes) -> None:
+        """Begin a streamed response of status 200: its head and the first part of its body in one write."""
+        if self._chunked:
+            framing = b"transfer-encoding: chunked\r\n"
+            if not self.keep_alive:
+                framing += b"connection: close\r\n"
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        else:
+            self.keep_alive = False
+            framing = b"connection: close\r\n"
+        self._transport.write(b"%b%b%b\r\n%b" % (STATUS_LINES[200], headers, framing, data))
+
+    def write(self, data: bytes) -> None:
+        """More of a streamed body, in one write and one chunk."""
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def close(self, data: bytes) -> None:
+        """The rest of a streamed body, and its end."""
+        if self._chunked:
+            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+        elif data:
+            self._transport.write(data)
+        self._complete()
+
+    def cut(self) -> None:
+        """End a streamed body without its end, so that the client sees that it was cut."""
+        self.response_complete = True
+        self._transport.close()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.client = None
+        if self.keep_alive:
+            self._on_complete()
+        elif self.arrived:
+            self._transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Closing with unread input would reset the connection before the client has read the response."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.abort)

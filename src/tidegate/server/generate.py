@@ -1,0 +1,106 @@
+"""The path of a generation request, top to bottom: who asks, what, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast, get_args
+
+from tidegate.access import Caller, KeyRing, loopback_host, loopback_origin, presented_key
+from tidegate.config import Config
+from tidegate.core.event import Failure, failure
+from tidegate.core.request import OnDisconnect
+from tidegate.dialects import Dialect
+from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
+from tidegate.generation import Gateway, Policies
+from tidegate.observe.access_log import AccessLog
+from tidegate.server.cors import Cors
+from tidegate.server.exchange import Exchange
+from tidegate.server.respond import Pace, refuse, respond
+
+_POLICIES = get_args(OnDisconnect)
+
+
+class Service:
+    """What requests are answered with. :meth:`apply` replaces the settings; running streams keep theirs."""
+
+    def __init__(self, gateway: Gateway, dialects: Mapping[str, Dialect], access_log: AccessLog) -> None:
+        self.gateway = gateway
+        self.ready = False
+        self._dialects = dialects
+        self._access_log = access_log
+
+    def apply(self, config: Config, keys: KeyRing) -> None:
+        """Take settings, at start and at a reload."""
+        self.keys = keys
+        self.cors = Cors(config.server.cors, open_access=keys.open)
+        self.max_body = config.server.max_body
+        self.body_timeout = config.server.body_timeout
+        self.pace = Pace(config.server.header_hold, config.server.keep_alive)
+        self.gateway.max_streams = config.server.max_streams
+        self._access_log.enabled = config.server.access_log
+
+    def generate(self, exchange: Exchange) -> None:
+        """Answer ``POST /v1/chat/completions`` and its kin."""
+        dialect = self._dialects[exchange.dialect]
+        cors = self.cors.headers(exchange.header(b"origin"))
+        try:
+            caller = self.identify(exchange.headers)  # access/
+            request = dialect.read_request(exchange.body)  # dialects/
+            policies = _policies(exchange)
+            stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
+        except TidegateError as error:
+            self._refuse(exchange, failure(error), dialect, cors)
+            return
+        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors)  # server/respond.py
+
+    def refuse(self, exchange: Exchange, reason: Failure) -> None:
+        """Answer a request that could not be read."""
+        cors = self.cors.headers(exchange.header(b"origin"))
+        self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
+
+    def identify(self, headers: list[tuple[bytes, bytes]]) -> Caller:
+        """The caller behind a request's headers. Raises Unauthenticated or Forbidden."""
+        if self.keys.open:
+            _check_loopback(headers)
+        caller = self.keys.identify(presented_key(headers))
+        if caller is None:
+            raise Unauthenticated(
+                "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+                code="invalid_api_key",
+            )
+        return caller
+
+    def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
+        self._access_log.refused(exchange.dialect, reason)
+        refuse(exchange, reason, dialect, headers)
+
+
+def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:
+    """While no key is asked for, only this machine is served: else any web page could spend the money."""
+    for name, value in headers:
+        if name == b"host" and not loopback_host(value):
+            raise Forbidden(
+                f"without keys only localhost is served, not {value.decode('latin-1')!r}; "
+                "set TIDEGATE_API_KEYS to serve other hosts",
+                code="host_not_allowed",
+            )
+        if name == b"origin" and not loopback_origin(value):
+            raise Forbidden(
+                f"without keys only pages of localhost may call, not {value.decode('latin-1')!r}; "
+                "set TIDEGATE_API_KEYS to serve other origins",
+                code="origin_not_allowed",
+            )
+
+
+def _policies(exchange: Exchange) -> Policies:
+    """What the request's headers decide about its stream."""
+    key = exchange.header(b"idempotency-key")
+    asked = exchange.header(b"tidegate-on-disconnect")
+    if asked is None:
+        return Policies(idempotency_key=key.decode("latin-1") if key else None)
+    policy = asked.decode("latin-1").strip().lower()
+    if policy not in _POLICIES:
+        raise InvalidRequest(
+            f"the header Tidegate-On-Disconnect must be one of {', '.join(_POLICIES)}, not {policy!r}"
+        )
+    return Policies(cast(OnDisconnect, policy), key.decode("latin-1") if key else None)

@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from typing import Any
+
+
+def document() -> dict[str, Any]:
+    return {}

@@ -1,0 +1,247 @@
+"""A client's connection: uvicorn's HTTP protocol with a way of its own for generations.
+
+uvicorn parses (llhttp through httptools), keeps connections alive, orders pipelined requests and runs the
+ASGI application for every path but the generations. For those an :class:`Exchange` takes the place of
+uvicorn's request-response cycle, because a task and a few awaits per delta would cost more than all the
+rest. ``tests/server/test_uvicorn_contract.py`` guards the attributes of uvicorn that this relies on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from tidegate.core.event import Failure
+from tidegate.server.exchange import Exchange
+from tidegate.server.urls import GENERATIONS, canonical
+
+_MOST_HEAD = 64 * 1024
+"""Bytes of request line and headers."""
+
+_PLAIN_TARGETS = {
+    target.encode(): dialect for path, dialect in GENERATIONS.items() for target in (path, "/v1" + path)
+}
+
+
+class Front(Protocol):
+    """What the protocol needs to know of the server behind it."""
+
+    max_body: int
+    body_timeout: float
+
+    def generate(self, exchange: Exchange) -> None:
+        """Answer a request for a generation."""
+        ...
+
+    def refuse(self, exchange: Exchange, failure: Failure) -> None:
+        """Answer a request that cannot be read."""
+        ...
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(self, config: Config, server_state: ServerState, front: Front) -> None:
+        super().__init__(config=config, server_state=server_state, app_state={})
+        self._front = front
+        self._head_size = 0
+        self._in_head = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    @property
+    def _exchange(self) -> Exchange | None:
+        cycle: object = self.cycle
+        return cycle if isinstance(cycle, Exchange) else None
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            if not self._refused:
+                self._refuse(
+                    Failure("the request is not valid HTTP/1.1", "invalid_request_error", status=400)
+                )
+        else:
+            self._watch(len(data))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count(len(name) + len(value) + 4)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        dialect = _PLAIN_TARGETS.get(self.url) or _dialect_at(self.url)
+        if dialect is None or self.parser.get_method() != b"POST":
+            super().on_headers_complete()
+            return
+        http_1_0 = self.parser.get_http_version() == "1.0"
+        exchange = Exchange(
+            dialect,
+            self.headers,
+            self.transport,
+            http_1_0=http_1_0,
+            keep_alive=not http_1_0 and self.parser.should_keep_alive(),
+            max_body=self._front.max_body,
+            serve=self._front.generate,
+            on_complete=self.on_response_complete,
+        )
+        before = self.cycle
+        self.cycle = cast(RequestResponseCycle, exchange)
+        if before is None or before.response_complete:
+            exchange.begin()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        length = exchange.header(b"content-length")
+        if length is not None and int(length) > self._front.max_body:
+            self._refuse_body()
+        elif self.expect_100_continue and exchange.begun:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            if len(self.cycle.body) + len(body) > self._front.max_body:
+                self._refuse_body()
+            else:
+                super().on_body(body)
+        elif not exchange.receive(body):
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        exchange = self._exchange
+        if exchange is None:
+            super().on_message_complete()
+        else:
+            exchange.received()
+
+    # Writing
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if (exchange := self._exchange) is not None and exchange.client is not None:
+            exchange.client.blocked()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if (exchange := self._exchange) is not None and exchange.client is not None:
+            exchange.client.unblocked()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        queued = [cycle for cycle, _ in self.pipeline]
+        super().connection_lost(exc)
+        waiting: list[object] = [self.cycle, *queued]
+        for cycle in waiting:
+            if isinstance(cycle, Exchange) and cycle.client is not None:
+                cycle.client.gone()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Failure(msg, "invalid_request_error", status=400))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        waiting: object = cycle
+        if isinstance(waiting, Exchange):
+            waiting.begin()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    # Limits
+
+    def _count(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > _MOST_HEAD and not self._refused:
+            self._refuse(
+                Failure(
+                    f"the request's headers are over {_MOST_HEAD} bytes", "invalid_request_error", status=431
+                )
+            )
+
+    def _refuse_body(self) -> None:
+        if not self._refused:
+            limit = self._front.max_body
+            self._refuse(
+                Failure(
+                    f"the request body is over the limit of {limit} bytes (server.max_body)",
+                    "invalid_request_error",
+                    status=413,
+                )
+            )
+
+    def _watch(self, size: int) -> None:
+        """Give a request that has not arrived whole a deadline: slow ones must not pile up."""
+        if self._in_head:
+            self._count(size)  # a header without an end is counted here, whole ones where they are parsed
+        unfinished = self._in_head or (
+            self.cycle is not None and self.cycle.more_body and not self._is_over()
+        )
+        if unfinished and self._deadline is None and not self._refused:
+            self._deadline = self.loop.call_later(self._front.body_timeout, self._too_slow)
+
+    def _is_over(self) -> bool:
+        exchange = self._exchange
+        return self.cycle.response_complete or (exchange is not None and exchange.arrived)
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        seconds = self._front.body_timeout
+        self._refuse(Failure(f"the request did not arrive within {seconds:g} s", "timeout_error", status=408))
+
+    def _refuse(self, failure: Failure) -> None:
+        """Answer what cannot be read as a request and close; input that still comes is dropped."""
+        self._refused = True
+        exchange = self._exchange
+        if exchange is None or exchange.response_complete or self._in_head:
+            exchange = _unread(self.transport)
+        elif not exchange.begun:
+            # An earlier response is still being written: no place for an answer.
+            self.transport.close()
+            return
+        self._front.refuse(exchange, failure)
+
+
+def _dialect_at(url: bytes) -> str | None:
+    """The dialect behind an unusual spelling of its path, a query string included."""
+    return GENERATIONS.get(canonical(url.partition(b"?")[0].decode("latin-1")))
+
+
+def _unread(transport: asyncio.Transport) -> Exchange:
+    """An exchange for a request that could not be read far enough to have one."""
+    nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - two callbacks that are never called
+    return Exchange(
+        "openai-chat",
+        [],
+        transport,
+        http_1_0=False,
+        keep_alive=False,
+        max_body=0,
+        serve=nothing,
+        on_complete=nothing,
+    )

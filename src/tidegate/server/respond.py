@@ -1,0 +1,172 @@
+"""The response to a generation: a reader's sink on a client's exchange.
+
+Headers are held back until there is something to show, so that an early failure keeps its true status;
+after ``header_hold`` seconds they are committed, and from then on no silence is longer than ``keep_alive``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tidegate.core.event import End, Failure
+from tidegate.dialects import Dialect, Renderer
+from tidegate.server.exchange import Exchange
+from tidegate.streams.reader import Reader
+from tidegate.streams.registry import Stream, Streams
+
+_STREAM_HEADERS = (
+    b"cache-control: no-cache, no-transform\r\n"
+    b"x-accel-buffering: no\r\n"  # nginx would collect the stream otherwise
+    b"connection: keep-alive\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds until headers are committed, and the longest silence after that."""
+
+    header_hold: float
+    keep_alive: float
+
+
+def respond(
+    exchange: Exchange, stream: Stream, streams: Streams, dialect: Dialect, pace: Pace, headers: bytes
+) -> None:
+    """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer."""
+    renderer = dialect.renderer(stream.header)
+    headers = headers + identity(stream.header.id, exchange)
+    sink: _Sink
+    if stream.header.stream:
+        sink = _StreamSink(exchange, stream, dialect, renderer, headers, pace)
+    else:
+        sink = _Sink(exchange, stream, dialect, renderer, headers)
+    exchange.client = sink
+    sink.attach(streams)
+
+
+def identity(stream: str, exchange: Exchange) -> bytes:
+    """The headers that name a generation; a caller's own request id is kept when it can be a header."""
+    asked = exchange.header(b"x-request-id") or b""
+    request_id = asked if 0 < len(asked) <= 128 and asked.isascii() else stream.encode()
+    return b"tidegate-stream: %b\r\nx-request-id: %b\r\n" % (stream.encode(), request_id)
+
+
+def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: bytes) -> None:
+    """Answer with an error and its true status, in the dialect that was spoken."""
+    body = dialect.render_error(failure)
+    headers += b"content-type: application/json\r\n"
+    if failure.retry_after is not None:
+        headers += b"retry-after: %d\r\n" % max(1, round(failure.retry_after))
+    status = failure.status if 400 <= failure.status < 600 and failure.status != 499 else 500
+    exchange.respond(status, headers, body)
+
+
+class _Sink:
+    """A whole answer: one response, when the stream has ended. Implements the reader's Sink."""
+
+    __slots__ = ("_dialect", "_exchange", "_headers", "_reader", "_renderer", "_stream")
+
+    def __init__(
+        self, exchange: Exchange, stream: Stream, dialect: Dialect, renderer: Renderer, headers: bytes
+    ) -> None:
+        self._exchange = exchange
+        self._stream = stream
+        self._dialect = dialect
+        self._renderer = renderer
+        self._headers = headers
+        self._reader: Reader | None = None
+
+    def attach(self, streams: Streams) -> None:
+        """Begin to read."""
+        self._reader = Reader(self._stream.header.id, streams.log, self._renderer, self)
+        self._stream.attach(self._reader)
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("a whole answer is rendered at its end")
+
+    def end(self, data: bytes, last: End) -> None:
+        self._leave()
+        if last.error is not None:
+            refuse(self._exchange, last.error, self._dialect, self._headers)
+        else:
+            content_type = b"content-type: %b\r\n" % self._renderer.content_type
+            self._exchange.respond(200, content_type + self._headers, data)
+
+    def gone(self) -> None:
+        self._leave()
+
+    def blocked(self) -> None:
+        if self._reader is not None:
+            self._stream.block(self._reader)
+
+    def unblocked(self) -> None:
+        if self._reader is not None:
+            self._stream.unblock(self._reader)
+
+    def _leave(self) -> None:
+        reader, self._reader = self._reader, None
+        self._exchange.client = None
+        if reader is not None:
+            self._stream.detach(reader)
+
+
+class _StreamSink(_Sink):
+    """A streamed answer. One timer per stream, armed again only when it fires."""
+
+    __slots__ = ("_last_write", "_loop", "_opened", "_pace", "_timer")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        stream: Stream,
+        dialect: Dialect,
+        renderer: Renderer,
+        headers: bytes,
+        pace: Pace,
+    ) -> None:
+        super().__init__(exchange, stream, dialect, renderer, headers)
+        self._loop = asyncio.get_running_loop()
+        self._pace = pace
+        self._opened = False
+        self._last_write = 0.0
+        self._timer = self._loop.call_later(pace.header_hold, self._tick)
+
+    def write(self, data: bytes) -> None:
+        self._last_write = self._loop.time()
+        if self._opened:
+            self._exchange.write(data)
+        else:
+            self._open(data)
+
+    def end(self, data: bytes, last: End) -> None:
+        self._leave()
+        if self._opened:
+            self._exchange.close(data)
+        elif last.error is not None:
+            refuse(self._exchange, last.error, self._dialect, self._headers)
+        else:
+            self._open(data)
+            self._exchange.close(b"")
+
+    def _open(self, data: bytes) -> None:
+        self._opened = True
+        content_type = b"content-type: %b\r\n" % self._renderer.content_type
+        self._exchange.open(content_type + _STREAM_HEADERS + self._headers, data)
+
+    def _tick(self) -> None:
+        reader = self._reader
+        if reader is None:
+            return
+        if not self._opened:
+            self._stream.producer.commit_start()
+        silent = self._loop.time() - self._last_write
+        if silent >= self._pace.keep_alive and not reader.blocked:
+            self._last_write = self._loop.time()
+            silent = 0.0
+            self._exchange.write(self._renderer.keep_alive())
+        self._timer = self._loop.call_later(max(self._pace.keep_alive - silent, 0.01), self._tick)
+
+    def _leave(self) -> None:
+        self._timer.cancel()
+        super()._leave()

@@ -1,0 +1,156 @@
+"""Listening, signals and the way down: the one place that knows that this is a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from tidegate.errors import ConfigError
+from tidegate.server.generate import Service
+from tidegate.server.protocol import GatewayProtocol
+
+logger = logging.getLogger("tidegate")
+
+_BACKLOG = 4096
+_WANTED_FILES = 65536
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigError with the command that works when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if isinstance(error, socket.gaierror):
+            raise ConfigError(f"{host!r} is not a name of this machine; try --host 127.0.0.1") from None
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {reason.lower()}; "
+            f"try: tidegate serve --port {_free_port(host, family, port)}"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as the system lets us; returns how many that is."""
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+async def serve(
+    listener: socket.socket,
+    app: ASGIApp,
+    service: Service,
+    *,
+    idle_timeout: float,
+    shutdown: float,
+    reload: Callable[[], Awaitable[None]],
+    started: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until SIGINT or SIGTERM, then let live streams finish for up to ``shutdown`` seconds.
+
+    SIGHUP calls ``reload``. A second SIGINT or SIGTERM ends the waiting.
+    """
+    config = Config(app, timeout_keep_alive=int(idle_timeout), access_log=False, log_config=None, ws="none")
+    config.load()
+    state = ServerState()
+    stop = asyncio.Event()
+    now = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def asked_to_stop() -> None:
+        (now if stop.is_set() else stop).set()
+
+    def asked_to_reload() -> None:
+        task = loop.create_task(_reloaded(reload))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _on_signal(loop, number, asked_to_stop)
+    if hasattr(signal, "SIGHUP"):
+        _on_signal(loop, signal.SIGHUP, asked_to_reload)
+    server = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
+    await started()
+    service.ready = True
+    await stop.wait()
+    server.close()
+    await _wind_down(service, state, shutdown, now)
+
+
+async def _wind_down(service: Service, state: ServerState, seconds: float, now: asyncio.Event) -> None:
+    """No new streams; live ones finish until the deadline, the rest end in an honest terminal."""
+    gateway = service.gateway
+    gateway.closing = True
+    for connection in list(state.connections):
+        connection.shutdown()
+    if len(gateway.streams):
+        logger.info("shutting down: waiting up to %g s for %d streams", seconds, len(gateway.streams))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while len(gateway.streams) and not now.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(now.wait(), 0.05)
+    tasks = [stream.task for stream in gateway.streams if stream.task is not None]
+    for stream in gateway.streams:
+        stream.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=2)
+    # What was written must leave the process before its sockets do.
+    for connection in list(state.connections):
+        connection.shutdown()
+    deadline = asyncio.get_running_loop().time() + 1
+    while state.connections and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.01)
+    for connection in list(state.connections):
+        connection.transport.abort()
+
+
+async def _reloaded(reload: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await reload()
+    except ConfigError as error:
+        logger.error("the configuration was not reloaded, the old one stays: %s", error.message)
+    else:
+        logger.info("the configuration was reloaded")
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, action)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(action))
+
+
+def _free_port(host: str, family: int, port: int) -> int:
+    """A port near the wanted one that can be had, for the error message."""
+    for candidate in range(port + 1, min(port + 50, 65536)):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((host, candidate))
+            except OSError:
+                continue
+            return candidate
+    return 0

@@ -1,0 +1,1 @@
+"""Whatever answers: one file for each kind of answerer."""

@@ -1,0 +1,31 @@
+"""The source for local engines: a child process that speaks OpenAI Chat on a Unix socket."""
+
+from __future__ import annotations
+
+from tidegate.core.clock import Clock
+from tidegate.core.request import Request
+from tidegate.core.source import Output
+from tidegate.dialects import load_dialect
+from tidegate.engines import Engine
+from tidegate.net import Pool
+from tidegate.net.address import Address
+from tidegate.sources.upstream import Upstream, UpstreamSource, request_head
+
+
+class EngineSource:
+    """Starts its engine on first use, then calls it like any upstream."""
+
+    def __init__(self, engine: Engine, pool: Pool, clock: Clock, connect_timeout: float) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._clock = clock
+        self._connect_timeout = connect_timeout
+        self._dialect = load_dialect("openai-chat")
+
+    async def run(self, request: Request, out: Output) -> None:
+        """See :class:`tidegate.core.source.Source`."""
+        address = Address(socket_path=await self._engine.ready())
+        name = self._engine.settings.name
+        head = request_head(self._dialect, "/v1", address, {}, {})
+        server = Upstream(name, address, self._dialect, frozenset(), head, self._pool, self._clock)
+        await UpstreamSource(server, name, self._connect_timeout).run(request, out)

@@ -1,0 +1,190 @@
+"""The source for remote servers: one call to an upstream, pumped by callbacks.
+
+What one read of the upstream's socket brings is decoded, emitted, logged, rendered and written to the
+client before this module's callback returns; the task that started the call only sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode
+
+from tidegate import __version__
+from tidegate.config import Provider
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, End
+from tidegate.core.request import Request
+from tidegate.core.source import Output
+from tidegate.dialects import Decoder, Dialect, load_dialect
+from tidegate.errors import Broken, SourceError, Unreachable
+from tidegate.net import Connection, Pool, ResponseHead
+from tidegate.net.address import Address, split_url
+
+_LONGEST_ERROR = 64 * 1024
+_LONGEST_WHOLE = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A remote server: where it is, what it speaks, and the head of every request to it."""
+
+    name: str
+    address: Address
+    dialect: Dialect
+    quirks: frozenset[str]
+    head: bytes
+    """Request line and headers up to the value of Content-Length."""
+    pool: Pool
+    clock: Clock
+
+
+def upstream(provider: Provider, pool: Pool, clock: Clock) -> Upstream:
+    """The upstream that a provider's settings describe."""
+    address, path = split_url(provider.base_url)
+    dialect = load_dialect(provider.dialect)
+    head = request_head(dialect, path, address, provider.signed_query(), provider.signed_headers())
+    return Upstream(provider.name, address, dialect, provider.quirks, head, pool, clock)
+
+
+def request_head(
+    dialect: Dialect, path: str, address: Address, query: Mapping[str, str], headers: Mapping[str, str]
+) -> bytes:
+    """The head of every request to an upstream, up to the value of its last header, Content-Length."""
+    target = path + dialect.path + (f"?{urlencode(query)}" if query else "")
+    lines = {
+        "host": address.host_header,
+        "user-agent": f"tidegate/{__version__}",
+        "accept": "text/event-stream, application/json",
+        "accept-encoding": "identity",
+        "content-type": "application/json",
+        **{name.lower(): value for name, value in headers.items()},
+    }
+    head = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
+    return "\r\n".join([*head, "content-length: "]).encode("latin-1")
+
+
+class UpstreamSource:
+    """Answers with what an upstream says. Bound to the name that the upstream knows the model under."""
+
+    def __init__(self, server: Upstream, model: str, connect_timeout: float) -> None:
+        self._server = server
+        self._model = model
+        self._connect_timeout = connect_timeout
+
+    async def run(self, request: Request, out: Output) -> None:
+        """See :class:`tidegate.core.source.Source`."""
+        server = self._server
+        body = server.dialect.write_request(request, self._model, server.quirks)
+        message = b"%b%d\r\n\r\n%b" % (server.head, len(body), body)
+        connection = server.pool.take(server.address)
+        while connection is not None:
+            call = _Call(server, connection, out)
+            try:
+                return await call.exchange(message)
+            except Unreachable:
+                # The upstream closed an idle connection just as it was used again: no attempt was made.
+                if connection.answered:
+                    raise
+                connection = server.pool.take(server.address)
+        connection = await server.pool.connect(server.address, self._connect_timeout)
+        return await _Call(server, connection, out).exchange(message)
+
+
+class _Call:
+    """One exchange with an upstream. Implements :class:`tidegate.net.Receiver`."""
+
+    __slots__ = ("_connection", "_decoder", "_done", "_head", "_out", "_server", "_whole")
+
+    def __init__(self, server: Upstream, connection: Connection, out: Output) -> None:
+        self._server = server
+        self._connection = connection
+        self._out = out
+        self._decoder: Decoder = server.dialect.decoder()
+        self._head: ResponseHead | None = None
+        self._whole: bytearray | None = None
+        """The body of an answer that is no stream."""
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def exchange(self, message: bytes) -> None:
+        """Send the request and wait until the answer is complete; closes the socket on any other end."""
+        connection = self._connection
+        self._out.control(connection)
+        try:
+            connection.send(message, self)
+            await self._done
+        except BaseException:
+            connection.abort()
+            raise
+        else:
+            self._server.pool.release(self._server.address, connection)
+        finally:
+            self._out.control(None)
+
+    def head(self, head: ResponseHead) -> None:
+        """See :class:`tidegate.net.Receiver`, as for all that follow."""
+        self._head = head
+        content_type = head.headers.get(b"content-type", b"")
+        if head.status != 200 or b"json" in content_type:
+            self._whole = bytearray()
+
+    def data(self, data: bytes) -> None:
+        if self._whole is None:
+            events = self._decoder.feed(data)
+            if events:
+                self._emit(events)
+            return
+        self._whole += data
+        assert self._head is not None
+        if self._head.status != 200 and len(self._whole) > _LONGEST_ERROR:
+            self._reject()
+        elif len(self._whole) > _LONGEST_WHOLE:
+            raise Broken(f"{self._server.name} sent an answer longer than {_LONGEST_WHOLE} bytes")
+
+    def complete(self) -> None:
+        if self._done.done():
+            return
+        try:
+            if self._whole is None:
+                self._emit(self._decoder.finish())
+            elif self._head is not None and self._head.status == 200:
+                self._emit(self._decoder.whole(bytes(self._whole)))
+            else:
+                self._reject()
+        except SourceError as error:
+            self.failed(error)
+
+    def failed(self, error: SourceError) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _emit(self, events: list[AnyEvent]) -> None:
+        if self._done.done():
+            return
+        self._out.emit_all(events)
+        if events and type(events[-1]) is End:
+            self._done.set_result(None)
+
+    def _reject(self) -> None:
+        head = self._head
+        assert head is not None
+        assert self._whole is not None
+        retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
+        self.failed(self._server.dialect.read_error(head.status, bytes(self._whole), retry_after))
+
+
+def _seconds(value: bytes | None, clock: Clock) -> float | None:
+    """Retry-After in seconds, from either of its forms (RFC 9110 section 10.2.3)."""
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - clock.now_ms() / 1000, 0.0)
+    except ValueError:
+        return None

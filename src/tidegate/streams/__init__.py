@@ -1,0 +1,1 @@
+"""Streams: each answer is appended to a log by one producer and read from it by any number of readers."""

@@ -1,0 +1,114 @@
+"""A stream log in memory, bounded: it keeps what somebody has still to read, and a window behind that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, Item, Record, Text, Thinking, Tool
+from tidegate.core.request import Header
+from tidegate.errors import Fenced, Full
+from tidegate.streams.log import Committed, Passed
+
+_RECORD_BYTES = 256
+"""What a record weighs without its text: tuple, event, list slot."""
+
+
+class _Stream:
+    __slots__ = ("epoch", "first", "header", "records", "size")
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.epoch = 1
+        self.records: list[Record] = []
+        self.first = 1
+        """The seq of ``records[0]``."""
+        self.size = 0
+
+
+class MemoryLog:
+    """A :class:`tidegate.streams.log.StreamLog` that dies with the process.
+
+    ``window`` and ``most`` are bytes a stream: beyond the window what every reader has passed is let go
+    of; beyond ``most`` the log is full. Weights are estimates (ASCII text weighs a byte a character).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        committed: Committed,
+        passed: Passed,
+        *,
+        window: int = 256 * 1024,
+        most: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._clock = clock
+        self._committed = committed
+        self._passed = passed
+        self._window = window
+        self._most = most
+        self._streams: dict[str, _Stream] = {}
+
+    def create(self, header: Header) -> None:
+        """See :class:`tidegate.streams.log.StreamLog`, as for all that follow."""
+        self._streams[header.id] = _Stream(header)
+
+    def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
+        kept = self._streams[stream]
+        if epoch != kept.epoch:
+            raise Fenced(f"stream {stream} is written by another producer")
+        at_ms = self._clock.now_ms()
+        records = kept.records
+        seq = kept.first + len(records)
+        size = 0
+        for event in events:
+            records.append(Record(epoch, seq, at_ms, event))
+            seq += 1
+            size += weight(event)
+        kept.size += size
+        if kept.size > self._window:
+            self._let_go(kept, self._passed(stream))
+            if kept.size > self._most:
+                raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
+        self._committed(stream, seq - 1)
+
+    def read(self, stream: str, after: int, most: int) -> list[Record]:
+        kept = self._streams[stream]
+        begin = after + 1 - kept.first
+        return kept.records[begin : begin + most]
+
+    def delete(self, stream: str) -> None:
+        self._streams.pop(stream, None)
+
+    def statistics(self) -> dict[str, int]:
+        """How many streams, records and bytes are kept."""
+        return {
+            "streams": len(self._streams),
+            "records": sum(len(kept.records) for kept in self._streams.values()),
+            "bytes": sum(kept.size for kept in self._streams.values()),
+        }
+
+    def _let_go(self, kept: _Stream, passed: int) -> None:
+        """Drop what everybody has passed, down to half the window, so that this happens seldom."""
+        drop, freed = 0, 0
+        over = kept.size - self._window // 2
+        for record in kept.records:
+            if freed >= over or record.seq > passed:
+                break
+            freed += weight(record.event)
+            drop += 1
+        if drop:
+            del kept.records[:drop]
+            kept.first += drop
+            kept.size -= freed
+
+
+def weight(event: AnyEvent) -> int:
+    """About how many bytes an event holds."""
+    if isinstance(event, (Text, Thinking)):
+        return _RECORD_BYTES + len(event.text)
+    if isinstance(event, Tool):
+        return _RECORD_BYTES + len(event.arguments)
+    if isinstance(event, Item):
+        return _RECORD_BYTES + len(repr(event.value))
+    return _RECORD_BYTES

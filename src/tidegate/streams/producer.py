@@ -1,0 +1,123 @@
+"""The producer: the one writer of a stream, and what its source calls ``out``.
+
+It holds back what shows nothing (a start) until the first visible delta, so that a retry or a fallback
+before that leaves no trace; it pauses the source while a lone reader is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Outcome, Start
+from tidegate.core.source import Flow
+from tidegate.core.usage import Usage
+from tidegate.streams.log import StreamLog
+
+
+class Producer:
+    """Writes one stream. Implements :class:`tidegate.core.source.Output`."""
+
+    def __init__(self, stream: str, log: StreamLog, clock: Clock, epoch: int = 1) -> None:
+        self._stream = stream
+        self._log = log
+        self._clock = clock
+        self._epoch = epoch
+        self._held: Start | None = None
+        self._flow: Flow | None = None
+        self._room: asyncio.Event | None = None
+        self.started = False
+        """Start is in the log: a reader has been told that an answer is coming."""
+        self.visible = False
+        """More than Start is in the log: from here on nothing can be taken back."""
+        self.ended = False
+        self.paused = False
+        self.begun_at = clock.monotonic()
+        self.deltas = 0
+        self.first_delta_at: float | None = None
+        self.last_delta_at: float = self.begun_at
+
+    def emit(self, event: AnyEvent) -> None:
+        """See :class:`tidegate.core.source.Output`, as for all that follow."""
+        self.emit_all((event,))
+
+    def emit_all(self, events: Sequence[AnyEvent]) -> None:
+        if not self.visible:
+            events = self._first(events)
+        if not events or self.ended:
+            return
+        self.deltas += len(events)
+        self.last_delta_at = self._clock.monotonic()
+        if type(events[-1]) is End:
+            self.ended = True
+        self._log.append(self._stream, self._epoch, events)
+
+    async def ready(self) -> None:
+        if self.paused:
+            if self._room is None:
+                self._room = asyncio.Event()
+            await self._room.wait()
+
+    def control(self, flow: Flow | None) -> None:
+        self._flow = flow
+        if flow is not None and self.paused:
+            flow.pause_reading()
+
+    def commit_start(self) -> None:
+        """Append Start now, since headers must be sent; retry and fallback stay possible."""
+        if not self.started and not self.ended:
+            self.started = True
+            held = self._held or Start()
+            self._held = None
+            self._log.append(self._stream, self._epoch, (held,))
+
+    def restart(self) -> None:
+        """Forget what an attempt said without showing anything."""
+        self._held = None
+
+    def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
+        """Close the stream, unless it is closed."""
+        if not self.ended:
+            self.ended = True
+            self._log.append(self._stream, self._epoch, (End(outcome=outcome, usage=usage, error=error),))
+
+    def pause(self) -> None:
+        """Stop the source: its only reader has no room."""
+        if not self.paused:
+            self.paused = True
+            if self._flow is not None:
+                self._flow.pause_reading()
+
+    def resume(self) -> None:
+        """Let the source go on."""
+        if self.paused:
+            self.paused = False
+            self.last_delta_at = self._clock.monotonic()
+            if self._flow is not None:
+                self._flow.resume_reading()
+            if self._room is not None:
+                self._room.set()
+                self._room = None
+
+    def _first(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
+        """What of the first events goes into the log: nothing until one of them shows something."""
+        shown = 0
+        while shown < len(events) and isinstance(events[shown], Start):
+            self._held = events[shown]  # type: ignore[assignment]
+            shown += 1
+        rest = list(events[shown:])
+        if not rest:
+            return rest
+        if self.started:
+            missed = (self._held.extra or {}).get("chunk") if self._held is not None else None
+            if missed and (rest[0].extra or {}).get("chunk") != missed:
+                rest.insert(0, Item(kind="chunk", value=missed))
+        else:
+            self.started = True
+            rest.insert(0, self._held or Start())
+        self._held = None
+        self.visible = True
+        if any(not isinstance(event, (Start, Finish, End)) for event in rest):
+            self.first_delta_at = self._clock.monotonic()
+        return rest

@@ -1,0 +1,60 @@
+"""A reader: follows one stream through its log, at its own speed, in one rendering."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tidegate.core.event import End
+from tidegate.dialects import Renderer
+from tidegate.streams.log import StreamLog
+
+_BATCH = 256
+"""Records rendered into one write when a reader catches up; a few writes later it can be stopped."""
+
+
+class Sink(Protocol):
+    """Where the rendering goes. Calls never block; a sink without room says so to its reader."""
+
+    def write(self, data: bytes) -> None:
+        """More of the body, whole frames only."""
+        ...
+
+    def end(self, data: bytes, last: End) -> None:
+        """The rest of the body, and how the stream ended."""
+        ...
+
+
+class Reader:
+    """Renders what is committed into a sink as it comes.
+
+    :meth:`block` and :meth:`unblock` follow the room in the sink: a blocked reader stays where it is.
+    """
+
+    __slots__ = ("_log", "_renderer", "_sink", "_stream", "blocked", "finished", "seq")
+
+    def __init__(self, stream: str, log: StreamLog, renderer: Renderer, sink: Sink, seq: int = 0) -> None:
+        self._stream = stream
+        self._log = log
+        self._renderer = renderer
+        self._sink = sink
+        self.seq = seq
+        self.blocked = False
+        self.finished = False
+
+    def advance(self) -> None:
+        """Take everything that is committed, unless blocked; called at every commit."""
+        while not self.blocked and not self.finished:
+            records = self._log.read(self._stream, self.seq, _BATCH)
+            if not records:
+                return
+            self.seq = records[-1].seq
+            events = [record.event for record in records]
+            data = self._renderer.render(events)
+            last = events[-1]
+            if type(last) is End:
+                self.finished = True
+                self._sink.end(data, last)
+            elif data:
+                self._sink.write(data)
+            if len(records) < _BATCH:
+                return

@@ -1,0 +1,120 @@
+"""Server-sent events from bytes, cut anywhere, to frames.
+
+Follows the WHATWG rules for interpreting an event stream (https://html.spec.whatwg.org/multipage/
+server-sent-events.html#event-stream-interpretation) with two differences that real servers need: the
+payload stays bytes (decoding happens once, per frame, never per read), and a last event without its
+blank line is not thrown away.
+"""
+
+from __future__ import annotations
+
+from tidegate.errors import Broken
+
+Frame = tuple[bytes, bytes]
+"""An event's name (empty when none was given) and its data, lines joined by LF."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class SSEDecoder:
+    """Turns the bytes of one event stream into frames.
+
+    :meth:`feed` gives the frames that a piece of input completes, :meth:`finish` what is left when the
+    input has ended. A frame longer than ``max_frame`` bytes raises :class:`tidegate.errors.Broken`.
+    """
+
+    __slots__ = ("_begun", "_max_frame", "_rest", "_scanned")
+
+    def __init__(self, max_frame: int = 64 * 1024 * 1024) -> None:
+        self._rest = bytearray()
+        self._scanned = 0
+        self._begun = False
+        self._max_frame = max_frame
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes, in order."""
+        if not self._begun and not (data := self._without_bom(data)):
+            return []
+        # Most reads hold whole frames in the plainest form; they need no line parser and no copy.
+        if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
+            return _frames(data)
+        return self._feed_part(data)
+
+    def finish(self) -> list[Frame]:
+        """The frame that the input ended in, if its blank line is all that was missing."""
+        rest, self._rest = bytes(self._rest), bytearray()
+        return _frames(_normalised(rest)) if rest else []
+
+    def _without_bom(self, data: bytes) -> bytes:
+        if self._rest:
+            data = bytes(self._rest) + data
+            self._rest.clear()
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._rest += data
+            return b""
+        self._begun = True
+        return data.removeprefix(_BOM)
+
+    def _feed_part(self, data: bytes) -> list[Frame]:
+        rest = self._rest
+        rest += data
+        end = _last_blank_line(rest, max(0, self._scanned - 3))
+        if end < 0:
+            self._scanned = len(rest)
+            if len(rest) > self._max_frame:
+                raise Broken(f"the upstream sent an event longer than {self._max_frame} bytes")
+            return []
+        whole = bytes(memoryview(rest)[:end])
+        del rest[:end]
+        self._scanned = 0
+        return _frames(_normalised(whole))
+
+
+def _last_blank_line(data: bytearray, start: int) -> int:
+    """The end of the last blank line that is certainly complete at or after ``start``, else -1.
+
+    A CR at the very end may be half of a CRLF, so it closes nothing until the next byte is known.
+    """
+    best = -1
+    for ending in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\n\r", b"\r\n\r"):
+        at = data.rfind(ending, start)
+        if at < 0:
+            continue
+        stop = at + len(ending)
+        if ending.endswith(b"\r"):
+            if stop == len(data):
+                continue
+            if data[stop] == 0x0A:
+                stop += 1
+        best = max(best, stop)
+    return best
+
+
+def _normalised(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def _frames(data: bytes) -> list[Frame]:
+    frames: list[Frame] = []
+    for block in data.split(b"\n\n"):
+        if block.startswith(b"data: ") and b"\n" not in block:
+            frames.append((b"", block[6:]))
+        elif block:
+            frame = _parsed(block)
+            if frame is not None:
+                frames.append(frame)
+    return frames
+
+
+def _parsed(block: bytes) -> Frame | None:
+    """One event's lines; None when they hold no data (a comment, an id or a retry time alone)."""
+    name = b""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    joined = b"\n".join(data)
+    return (name, joined) if joined else None

@@ -1,0 +1,1 @@
+"""Tests of the product, most of them against the real process over real sockets."""

@@ -1,0 +1,1 @@
+"""Python clients as people write them, against the real process."""

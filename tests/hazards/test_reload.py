@@ -1,0 +1,127 @@
+"""Settings change under running streams without breaking one of them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chat import DONE, chunk, frame, frames, text_chunks
+from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, post_chat, stream_chat
+from tests.fixtures import StartGateway
+from tests.gateway import Config, Gateway, eventually, gateway_config
+from tests.script import End, Gate, Head, Send, WaitFor
+from tests.upstream import Upstream
+
+STREAMS = 20
+
+
+class LiveStreams:
+    """Streams that are held open in their middle until the gate is opened."""
+
+    def __init__(self, gateway: Gateway, upstream: Upstream) -> None:
+        self.gate = Gate()
+        start, rest = frames(text_chunks(["first "], finish=None)), frame(chunk("second"))
+        end = frame(chunk(finish="stop")) + DONE
+        for _ in range(STREAMS):
+            upstream.play([Head(), Send(start), WaitFor(self.gate), Send(rest), Send(end), End()])
+        self.open = [LiveAnswer(gateway.address, body_for()) for _ in range(STREAMS)]
+        for one in self.open:
+            one.read_past("first")
+
+    def finish(self) -> list[ChatAnswer]:
+        self.gate.open()
+        return [one.rest() for one in self.open]
+
+    def close(self) -> None:
+        for one in self.open:
+            one.connection.close()
+
+
+@pytest.fixture
+def own_gateway(upstream: Upstream, start_gateway: StartGateway) -> Gateway:
+    return start_gateway(gateway_config(upstream.url))
+
+
+@pytest.fixture
+def live_streams(own_gateway: Gateway, upstream: Upstream) -> Iterator[LiveStreams]:
+    streams = LiveStreams(own_gateway, upstream)
+    yield streams
+    streams.close()
+
+
+def reload(gateway: Gateway, config: Config) -> None:
+    gateway.write_config(config)
+    gateway.signal(signal.SIGHUP)
+
+
+def assert_whole(answers: list[ChatAnswer]) -> None:
+    for answer in answers:
+        assert answer.succeeded().text() == "first second"
+
+
+def test_a_reload_breaks_no_stream(
+    own_gateway: Gateway, upstream: Upstream, live_streams: LiveStreams
+) -> None:
+    """hazard 30: routes, addresses and keys are replaced under twenty live streams."""
+    config = gateway_config(upstream.url)
+    config["providers"]["up"]["api_key"] = "sk-rotated"
+    config["models"]["fresh"] = {"use": ["up/mock-fresh"]}
+    del config["models"]["pair"]
+    reload(own_gateway, config)
+    eventually(
+        lambda: post_chat(own_gateway.address, body_for(model="fresh")).status == 200,
+        "the new model answers",
+    )
+    last = upstream.requests[-1]
+    assert last.json["model"] == "mock-fresh"
+    assert last.headers["authorization"] == "Bearer sk-rotated"
+    assert post_chat(own_gateway.address, body_for(model="pair")).status == 404
+    assert_whole(live_streams.finish())
+
+
+def test_a_bad_reload_changes_nothing(own_gateway: Gateway, live_streams: LiveStreams) -> None:
+    """hazard 30: a mistake in the file is told, and the old settings stay."""
+    reload(own_gateway, {"modles": {}})
+    eventually(lambda: "modles" in own_gateway.output(), "the mistake is told")
+    assert_whole(live_streams.finish())
+    assert stream_chat(own_gateway.address).succeeded()
+
+
+def test_many_reloads_in_a_row(own_gateway: Gateway, upstream: Upstream, live_streams: LiveStreams) -> None:
+    """hazard 30: pools of connections that are replaced again and again are closed, not leaked."""
+    before = own_gateway.descriptors
+    for number in range(10):
+        config = gateway_config(upstream.url)
+        config["models"][f"fresh-{number}"] = {"use": ["up/mock"]}
+        reload(own_gateway, config)
+        name = f"fresh-{number}"
+        eventually(
+            lambda name=name: post_chat(own_gateway.address, body_for(model=name)).status == 200,  # type: ignore[misc]
+            "the new model answers",
+        )
+    assert_whole(live_streams.finish())
+    eventually(lambda: own_gateway.descriptors <= before + 4, "connections of old pools are closed")
+
+
+def test_a_stop_lets_streams_finish(own_gateway: Gateway, live_streams: LiveStreams) -> None:
+    """hazard 30: SIGTERM refuses newcomers and waits for those who are being served."""
+    own_gateway.signal(signal.SIGTERM)
+    assert_whole(live_streams.finish())
+    assert own_gateway.process.wait(10) == 0
+
+
+def test_a_stop_ends_what_does_not_finish_honestly(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 30: after the deadline every stream that is left ends in one error, and the exit is clean."""
+    gateway = start_gateway(gateway_config(upstream.url, server={"shutdown": "300ms"}))
+    streams = LiveStreams(gateway, upstream)
+    gateway.signal(signal.SIGTERM)
+    for one in streams.open:
+        answer = one.rest()
+        assert answer.text() == "first "
+        assert answer.failed()
+    streams.close()
+    assert gateway.process.wait(10) == 0
+    for request in upstream.requests:
+        request.connection.wait_closed()

@@ -1,0 +1,101 @@
+"""Hours of streams, aborts and errors leave memory and descriptors where they were."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from tests.chat import broken_off, chunk, error, frame, text_chunks, text_stream
+from tests.chat_stream import LiveAnswer, body_for, post_chat, stream_chat
+from tests.fixtures import StartGateway
+from tests.gateway import Gateway, eventually, gateway_config
+from tests.script import Head, Reset, Script, Send, Stall
+from tests.upstream import Request, Upstream
+
+# Of ten requests, one is left by its client, one breaks off, and one is refused.
+WISHES = ["text"] * 7 + ["stall", "break", "refuse"]
+
+
+def answer(request: Request) -> Script:
+    wish = request.json["messages"][0]["content"]
+    if wish == "stall":
+        return [Head(), Send(frame(chunk("x"))), Stall()]
+    if wish == "break":
+        return broken_off(text_chunks(["x"], finish=None), Reset())
+    return error(500, "no") if wish == "refuse" else text_stream(["word "] * 50)
+
+
+def one_request(gateway: Gateway, number: int) -> None:
+    wish = WISHES[number % len(WISHES)]
+    if wish == "text":
+        assert stream_chat(gateway.address, wish, stream=True).succeeded().text() == "word " * 50
+    elif wish == "break":
+        assert stream_chat(gateway.address, wish).failed()
+    elif wish == "refuse":
+        assert post_chat(gateway.address, body_for(wish)).status == 500
+    else:
+        with LiveAnswer(gateway.address, body_for(wish)) as live:
+            live.read()
+
+
+class Load:
+    """Several clients that ask one after the other until the count or the time is up."""
+
+    def __init__(self, gateway: Gateway, clients: int) -> None:
+        self._gateway = gateway
+        self._clients = clients
+        self._lock = threading.Lock()
+        self._problems: list[BaseException] = []
+        self.done = 0
+
+    def run(self, requests: int, until: float = float("inf")) -> None:
+        goal = self.done + requests
+        threads = [threading.Thread(target=self._ask, args=(goal, until)) for _ in range(self._clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._problems:
+            raise self._problems[0]
+
+    def _ask(self, goal: int, until: float) -> None:
+        while not self._problems and time.monotonic() < until:
+            with self._lock:
+                if self.done >= goal:
+                    return
+                self.done += 1
+                number = self.done
+            try:
+                one_request(self._gateway, number)
+            except (AssertionError, OSError, EOFError) as problem:
+                self._problems.append(problem)
+
+
+def test_a_thousand_requests_leave_nothing_behind(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 5: with one in ten left, one broken and one refused, memory and descriptors stay."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    upstream.answer = answer
+    load = Load(gateway, clients=8)
+    load.run(400)
+    memory, descriptors = gateway.memory, gateway.descriptors
+    load.run(1000)
+    eventually(lambda: gateway.descriptors <= descriptors + 4, "descriptors are back to where they were")
+    assert gateway.memory - memory < 4 * 2**20
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_an_hour_of_two_hundred_streams(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 5: SOAK_SECONDS sets another length; memory grows by less than 1 MB per thousand requests."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    upstream.answer = answer
+    load = Load(gateway, clients=200)
+    load.run(5000)
+    memory, descriptors, begun = gateway.memory, gateway.descriptors, load.done
+    load.run(10**9, until=time.monotonic() + float(os.environ.get("SOAK_SECONDS", "3600")))
+    eventually(lambda: gateway.descriptors <= descriptors + 8, "descriptors are back to where they were")
+    thousands = (load.done - begun) / 1000
+    assert (gateway.memory - memory) / thousands < 2**20

@@ -1,0 +1,1 @@
+"""What is on the wire, byte for byte, for good requests and bad ones."""

@@ -1,0 +1,132 @@
+"""Runs, tests, checks and measures Tidegate in a clone with nothing but a Python: `python3 tools/dev.py run`.
+
+Standard library only. It loads on Python 3.8, far enough to find a newer one or to say how to get it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools.environment import PYTHON, ROOT, SCRIPTS, ensure
+from tools.interpreter import SetupError
+from tools.port import port_problem
+
+CORE: frozenset[str] = frozenset()
+TEST = frozenset({"test"})
+
+
+def main() -> int:
+    commands = {"run": run, "test": test, "bench": bench, "check": check, "test-clients": test_clients}
+    parser = argparse.ArgumentParser(
+        prog="tools/dev.py",
+        description="Sets Tidegate up in .venv and works with it.",
+        epilog="PORT, HOST and ARGS (more arguments for the command), WHEELS (install from this folder, "
+        "without an index) and INDEX_WAIT (seconds to wait for an index) are read from the environment.",
+    )
+    subcommands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, function in commands.items():
+        subcommands.add_parser(name, help=function.__doc__)
+    try:
+        return commands[parser.parse_args().command](os.environ)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """install what is missing and serve on http://127.0.0.1:7860"""
+    arguments = serve_arguments(environment)
+    problem = port_problem(arguments, environment, this_command("run"))
+    if problem:
+        raise SetupError(problem)
+    ensure(CORE, environment)
+    return become([str(SCRIPTS / "tidegate"), "serve", *arguments])
+
+
+def test(environment: Mapping[str, str]) -> int:
+    """install the test tools and run the tests; ARGS go to pytest"""
+    return python_module(environment, "pytest", *more_arguments(environment))
+
+
+def bench(environment: Mapping[str, str]) -> int:
+    """measure the gateway beside nginx; ARGS go to the benchmark"""
+    return python_module(environment, "bench", *more_arguments(environment))
+
+
+def test_clients(environment: Mapping[str, str]) -> int:
+    """run the tests of the clients that need Node"""
+    if not (ROOT / "tests" / "clients").is_dir():
+        print("There are no client tests yet.")
+        return 0
+    if not shutil.which("node"):
+        print(
+            "The client tests are skipped: they need Node.js 20 or newer, which `node --version` must show."
+        )
+        return 0
+    # An empty -m undoes a default selection that leaves slow tests out.
+    return python_module(environment, "pytest", "tests/clients", "-m", "", *more_arguments(environment))
+
+
+def check(environment: Mapping[str, str]) -> int:
+    """look for mistakes in style, format and types without running anything"""
+    ensure(TEST, environment)
+    checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
+    failed = [" ".join(each) for each in checks if subprocess.call([str(PYTHON), "-m", *each], cwd=ROOT) != 0]
+    if failed:
+        ruff = (SCRIPTS / "ruff").relative_to(ROOT)
+        raise SetupError(
+            f"Not clean: {', '.join(failed)}; `{ruff} check --fix` and `{ruff} format` mend what can be."
+        )
+    return 0
+
+
+def serve_arguments(environment: Mapping[str, str]) -> list[str]:
+    """The arguments of `tidegate serve`: what is not set is left to the configuration file."""
+    arguments = more_arguments(environment)
+    for option, name in (("--host", "HOST"), ("--port", "PORT")):
+        if environment.get(name):
+            arguments += [option, environment[name]]
+    return arguments
+
+
+def more_arguments(environment: Mapping[str, str]) -> list[str]:
+    try:
+        return shlex.split(environment.get("ARGS", ""))
+    except ValueError as error:
+        raise SetupError(f"ARGS cannot be read ({error}): close its quotes.") from None
+
+
+def this_command(name: str) -> str:
+    """How the user started this: make tells by an environment variable of its own."""
+    return (
+        f"make {name}" if os.environ.get("MAKELEVEL") else f"{Path(sys.executable).name} tools/dev.py {name}"
+    )
+
+
+def python_module(environment: Mapping[str, str], module: str, *arguments: str) -> int:
+    ensure(TEST, environment)
+    os.chdir(ROOT)
+    return become([str(PYTHON), "-m", module, *arguments])
+
+
+def become(command: list[str]) -> int:
+    """Replace this process by `command`, whose signals and exit code then count; Windows has to wait."""
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""Installs packages with uv or pip, as the machine has configured them, and asks whether their index answers.
+
+Knows no index address: the configuration of pip or uv decides on index, proxy and certificates.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.interpreter import Interpreter, SetupError, output_of
+
+# Small, pure Python, and a requirement of Tidegate itself: what the index is asked for first.
+PROBED_PACKAGE = "click"
+CONNECT_SECONDS = 5
+# pip may be told to install elsewhere than into the environment that it runs in; for us that is never right.
+MISPLACING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER")
+UV_INDEX_SETTINGS = (
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_CONFIG_FILE",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
+)
+
+
+@dataclass(frozen=True)
+class Installer:
+    """One way to install into an environment: `command` stands before what is installed, `probe` is whole."""
+
+    name: str
+    command: tuple[str, ...]
+    probe: tuple[str, ...]
+    root: Path
+    wheels: Path | None
+    environment: Mapping[str, str]
+    probe_environment: Mapping[str, str] = field(default_factory=dict)
+
+    def install(self, requirements: list[str], log: Path) -> bool:
+        """Whether it worked; all that the installer says is added to `log`."""
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [*self.command, *requirements],
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                check=False,
+            )
+        return done.returncode == 0
+
+    def index_answers(self, seconds: float) -> bool:
+        """Whether a small package can be had, decided within `seconds`; always so for a folder of wheels."""
+        if self.wheels:
+            return True
+        try:
+            done = subprocess.run(
+                self.probe,
+                cwd=self.root,
+                input=PROBED_PACKAGE.encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**self.environment, **self.probe_environment},
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+    def failure(self) -> str:
+        """What to type after install() has failed and its log was shown."""
+        if self.wheels:
+            return f"WHEELS={self.wheels} lacks what is named above: {fill_wheels(self.wheels)}."
+        return (
+            f"{self.name} could not install for the reason above: mend that and type the same command again."
+        )
+
+
+def pip_installer(python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]) -> Installer:
+    """pip of the virtual environment that `python` belongs to."""
+    pip = (str(python), "-m", "pip", "install", "-c", constraints(root))
+    once = (
+        "--dry-run",
+        "--ignore-installed",
+        "--no-deps",
+        "--retries",
+        "0",
+        "--timeout",
+        str(CONNECT_SECONDS),
+    )
+    kept = {name: value for name, value in environment.items() if name not in MISPLACING}
+    unasked = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    return Installer(
+        name="pip",
+        command=(*pip, *wheel_options(wheels)),
+        probe=(*pip, *once, PROBED_PACKAGE),
+        root=root,
+        wheels=wheels,
+        environment={**kept, **unasked},
+    )
+
+
+def uv_installer(
+    uv: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
+) -> Installer:
+    """uv installing into the virtual environment that `python` belongs to."""
+    target = ("--python", str(python), "-c", constraints(root))
+    return Installer(
+        name="uv",
+        command=(uv, "pip", "install", *target, *wheel_options(wheels)),
+        # Compiles what stands on standard input; without --refresh a cached answer would hide a dead index.
+        probe=(uv, "pip", "compile", *target, "--no-deps", "--refresh", "-"),
+        root=root,
+        wheels=wheels,
+        environment=environment,
+        probe_environment={"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(CONNECT_SECONDS)},
+    )
+
+
+def constraints(root: Path) -> str:
+    return str(root / "tools" / "constraints.txt")
+
+
+def wheel_options(wheels: Path | None) -> tuple[str, ...]:
+    return ("--no-index", "--find-links", str(wheels)) if wheels else ()
+
+
+def check_wheels(folder: str | None) -> Path | None:
+    """The folder named by WHEELS, None when none is named; raises SetupError when it has no wheels."""
+    if not folder:
+        return None
+    path = Path(folder).expanduser().absolute()
+    if not any(path.glob("*.whl")):
+        raise SetupError(f"WHEELS={folder} holds no wheels: {fill_wheels(path)}.")
+    return path
+
+
+def fill_wheels(folder: Path) -> str:
+    """How to fill a folder of wheels; hatchling and editables are what an editable install is built with."""
+    what = "-c tools/constraints.txt hatchling editables '.[local,test]'"
+    return f"fill it where an index answers with `python3 -m pip wheel -w {shlex.quote(str(folder))} {what}`"
+
+
+def only_pip_has_an_index(interpreter: Interpreter, environment: Mapping[str, str]) -> bool:
+    """Whether pip is pointed at an index of the user's choice and uv, which does not read that, at none."""
+    if any(environment.get(name) for name in UV_INDEX_SETTINGS) or has_uv_file(environment):
+        return False
+    if environment.get("PIP_INDEX_URL") or environment.get("PIP_NO_INDEX"):
+        return True
+    return names_an_index(output_of([interpreter.path, "-m", "pip", "config", "list"]))
+
+
+def names_an_index(settings: str) -> bool:
+    """Whether the output of `pip config list` replaces the default index or forbids any."""
+    keys = [line.partition("=")[0].rpartition(".")[2] for line in settings.splitlines()]
+    return "index-url" in keys or "no-index" in keys
+
+
+def has_uv_file(environment: Mapping[str, str]) -> bool:
+    home = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return any(path.is_file() for path in (home / "uv" / "uv.toml", Path(os.sep, "etc", "uv", "uv.toml")))
