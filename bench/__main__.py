@@ -18,7 +18,7 @@ from bench import systems
 from bench.errors import BenchError
 from bench.figures import DIRECT, GATEWAY, NGINX, remarks, rows
 from bench.harness import Harness, harness
-from bench.native import programs
+from bench.native import cache_folder, programs
 from bench.profiling import PERF_OPTIONS, profile
 from bench.rounds import Measured, by_round, measure_all
 from bench.scenarios import Scenario, quick
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, end_in_order)
     try:
         machine = machines.survey()
-        with harness(machine, programs(), options.mock_port) as started:
+        compiled = programs()
+        with machines.alone(cache_folder()), harness(machine, compiled, options.mock_port) as started:
             if options.profile:
                 return print_profile(started, options)
             return print_table(started, options)
@@ -179,7 +180,8 @@ def progress(one: Measured, rounds: int) -> str:
         f"round {one.round}/{rounds}  {one.scenario:16}{one.system:8} "
         f"{reading.deltas_per_second:8,.0f} deltas/s  "
         f"{reading.cpu_us_per_delta:6.1f} µs each  p99 {reading.latency_p99_us / 1000:7.2f} ms  "
-        f"harness {reading.harness_utilisation:4.0%}  failures {reading.failures}"
+        f"gateway {reading.gateway_utilisation:4.0%}  harness {reading.harness_utilisation:4.0%}  "
+        f"failures {reading.failures}"
     )
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.harness import Reading, failures
-from bench.scenarios import HARNESS_LIMIT, Basis, Figure, Scenario
+from bench.scenarios import SATURATED, Basis, Figure, Scenario
 
 GATEWAY, NGINX, DIRECT = "gateway", "nginx", "direct"
 
 LATE_US = 5000  # worth a remark: a quarter of the interval between two deltas of a stream
 STOLEN_SHARE = 0.02
+POLLING_SHARE = 0.9  # a polling client with less of its core was kept from it by something else
 
 Rounds = Sequence[Mapping[str, Reading]]
 """For each round, the reading of each system that was measured in it."""
@@ -120,8 +121,12 @@ def remarks(scenario: Scenario, rounds: Rounds) -> list[str]:
                 found.append(f"{where}: the mock itself was up to {reading.mock_late_us / 1000:.0f} ms late.")
             if reading.stolen > STOLEN_SHARE:
                 found.append(f"{where}: the hypervisor took {reading.stolen:.0%} of the time for others.")
-            if scenario.climbs and reading.harness_utilisation > HARNESS_LIMIT:
-                found.append(f"{where}: the harness used all of its core, so the rate is a lower bound.")
+            if scenario.load.busy and reading.harness_utilisation < POLLING_SHARE:
+                found.append(f"{where}: the harness got only {reading.harness_utilisation:.0%} of its core.")
+            if scenario.climbs and reading.gateway_utilisation < SATURATED:
+                found.append(
+                    f"{where}: a lower bound, as only {reading.gateway_utilisation:.0%} of its core was used."
+                )
             if system != GATEWAY and reading.failures:
                 found.append(f"{where}: {failures(reading)}.")
     return found

@@ -124,6 +124,11 @@ class Reading(msgspec.Struct, frozen=True):
         return self.resident_before_kib / 1024
 
     @property
+    def gateway_utilisation(self) -> float:
+        """Of the gateway's core."""
+        return self.gateway_cpu_seconds / self.seconds
+
+    @property
     def harness_utilisation(self) -> float:
         """Of the core that the mock and the load generator share."""
         return self.load_utilisation + self.mock_utilisation

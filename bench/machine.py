@@ -1,5 +1,6 @@
 """Where each process runs and how urgently: cores, real-time priorities, the limit of open files."""
 
+import fcntl
 import os
 import platform
 import resource
@@ -83,6 +84,17 @@ def on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps a second bench of this user away: two would measure each other."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError("Another bench is running on this machine; wait until it has ended.") from None
+        yield
 
 
 def place(root: int, core: int, realtime: bool) -> None:

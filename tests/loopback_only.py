@@ -15,6 +15,7 @@ from types import MappingProxyType
 import uvloop
 
 LOCAL_NAMES = frozenset({"", "localhost", "ip6-localhost", "ip6-loopback", socket.gethostname().lower()})
+INTERNET = frozenset({socket.AF_INET, socket.AF_INET6})
 # Which argument of uvloop's methods says where to: its position after `self`, and its name.
 UVLOOP_METHODS = MappingProxyType(
     {
@@ -28,7 +29,7 @@ UVLOOP_METHODS = MappingProxyType(
 
 
 class NetworkRefused(Exception):
-    """A test reached for another machine; no OSError, or code under test would take it for a broken network."""
+    """A test reached for another machine; no OSError, which the code under test might handle."""
 
 
 def refuse_other_machines() -> None:
@@ -59,12 +60,24 @@ def is_allowed(target: object) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def is_address(host: object) -> bool:
+    """Whether it stands in digits already, so that looking it up asks nobody."""
+    try:
+        ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def _judge(event: str, arguments: tuple[object, ...]) -> None:
     if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
-        family = getattr(arguments[0], "family", None)
-        if family in {socket.AF_INET, socket.AF_INET6}:
-            _check(arguments[1])
-    elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+        connection, target = arguments[:2]
+        if isinstance(connection, socket.SocketType) and connection.family in INTERNET:
+            if not is_allowed(target):
+                # Most callers close it after an OSError only; left open it would fail some later test.
+                connection.close()
+            _check(target)
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"} and not is_address(arguments[0]):
         _check(arguments[0])
 
 

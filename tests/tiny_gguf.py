@@ -1,8 +1,8 @@
 """Makes tiny GGUF models that llama.cpp loads like any other, with an answer that is known beforehand.
 
-The tokenizer is a byte-level BPE of 256 bytes, a few learned merges and the ChatML specials; the chat template
-knows tools in the Hermes form. With a script, the layers add nothing to what they are given and the output matrix
-is a table of bigrams, so that the model answers the script, token by token, at any temperature.
+The tokenizer is a byte-level BPE of 256 bytes, a few learned merges and the ChatML specials; the chat
+template knows tools in the Hermes form. With a script, the layers add nothing to what they are given and the
+output matrix is a table of bigrams, so that the model answers the script, token by token, at any temperature.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
@@ -110,14 +109,48 @@ def shared_tiny_gguf(factory: pytest.TempPathFactory, model: TinyModel) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             unfinished = path.with_suffix(".part")
-            write_tiny_gguf(unfinished, **asdict(model))
+            _write(unfinished, model)
             unfinished.rename(path)
     return path
 
 
-def write_tiny_gguf(path: Path, **options: Any) -> None:
-    """Write a model to ``path``; the options are the fields of TinyModel."""
-    model = TinyModel(**options)
+def write_tiny_gguf(
+    path: Path,
+    *,
+    script: str | None = None,
+    loop: bool = False,
+    think: bool = False,
+    architecture: str = "llama",
+    dim: int = 64,
+    layers: int = 2,
+    heads: int = 4,
+    kv_heads: int = 2,
+    feed_forward: int = 128,
+    context: int = 4096,
+    merges: int = 120,
+    seed: int = 1,
+) -> None:
+    """Write a model to ``path``; TinyModel says what the options mean."""
+    _write(
+        path,
+        TinyModel(
+            script=script,
+            loop=loop,
+            think=think,
+            architecture=architecture,
+            dim=dim,
+            layers=layers,
+            heads=heads,
+            kv_heads=kv_heads,
+            feed_forward=feed_forward,
+            context=context,
+            merges=merges,
+            seed=seed,
+        ),
+    )
+
+
+def _write(path: Path, model: TinyModel) -> None:
     vocabulary = _Vocabulary(model)
     writer = gguf.GGUFWriter(path, model.architecture)
     _write_facts(writer, model, vocabulary)
@@ -154,8 +187,8 @@ def _letters() -> dict[int, str]:
 
 def _learned_merges(text: str, count: int, letters: dict[int, str]) -> list[tuple[str, str]]:
     words: dict[tuple[str, ...], int] = {}
-    for index, word in enumerate(text.split(" ")):
-        key = tuple(letters[byte] for byte in (" " + word if index else word).encode())
+    for index, text_word in enumerate(text.split(" ")):
+        key = tuple(letters[byte] for byte in (" " + text_word if index else text_word).encode())
         words[key] = words.get(key, 0) + 1
     merges: list[tuple[str, str]] = []
     for _ in range(count):
@@ -237,7 +270,8 @@ def _write_weights(writer: gguf.GGUFWriter, model: TinyModel, vocabulary: _Vocab
     silent = bool(vocabulary.pieces)
 
     def noise(rows: int, columns: int) -> Matrix:
-        return (random.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+        weights: Matrix = (random.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+        return weights
 
     def add(name: str, rows: int, columns: int, *, mute: bool = False) -> None:
         weights = noise(rows, columns)
@@ -262,7 +296,7 @@ def _write_weights(writer: gguf.GGUFWriter, model: TinyModel, vocabulary: _Vocab
 
 
 def _scripted(output: Matrix, embeddings: Matrix, vocabulary: _Vocabulary, *, loop: bool) -> Matrix:
-    """Turn the output matrix into a table: the row of the next token points where the one before it points."""
+    """Make the output matrix a table: the row of the next token points where the one before it points."""
     output[vocabulary.plain :] = 0  # specials have a logit of 0: they come now and then, not at once
     if not vocabulary.pieces:
         return output

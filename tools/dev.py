@@ -16,10 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.environment import PYTHON, ROOT, SCRIPTS, ensure
+from tools.environment import Environment, ensure
 from tools.interpreter import SetupError
 from tools.port import port_problem
 
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = Environment(ROOT)
 CORE: frozenset[str] = frozenset()
 TEST = frozenset({"test"})
 
@@ -44,80 +46,78 @@ def main() -> int:
         return 130
 
 
-def run(environment: Mapping[str, str]) -> int:
+def run(settings: Mapping[str, str]) -> int:
     """install what is missing and serve on http://127.0.0.1:7860"""
-    arguments = serve_arguments(environment)
-    problem = port_problem(arguments, environment, this_command("run"))
+    arguments = serve_arguments(settings)
+    problem = port_problem(arguments, settings, this_command("run"))
     if problem:
         raise SetupError(problem)
-    ensure(CORE, environment)
-    return become([str(SCRIPTS / "tidegate"), "serve", *arguments])
+    ensure(ENVIRONMENT, CORE, settings)
+    return become([str(ENVIRONMENT.script("tidegate")), "serve", *arguments])
 
 
-def test(environment: Mapping[str, str]) -> int:
+def test(settings: Mapping[str, str]) -> int:
     """install the test tools and run the tests; ARGS go to pytest"""
-    return python_module(environment, "pytest", *more_arguments(environment))
+    return python_module(settings, "pytest", *more_arguments(settings))
 
 
-def bench(environment: Mapping[str, str]) -> int:
+def bench(settings: Mapping[str, str]) -> int:
     """measure the gateway beside nginx; ARGS go to the benchmark"""
-    return python_module(environment, "bench", *more_arguments(environment))
+    return python_module(settings, "bench", *more_arguments(settings))
 
 
-def test_clients(environment: Mapping[str, str]) -> int:
+def test_clients(settings: Mapping[str, str]) -> int:
     """run the tests of the clients that need Node"""
+    if not shutil.which("node"):
+        print("The client tests are left out: install Node.js 20 or newer, then try again.")
+        return 0
     if not (ROOT / "tests" / "clients").is_dir():
         print("There are no client tests yet.")
         return 0
-    if not shutil.which("node"):
-        print(
-            "The client tests are skipped: they need Node.js 20 or newer, which `node --version` must show."
-        )
-        return 0
     # An empty -m undoes a default selection that leaves slow tests out.
-    return python_module(environment, "pytest", "tests/clients", "-m", "", *more_arguments(environment))
+    return python_module(settings, "pytest", "tests/clients", "-m", "", *more_arguments(settings))
 
 
-def check(environment: Mapping[str, str]) -> int:
+def check(settings: Mapping[str, str]) -> int:
     """look for mistakes in style, format and types without running anything"""
-    ensure(TEST, environment)
-    checks = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
-    failed = [" ".join(each) for each in checks if subprocess.call([str(PYTHON), "-m", *each], cwd=ROOT) != 0]
+    ensure(ENVIRONMENT, TEST, settings)
+    python = str(ENVIRONMENT.python)
+    checks = ("ruff check", "ruff format --check", "mypy")
+    failed = [each for each in checks if subprocess.call([python, "-m", *each.split()], cwd=ROOT) != 0]
     if failed:
-        ruff = (SCRIPTS / "ruff").relative_to(ROOT)
-        raise SetupError(
-            f"Not clean: {', '.join(failed)}; `{ruff} check --fix` and `{ruff} format` mend what can be."
-        )
+        ruff = ENVIRONMENT.script("ruff").relative_to(ROOT)
+        mend = f"`{ruff} check --fix` and `{ruff} format` mend what can be mended"
+        raise SetupError(f"Not clean: {', '.join(failed)}; {mend}.")
     return 0
 
 
-def serve_arguments(environment: Mapping[str, str]) -> list[str]:
+def serve_arguments(settings: Mapping[str, str]) -> list[str]:
     """The arguments of `tidegate serve`: what is not set is left to the configuration file."""
-    arguments = more_arguments(environment)
+    arguments = more_arguments(settings)
     for option, name in (("--host", "HOST"), ("--port", "PORT")):
-        if environment.get(name):
-            arguments += [option, environment[name]]
+        if settings.get(name):
+            arguments += [option, settings[name]]
     return arguments
 
 
-def more_arguments(environment: Mapping[str, str]) -> list[str]:
+def more_arguments(settings: Mapping[str, str]) -> list[str]:
     try:
-        return shlex.split(environment.get("ARGS", ""))
+        return shlex.split(settings.get("ARGS", ""))
     except ValueError as error:
         raise SetupError(f"ARGS cannot be read ({error}): close its quotes.") from None
 
 
 def this_command(name: str) -> str:
     """How the user started this: make tells by an environment variable of its own."""
-    return (
-        f"make {name}" if os.environ.get("MAKELEVEL") else f"{Path(sys.executable).name} tools/dev.py {name}"
-    )
+    if os.environ.get("MAKELEVEL"):
+        return f"make {name}"
+    return f"{Path(sys.executable).name} tools/dev.py {name}"
 
 
-def python_module(environment: Mapping[str, str], module: str, *arguments: str) -> int:
-    ensure(TEST, environment)
+def python_module(settings: Mapping[str, str], module: str, *arguments: str) -> int:
+    ensure(ENVIRONMENT, TEST, settings)
     os.chdir(ROOT)
-    return become([str(PYTHON), "-m", module, *arguments])
+    return become([str(ENVIRONMENT.python), "-m", module, *arguments])
 
 
 def become(command: list[str]) -> int:

@@ -14,95 +14,132 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.engine_fit import misfit, this_machine
 from tools.installer import Installer, check_wheels, only_pip_has_an_index, pip_installer, uv_installer
-from tools.interpreter import MINIMUM, Interpreter, SetupError, ask, find_interpreter, find_uv
+from tools.interpreter import (
+    MINIMUM,
+    Interpreter,
+    SetupError,
+    ask,
+    find_interpreter,
+    find_uv,
+    own_interpreter,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
-STAMP = VENV / "tidegate-stamp.json"
-LOG = VENV / "tidegate-install.log"
-# Enough to show what a resolver or a compiler complained of.
-LOG_LINES = 15
-PYPROJECT = ROOT / "pyproject.toml"
-CONSTRAINTS = ROOT / "tools" / "constraints.txt"
 # A set-up without an index ends within 15 s; a part of that goes to starting and ending Python.
 PATIENCE_SECONDS = 12.0
 # Less than this is not enough for pip to start and ask.
 SHORTEST_PROBE_SECONDS = 3.0
+# Enough to show what a resolver or a compiler complained of.
+LOG_LINES = 15
 NO_INDEX = (
     "No package index answered, so nothing was installed: check the network and proxy, or name an index that "
     "you can reach in PIP_INDEX_URL, or install from a folder of wheels with `WHEELS=folder`."
 )
 
 
-def ensure(extras: frozenset[str], environment: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class Environment:
+    """The virtual environment of the clone at `root`."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        return self.script("python")
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "tidegate-install.log"
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / "tidegate-stamp.json"
+
+    @property
+    def pyproject(self) -> Path:
+        return self.root / "pyproject.toml"
+
+    def script(self, name: str) -> Path:
+        return self.folder / "Scripts" / f"{name}.exe" if os.name == "nt" else self.folder / "bin" / name
+
+    def is_ready(self, extras: frozenset[str]) -> bool:
+        """Whether an earlier run installed all of `extras` and nothing that decides has changed since."""
+        stamped = self.stamped_extras()
+        return stamped is not None and extras <= stamped and self.python.exists()
+
+    def stamped_extras(self) -> frozenset[str] | None:
+        """The extras that the stamp vouches for; None when it is missing or from before a change."""
+        try:
+            stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
+            return frozenset(stamp["extras"]) if stamp["key"] == self.stamp_key() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_stamp(self, extras: frozenset[str]) -> None:
+        stamp = {"key": self.stamp_key(), "extras": sorted(extras)}
+        self.stamp.write_text(json.dumps(stamp), encoding="utf-8")
+
+    def stamp_key(self) -> str:
+        """Changes with the requirements, their pins, the environment's Python and the folder of the clone."""
+        digest = hashlib.sha256(str(self.root).encode())
+        constraints = self.root / "tools" / "constraints.txt"
+        for path in (self.pyproject, constraints, self.folder / "pyvenv.cfg"):
+            digest.update(b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+    def create(self, interpreter: Interpreter, uv: str | None) -> None:
+        """Make it with `uv`, or with pip in it; one that works and has what is needed is kept."""
+        found = ask(str(self.python)) if self.python.exists() else None
+        if found and found.version >= MINIMUM and (uv or self.has_pip()):
+            return
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        if uv:
+            venv = [uv, "venv", "-q", "--no-project", "--python", interpreter.path]
+        else:
+            venv = [interpreter.path, "-m", "venv"]
+        if subprocess.call([*venv, str(self.folder)], cwd=self.root) != 0:
+            raise SetupError(f"{self.folder} could not be created: mend what is named above and try again.")
+
+    def has_pip(self) -> bool:
+        command = [str(self.python), "-m", "pip", "--version"]
+        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+    def show_log(self) -> None:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        print("\n".join(lines[-LOG_LINES:]), file=sys.stderr)
+
+
+def ensure(environment: Environment, extras: frozenset[str], settings: Mapping[str, str]) -> None:
     """Make `.venv` hold Tidegate, `extras` and, where it fits, the local engine; at once if it does already.
 
-    Two of these may run side by side: one installs, the other waits. Raises SetupError with what to type.
+    Two of these may run side by side: one installs, the other waits. `settings` are the user's environment
+    variables. Raises SetupError with what to type.
     """
-    if is_ready(extras):
+    if environment.is_ready(extras):
         return
-    began = time.monotonic()
-    with locked(Path(__file__)):
-        if is_ready(extras):
+    deadline = time.monotonic() + patience_seconds(settings.get("INDEX_WAIT"))
+    with locked(environment.pyproject):
+        if environment.is_ready(extras):
             return
         uv = find_uv()
-        interpreter = find_interpreter(uv)
+        interpreter = find_interpreter(uv, own_interpreter())
         if sys.version_info[:2] < MINIMUM:
             # What follows reads pyproject.toml, which an older standard library cannot: begin again.
             os.execv(interpreter.path, [interpreter.path, *sys.argv])
-        build(interpreter, uv, extras | (stamped_extras() or frozenset()), environment, began)
-
-
-def build(
-    interpreter: Interpreter,
-    uv: str | None,
-    extras: frozenset[str],
-    environment: Mapping[str, str],
-    began: float,
-) -> None:
-    STAMP.unlink(missing_ok=True)
-    deadline = began + patience_seconds(environment.get("INDEX_WAIT"))
-    installer = choose_installer(interpreter, uv, environment, deadline)
-    what = "Tidegate and its test tools" if "test" in extras else "Tidegate"
-    print(f"Installing {what} into {VENV.name} with {installer.name}; later runs start at once.", flush=True)
-    target = f".[{','.join(sorted(extras))}]" if extras else "."
-    LOG.write_bytes(b"")
-    if not installer.install(["-e", target], LOG):
-        show_log()
-        raise SetupError(installer.failure())
-    without_engine = add_engine(installer)
-    if without_engine:
-        print(without_engine, flush=True)
-    STAMP.write_text(json.dumps({"key": stamp_key(), "extras": sorted(extras)}), encoding="utf-8")
-
-
-def choose_installer(
-    interpreter: Interpreter, uv: str | None, environment: Mapping[str, str], deadline: float
-) -> Installer:
-    """uv where there is one and its index answers, else pip, with a `.venv` that it can install into.
-
-    Raises SetupError around `deadline` (of time.monotonic) when no index answers.
-    """
-    wheels = check_wheels(environment.get("WHEELS"))
-    can_use_pip = interpreter.makes_environments
-    if uv and not (can_use_pip and wheels is None and only_pip_has_an_index(interpreter, environment)):
-        make_venv(interpreter, uv)
-        installer = uv_installer(uv, PYTHON, ROOT, wheels, environment)
-        patience = deadline - time.monotonic()
-        if installer.index_answers(patience / 2 if can_use_pip else patience):
-            return installer
-    if can_use_pip:
-        make_venv(interpreter, None)
-        installer = pip_installer(PYTHON, ROOT, wheels, environment)
-        if installer.index_answers(max(SHORTEST_PROBE_SECONDS, deadline - time.monotonic())):
-            return installer
-    raise SetupError(NO_INDEX)
+        kept = environment.stamped_extras() or frozenset()
+        environment.stamp.unlink(missing_ok=True)
+        installer = choose_installer(environment, interpreter, uv, settings, deadline)
+        install(environment, installer, extras | kept)
+        environment.write_stamp(extras | kept)
 
 
 def patience_seconds(setting: str | None) -> float:
@@ -115,18 +152,51 @@ def patience_seconds(setting: str | None) -> float:
         raise SetupError(f"INDEX_WAIT={setting} is no number of seconds: try INDEX_WAIT=60.") from None
 
 
-def add_engine(installer: Installer) -> str | None:
-    """Install the extra `local`; when it does not fit or does not install, the sentence that says so."""
+def choose_installer(
+    environment: Environment,
+    interpreter: Interpreter,
+    uv: str | None,
+    settings: Mapping[str, str],
+    deadline: float,
+) -> Installer:
+    """uv where there is one and its index answers, else pip, with a `.venv` that it can install into.
+
+    Raises SetupError around `deadline` (of time.monotonic) when no index answers.
+    """
+    wheels = check_wheels(settings.get("WHEELS"))
+    can_use_pip = interpreter.makes_environments
+    if uv and not (can_use_pip and wheels is None and only_pip_has_an_index(interpreter, settings)):
+        environment.create(interpreter, uv)
+        installer = uv_installer(uv, environment.python, environment.root, wheels, settings)
+        patience = deadline - time.monotonic()
+        if installer.index_answers(patience / 2 if can_use_pip else patience):
+            return installer
+    if can_use_pip:
+        environment.create(interpreter, None)
+        installer = pip_installer(environment.python, environment.root, wheels, settings)
+        if installer.index_answers(max(SHORTEST_PROBE_SECONDS, deadline - time.monotonic())):
+            return installer
+    raise SetupError(NO_INDEX)
+
+
+def install(environment: Environment, installer: Installer, extras: frozenset[str]) -> None:
+    """Install Tidegate as an editable package, then the local engine, which may fail."""
+    what = "Tidegate and its test tools" if "test" in extras else "Tidegate"
+    print(f"Installing {what} into .venv with {installer.name}; later runs start at once.", flush=True)
+    environment.log.write_bytes(b"")
+    target = f".[{','.join(sorted(extras))}]" if extras else "."
+    if not installer.install(["-e", target], environment.log):
+        environment.show_log()
+        raise SetupError(installer.failure())
     reason = misfit(this_machine())
     if reason:
-        return f"The local engine is left out: {reason}; everything else works."
+        print(f"The local engine is left out: {reason}; everything else works.", flush=True)
+        return
     # Never from source: that is hundreds of C++ files.
-    requirements = local_requirements(PYPROJECT.read_text(encoding="utf-8"))
-    if installer.install(["--only-binary", ":all:", *requirements], LOG):
-        return None
-    return (
-        f"The local engine was not installed (see {LOG.relative_to(ROOT)}); the rest works, and `make clean run` tries again."
-    )
+    requirements = local_requirements(environment.pyproject.read_text(encoding="utf-8"))
+    if not installer.install(["--only-binary", ":all:", *requirements], environment.log):
+        log = environment.log.relative_to(environment.root)
+        print(f"The local engine did not install ({log} says why); the rest works, `make clean run` retries.")
 
 
 def local_requirements(pyproject: str) -> list[str]:
@@ -135,57 +205,6 @@ def local_requirements(pyproject: str) -> list[str]:
 
     extras: dict[str, list[str]] = tomllib.loads(pyproject)["project"]["optional-dependencies"]
     return extras["local"]
-
-
-def show_log() -> None:
-    lines = LOG.read_text(encoding="utf-8", errors="replace").splitlines()
-    print("\n".join(lines[-LOG_LINES:]), file=sys.stderr)
-
-
-def make_venv(interpreter: Interpreter, uv: str | None) -> None:
-    """Create `.venv` with `uv`, or with pip in it; one that works and has what is needed is kept."""
-    found = ask(str(PYTHON)) if PYTHON.exists() else None
-    if found and found.version >= MINIMUM and (uv or has_pip()):
-        return
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    venv = (
-        [uv, "venv", "-q", "--no-project", "--python", interpreter.path]
-        if uv
-        else [interpreter.path, "-m", "venv"]
-    )
-    if subprocess.call([*venv, str(VENV)], cwd=ROOT) != 0:
-        raise SetupError(
-            f"{interpreter.path} could not create {VENV}: mend what is named above and try again."
-        )
-
-
-def has_pip() -> bool:
-    command = [str(PYTHON), "-m", "pip", "--version"]
-    return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
-
-
-def is_ready(extras: frozenset[str]) -> bool:
-    """Whether an earlier run installed all of `extras` and nothing that decides has changed since."""
-    installed = stamped_extras()
-    return installed is not None and extras <= installed and PYTHON.exists()
-
-
-def stamped_extras() -> frozenset[str] | None:
-    """The extras that the stamp vouches for; None when it is missing or from before a change."""
-    try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
-        return frozenset(stamp["extras"]) if stamp["key"] == stamp_key() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def stamp_key() -> str:
-    """Changes with the requirements, their pins, the environment's Python and the folder of the clone."""
-    digest = hashlib.sha256(str(ROOT).encode())
-    for path in (PYPROJECT, CONSTRAINTS, VENV / "pyvenv.cfg"):
-        digest.update(b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -9,11 +9,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MINIMUM = (3, 11)
 COMMAND_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
+INSTALL_COMMANDS = (
+    ("dnf", "install python3.12"),
+    ("brew", "install python@3.13"),
+    ("pacman", "-S python"),
+    ("apk", "add python3"),
+    ("zypper", "install python312"),
+)
+GET_UV = "install uv (https://docs.astral.sh/uv)"
 # A version manager's shim answers slowly the first time; anything slower than this is not worth waiting for.
 QUESTION_SECONDS = 10
 
@@ -41,46 +49,43 @@ def find_uv() -> str | None:
     return shutil.which("uv")
 
 
-def find_interpreter(uv: str | None) -> Interpreter:
+def own_interpreter() -> str:
+    """The Python that runs this; of a virtual environment the one under it, as `.venv` may be about to go."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def find_interpreter(uv: str | None, own: str, path: str | None = None) -> Interpreter:
     """The first Python of at least MINIMUM that can get an environment: with uv any, else one that has venv.
 
-    Raises SetupError with the command that installs what is missing.
+    `path` stands for PATH. Raises SetupError with the command that installs what is missing.
     """
     incomplete: Interpreter | None = None
-    for path in candidates(uv):
-        found = ask(path)
+    for candidate in candidates(uv, own, path):
+        found = ask(candidate)
         if found is None or found.version < MINIMUM:
             continue
         if uv or found.makes_environments:
             return found
         incomplete = incomplete or found
     if incomplete:
-        raise SetupError(venv_advice(incomplete))
-    raise SetupError(python_advice(uv))
+        raise SetupError(venv_advice(incomplete, path))
+    raise SetupError(python_advice(uv, path))
 
 
-def candidates(uv: str | None) -> Iterator[str]:
+def candidates(uv: str | None, own: str, path: str | None) -> Iterator[str]:
     """Paths worth asking, best first: this interpreter, then those on PATH, then those that uv knows."""
-    # Of a virtual environment, the interpreter under it: `.venv` itself may be about to be rebuilt.
-    own = getattr(sys, "_base_executable", None) or sys.executable
-    if own:
-        yield own
-    for name in COMMAND_NAMES:
-        path = shutil.which(name)
-        if path:
-            yield path
+    yield own
+    yield from filter(None, (shutil.which(name, path=path) for name in COMMAND_NAMES))
     if uv:
-        path = output_of([uv, "python", "find", "--no-project", f">={dotted(MINIMUM)}"])
-        if path:
-            yield path
+        yield output_of([uv, "python", "find", "--no-project", f">={dotted(MINIMUM)}"])
 
 
 def ask(path: str) -> Interpreter | None:
     """What the interpreter at `path` says of itself; None when it does not run."""
-    answer = output_of([path, "-c", _QUESTION]).split()
-    if len(answer) != 3:
+    try:
+        major, minor, complete = (int(number) for number in output_of([path, "-c", _QUESTION]).split())
+    except ValueError:
         return None
-    major, minor, complete = (int(number) for number in answer)
     return Interpreter(path, (major, minor), bool(complete))
 
 
@@ -95,55 +100,48 @@ def output_of(command: list[str]) -> str:
     return done.stdout.decode("utf-8", "replace").strip()
 
 
-def python_advice(uv: str | None) -> str:
-    """How to get a Python that is new enough, for the package manager that is here."""
+def python_advice(uv: str | None, path: str | None = None) -> str:
+    """How to get a Python that is new enough, with what is here to install it."""
     needed = dotted(MINIMUM)
-    return f"Tidegate needs Python {needed} or newer and found none: {_python_command(uv)}, then try again."
+    return (
+        f"Tidegate needs Python {needed} or newer and found none: {python_command(uv, path)}, then try again."
+    )
 
 
-def _python_command(uv: str | None) -> str:
+def python_command(uv: str | None, path: str | None) -> str:
     if uv:
         return "type `uv python install 3.13`"
-    if shutil.which("apt-get"):
-        package = newest_apt_python(
-            lambda name: bool(output_of(["apt-cache", "show", "--no-all-versions", name]))
-        )
-        return f"type `{_sudo()}apt install {package} {package}-venv`"
-    for manager, arguments in (
-        ("dnf", "install python3.12"),
-        ("brew", "install python@3.13"),
-        ("pacman", "-S python"),
-        ("apk", "add python3"),
-        ("zypper", "install python312"),
-    ):
-        if shutil.which(manager):
-            sudo = "" if manager == "brew" else _sudo()
-            return f"type `{sudo}{manager} {arguments}`"
-    return "install uv (https://docs.astral.sh/uv) and type `uv python install 3.13`"
+    if shutil.which("apt-get", path=path):
+        package = newest_apt_python(path)
+        return f"type `{sudo()}apt install {package} {package}-venv`"
+    for manager, arguments in INSTALL_COMMANDS:
+        if shutil.which(manager, path=path):
+            return f"type `{sudo() if manager != 'brew' else ''}{manager} {arguments}`"
+    return f"{GET_UV} and type `uv python install 3.13`"
 
 
-def newest_apt_python(is_known: Callable[[str], bool]) -> str:
-    """The newest versioned Python package that this Debian or Ubuntu offers."""
+def newest_apt_python(path: str | None) -> str:
+    """The newest Python package that this Debian or Ubuntu offers; its plain python3 may be too old."""
+    apt_cache = shutil.which("apt-cache", path=path)
     versioned = [name for name in COMMAND_NAMES if "." in name]
-    return next((name for name in versioned if is_known(name)), f"python{dotted(MINIMUM)}")
+    offered = (name for name in versioned if apt_cache and output_of([apt_cache, "show", name]))
+    return next(offered, f"python{dotted(MINIMUM)}")
 
 
-def venv_advice(incomplete: Interpreter) -> str:
+def venv_advice(incomplete: Interpreter, path: str | None = None) -> str:
     """How to complete a Python whose `venv` or `ensurepip` was split off by its distribution."""
     version = dotted(incomplete.version)
-    if shutil.which("apt-get"):
-        command = f"type `{_sudo()}apt install python{version}-venv`"
-    else:
-        command = "install uv (https://docs.astral.sh/uv), which does without them,"
-    return (
-        f"{incomplete.path} (Python {version}) lacks the venv or ensurepip module: {command} and try again."
+    has_apt = shutil.which("apt-get", path=path)
+    command = (
+        f"type `{sudo()}apt install python{version}-venv`" if has_apt else f"{GET_UV}, which does without,"
     )
+    return f"{incomplete.path} (Python {version}) has no venv or ensurepip module: {command} and try again."
 
 
 def dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _sudo() -> str:
+def sudo() -> str:
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return "" if is_root else "sudo "

@@ -23,10 +23,9 @@ def port_problem(arguments: Sequence[str], environment: Mapping[str, str], comma
     if port_text is None and (option(arguments, "--config") is not None or os.path.exists("tidegate.yaml")):
         return None
     host = option(arguments, "--host") or DEFAULT_HOST
-    if port_text is not None and not (port_text.isdecimal() and int(port_text) <= 65535):
-        return (
-            f"{port_text} is no port number: try `{respelled(environment, command, PORT=str(DEFAULT_PORT))}`."
-        )
+    if port_text is not None and not is_port(port_text):
+        better = respelled(environment, command, PORT=str(DEFAULT_PORT))
+        return f"{port_text} is no port number: try `{better}`."
     port = int(port_text or DEFAULT_PORT)
     reason = refusal(host, port)
     if reason is None:
@@ -49,6 +48,10 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         elif argument.startswith(name + "="):
             value = argument[len(name) + 1 :]
     return value
+
+
+def is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= 65535
 
 
 def refusal(host: str, port: int) -> int | None:

@@ -1,5 +1,4 @@
-/* The mock upstream: an OpenAI Chat server that costs next to nothing, so that what is measured is the
- * gateway.
+/* The mock upstream: an OpenAI Chat server that costs so little that what is measured is the gateway.
  *
  * One thread, one epoll. Each delta leaves in a write of its own, at its time, stamped with its number and
  * the clock (stamp.h). What to say travels in the prompt, where every gateway keeps it:
@@ -8,8 +7,8 @@
  *
  * A request that is not to be streamed gets its whole answer after the same time, n * iv.
  * GET /stats answers {"requests", "deltas", "blocked", "late_max_us"}, the last two since the question
- * before: how often a socket was full, and by how much the worst delta left too late (which is the machine's
- * noise).
+ * before: how often a socket was full, and by how much the worst delta left too late though its socket was
+ * not (the machine's noise).
  *
  * usage: mock [--port N] [--core N] [--priority N]     prints the port that it listens on */
 #define _GNU_SOURCE
@@ -44,6 +43,7 @@ struct connection {
     int descriptor;
     enum state state;
     uint64_t interval_ns;
+    uint64_t blocked_until; /* what was due before then is late by the reader's doing */
     struct reply reply;
     size_t request_length;
     char request[REQUEST_SPACE + 1]; /* always NUL-terminated */
@@ -104,6 +104,7 @@ static bool send_unsent(struct connection *connection)
         return true;
     connection->unsent_from = connection->unsent_to = 0;
     watch(connection, EPOLL_CTL_MOD, EPOLLIN);
+    connection->blocked_until = now_ns();
     if (connection->state == STREAMING)
         timetable_add(&connection->next);
     return answer_requests(connection);
@@ -124,7 +125,7 @@ static bool keep_appointment(struct connection *connection, uint64_t now)
 {
     char out[REPLY_SPACE];
     struct reply *reply = &connection->reply;
-    if (now - connection->next.due > stats.late_max_ns)
+    if (connection->next.due >= connection->blocked_until && now - connection->next.due > stats.late_max_ns)
         stats.late_max_ns = now - connection->next.due;
     if (connection->state == THINKING)
         return finish(connection, out, reply_whole(reply, out));

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Watch:
 
 
 class Application:
-    """One running gateway. :meth:`start` and :meth:`reload` look at the world, :meth:`close` lets go of it."""
+    """One running gateway: :meth:`apply` looks at the world, :meth:`close` lets go of it."""
 
     def __init__(self, config: Config, environ: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
@@ -96,7 +96,7 @@ class Application:
             Attempts(self._clock, random.random, self._watch),
             self._watch,
             self._clock,
-            lambda: uuid.uuid4().hex,
+            lambda: os.urandom(16).hex(),
             config.server.max_streams,
         )
         dialects = {name: load_dialect(name) for name in GENERATIONS.values()}

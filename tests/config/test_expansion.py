@@ -39,7 +39,9 @@ def test_references_are_replaced(text: str, expanded: str) -> None:
 
 
 def test_a_missing_variable_is_named() -> None:
-    with pytest.raises(ExpansionError, match="OTHER, which is not set; set it, or write .{OTHER:-default}"):
+    with pytest.raises(
+        ExpansionError, match=r"OTHER, which is not set; set it, or write \$\{OTHER:-default\}"
+    ):
         expand("${KEY}-${OTHER}", ENVIRON)
 
 
@@ -78,11 +80,9 @@ def test_texts_without_references_stay(text: str) -> None:
 
 @given(st.text(), st.dictionaries(names, st.text()))
 def test_nothing_else_is_raised_and_no_value_shows(text: str, environ: dict[str, str]) -> None:
-    secret = "sk-never-shown"
-    try:
-        expand(text + "${S}${", {**environ, "S": secret})
-    except ExpansionError as error:
-        assert secret not in str(error)
+    with pytest.raises(ExpansionError) as raised:
+        expand(text + "${S}${", {**environ, "S": "sk-never-shown"})
+    assert "sk-never-shown" not in str(raised.value)
 
 
 @given(st.text(alphabet="${}:-AB", max_size=30))

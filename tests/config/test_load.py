@@ -215,7 +215,7 @@ def test_providers_come_from_the_environment_in_the_order_of_the_table(load: Loa
         "AZURE_OPENAI_ENDPOINT": "https://res.openai.azure.com/",
         "OPENAI_API_KEY": " o\n",
         "MISTRAL_API_KEY": "",
-        "VLLM_API_KEY": "local servers are asked, not assumed",
+        "VLLM_API_KEY": "local-servers-are-asked-not-assumed",
     }
     providers = load("", environ).providers
     assert list(providers) == ["openai", "azure", "groq"]
@@ -254,7 +254,11 @@ def test_named_providers_replace_those_of_the_environment(load: Load) -> None:
 
 def test_a_preset_serves_several_accounts(load: Load) -> None:
     config = load(
-        "providers: {openai: {api_key: one}, openai2: {preset: openai, api_key: two, headers: {OpenAI-Project: p}}}"
+        """
+        providers:
+          openai: {api_key: one}
+          openai2: {preset: openai, api_key: two, headers: {OpenAI-Project: p}}
+        """
     )
     first, second = config.providers.values()
     assert first.base_url == second.base_url
@@ -291,9 +295,11 @@ def test_azure_takes_a_bare_address(load: Load) -> None:
 
 
 def test_a_local_vendor_may_be_named_where_no_providers_are(load: Load) -> None:
-    config = load("models: {m: {use: [ollama/qwen3, openai/gpt-4o]}}", {"OPENAI_API_KEY": "o"})
+    environ = {"OPENAI_API_KEY": "o", "VLLM_API_KEY": "v"}
+    config = load("models: {m: {use: [ollama/qwen3, openai/gpt-4o, vllm/x]}}", environ)
     assert config.providers["ollama"].base_url == "http://127.0.0.1:11434/v1"
-    assert list(config.providers) == ["openai", "ollama"]
+    assert config.providers["vllm"].credential == Secret("v")
+    assert list(config.providers) == ["openai", "ollama", "vllm"]
 
 
 # Callers

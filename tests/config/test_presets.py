@@ -98,5 +98,5 @@ def test_local_servers_are_asked_at_their_ports_with_their_keys() -> None:
 
 
 def test_a_key_that_no_header_can_carry_is_refused() -> None:
-    with pytest.raises(ConfigError, match="^VLLM_API_KEY: the environment variable must be a key of visible"):
+    with pytest.raises(ConfigError, match=r"^VLLM_API_KEY: the environment variable must be a key"):
         local_providers({"VLLM_API_KEY": "two words"})

@@ -20,9 +20,9 @@ def test_no_form_of_formatting_shows_it() -> None:
         repr(secret),
         f"{secret}",
         f"{secret!r:>30}",
-        "%s %r" % (secret, secret),
+        "{} {!r}".format(*[secret, secret]),
         f"{[secret]}",
-    ]  # noqa: UP031
+    ]
     assert all(TEXT not in form and "***" in form for form in forms)
     assert secret.reveal() == TEXT
 

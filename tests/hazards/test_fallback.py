@@ -47,7 +47,10 @@ def play_pair(gateway: Gateway, upstream: Upstream, script: Script) -> None:
 
 
 def models_asked(upstream: Upstream) -> list[str]:
-    return [request.json["model"] for request in upstream.requests]
+    """The upstream's models in the order in which they were first asked.
+
+    A request that dies on a pooled connection may be sent again on a new one, to the same model."""
+    return list(dict.fromkeys(request.json["model"] for request in upstream.requests))
 
 
 @pytest.mark.parametrize("failure", EARLY_FAILURES)
@@ -111,6 +114,7 @@ def test_reasoning_counts_as_shown(gateway: Gateway, upstream: Upstream) -> None
 @pytest.mark.parametrize("stream_it", [True, False])
 def test_the_last_failure_is_told(gateway: Gateway, upstream: Upstream, stream_it: bool) -> None:
     """hazard 8: when all deployments refuse, the client gets a true status and the reason."""
+    play_pair(gateway, upstream, [])
     upstream.answer = lambda request: error(503, "no capacity", kind="overloaded_error")
     response = post_chat(gateway.address, body_for(model="pair", stream=stream_it))
     assert response.status == 503

@@ -78,11 +78,16 @@ def test_event_loops_are_refused(run: Runner) -> None:
     run(reach())
 
 
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    await writer.wait_closed()
+
+
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_event_loops_reach_this_machine(run: Runner) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.readline())
-        writer.close()
+        await close(writer)
 
     async def talk() -> None:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
@@ -90,7 +95,7 @@ def test_event_loops_reach_this_machine(run: Runner) -> None:
             reader, writer = await asyncio.open_connection("localhost", server.sockets[0].getsockname()[1])
             writer.write(b"here\n")
             assert await reader.readline() == b"here\n"
-            writer.close()
+            await close(writer)
 
     run(talk())
 

@@ -31,7 +31,7 @@ def long_functions(source: str) -> list[str]:
         lines = (node.end_lineno or node.lineno) - node.lineno + 1
         if lines > LONGEST_FUNCTION:
             found.append(
-                f"{node.name} (line {node.lineno}): {lines} lines, over {LONGEST_FUNCTION}: give its steps names"
+                f"{node.name} (line {node.lineno}): {lines} lines, over {LONGEST_FUNCTION}: name its steps"
             )
     return found
 

@@ -81,15 +81,17 @@ def test_frames_are_never_parted(gateway: Gateway, upstream: Upstream) -> None:
 
 def test_an_event_of_its_own_is_a_chunk_of_its_own(gateway: Gateway, upstream: Upstream) -> None:
     """Events that come one by one leave one by one, each with its newlines."""
-    gates = [Gate() for _ in range(5)]
-    words = [step for n, gate in enumerate(gates) for step in (WaitFor(gate), Send(frame(chunk(f"w{n}"))))]
-    upstream.play([Head(), *words, Send(frame(chunk(finish="stop")) + DONE), End()])
+    gates = [Gate() for _ in range(6)]
+    words = [step for n, gate in enumerate(gates[:5]) for step in (WaitFor(gate), Send(frame(chunk(f"w{n}"))))]
+    end = frame(chunk(finish="stop")) + DONE
+    upstream.play([Head(), *words, WaitFor(gates[5]), Send(end), End()])
     with LiveAnswer(gateway.address, body_for()) as live:
-        for number, gate in enumerate(gates):
+        for number, gate in enumerate(gates[:5]):
             gate.open()
             live.read_past(f"w{number}")
             assert live.chunks[-1].endswith(b"\n\n")
             assert live.chunks[-1].count(b"data: ") == (2 if number == 0 else 1)
+        gates[5].open()
         live.rest().succeeded()
 
 
@@ -106,7 +108,7 @@ def test_the_order_of_an_answer(gateway: Gateway, upstream: Upstream) -> None:
     ]
     for value in answer.chunks:
         assert value["id"] == answer.chunks[0]["id"]
-        assert value["model"] == "m"
+        assert value["model"] == "mock"
         assert value["object"] == "chat.completion.chunk"
         assert isinstance(value["created"], int)
     assert answer.response.body.endswith(b"\n\ndata: [DONE]\n\n")
@@ -255,7 +257,7 @@ def test_whole_and_streamed_answers_agree(gateway: Gateway, upstream: Upstream) 
     streamed = stream_chat(gateway.address, stream_options={"include_usage": True}).succeeded()
     whole = post_chat(gateway.address, body_for(stream=False)).json
     assert whole["object"] == "chat.completion"
-    assert whole["model"] == "m"
+    assert whole["model"] == "mock"
     assert whole["usage"] == streamed.usages[0] == USAGE
     (choice,) = whole["choices"]
     assert choice["finish_reason"] == streamed.finishes()[0] == "tool_calls"

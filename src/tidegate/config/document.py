@@ -298,7 +298,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _printable(text: str) -> str:
-    """Return ``text`` short enough for a sentence, without anything that would end the line or move a cursor."""
+    """Return ``text`` short enough for a sentence, without what would end the line or move a cursor."""
     text = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 

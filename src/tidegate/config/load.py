@@ -8,8 +8,8 @@ from typing import Final
 
 from tidegate.config.document import Document, Problems, Section, suggestion
 from tidegate.config.models import Providers, read_models
-from tidegate.config.presets import load_presets
-from tidegate.config.providers import environment_providers, read_providers
+from tidegate.config.presets import Preset, load_presets
+from tidegate.config.providers import environment_providers, local_vendors, read_providers
 from tidegate.config.sections import (
     read_auth,
     read_demo,
@@ -72,12 +72,7 @@ def _read_root(
     server = read_server(server_section, folder)
     auth = read_auth(root.section("auth"), environ, server, server_section, problems)
     timeouts = read_timeouts(root.section("timeouts"), Timeouts())
-    implicit = root.get("providers") is None
-    if implicit:
-        named = environment_providers(presets, environ, server, problems)
-    else:
-        named = read_providers(root.section("providers"), presets, environ)
-    providers = Providers(named, presets, implicit=implicit)
+    providers = _read_providers(root, presets, environ, server, problems)
     models = read_models(root.section("models"), providers, timeouts, folder)
     config = Config(
         server=server,
@@ -95,6 +90,25 @@ def _read_root(
     return config
 
 
+def _read_providers(
+    root: Section,
+    presets: Mapping[str, Preset],
+    environ: Mapping[str, str],
+    server: Server,
+    problems: Problems,
+) -> Providers:
+    if root.get("providers") is not None:
+        return Providers(
+            read_providers(root.section("providers"), presets, environ), {}, presets, found=False
+        )
+    return Providers(
+        environment_providers(presets, environ, server, problems),
+        local_vendors(presets, environ, problems),
+        presets,
+        found=True,
+    )
+
+
 def _read_default_model(
     root: Section, models: Mapping[str, Model], providers: Providers, server: Server
 ) -> str | None:
@@ -107,7 +121,7 @@ def _read_default_model(
     if value is None or name is None:
         return None
     known = {*models, "demo", *(path.stem for path in server.gguf)}
-    if not (providers.implicit or name in known or providers.find(name.partition("/")[0])):
+    if not (providers.found or name in known or providers.find(name.partition("/")[0])):
         value.complain(
             f"names the model {value.shown}, which is unknown{suggestion(name, known, 'known are')}"
         )

@@ -8,7 +8,6 @@ from typing import Final, Literal, cast
 
 from tidegate.config.document import Section, Value, suggestion
 from tidegate.config.presets import Preset
-from tidegate.config.providers import from_preset
 from tidegate.config.sections import read_gguf, read_timeouts
 from tidegate.config.settings import Deployment, Limits, Model, Provider, Retry, Timeouts
 from tidegate.config.values import (
@@ -27,19 +26,27 @@ _EXAMPLE: Final = "such as use: [openai/gpt-4o-mini]"
 class Providers:
     """The providers that a deployment may name.
 
-    Where the file names none itself, a local vendor is taken at its word: ``ollama/qwen3`` needs no entry.
+    ``found`` tells that the file names none itself. Then the ``local`` ones are taken at their word:
+    ``ollama/qwen3`` needs no entry.
     """
 
-    def __init__(self, named: dict[str, Provider], presets: Mapping[str, Preset], *, implicit: bool) -> None:
+    def __init__(
+        self,
+        named: dict[str, Provider],
+        local: Mapping[str, Provider],
+        presets: Mapping[str, Preset],
+        *,
+        found: bool,
+    ) -> None:
         self.named = named
+        self.found = found
+        self._local = local if found else {}
         self._presets = presets
-        self.implicit = implicit
 
     def find(self, name: str) -> bool:
-        """Tell whether a deployment may name this provider; a local vendor joins the named ones by it."""
-        preset = self._presets.get(name)
-        if name not in self.named and self.implicit and preset is not None and preset.local:
-            self.named[name] = from_preset(preset, preset.base_url, None)
+        """Tell whether a deployment may name this provider; a local one joins the named ones by it."""
+        if name not in self.named and name in self._local:
+            self.named[name] = self._local[name]
         return name in self.named
 
     def hint(self, name: str) -> str:
@@ -48,7 +55,7 @@ class Providers:
         if preset is None:
             return suggestion(name, self.named, "known are")
         inner = "" if preset.local else f'api_key: "${{{preset.env[0]}}}"'
-        first = "" if preset.local or not self.implicit else f"set {preset.env[0]}, or "
+        first = "" if preset.local or not self.found else f"set {preset.env[0]}, or "
         return f"; {first}add {name}: {{{inner}}} under providers"
 
 

@@ -199,13 +199,20 @@ def local_providers(environ: Mapping[str, str]) -> tuple[Provider, ...]:
     that variable holds something that no header can carry.
     """
     problems = Problems()
-    found = tuple(
-        from_preset(preset, preset.base_url, credential_of(preset, environ, problems))
-        for preset in load_presets().values()
-        if preset.local
-    )
+    found = local_vendors(load_presets(), environ, problems)
     problems.raise_if_any()
-    return found
+    return tuple(found.values())
+
+
+def local_vendors(
+    presets: Mapping[str, Preset], environ: Mapping[str, str], problems: Problems
+) -> dict[str, Provider]:
+    """Return every vendor that people run on their own machine, at its standard port."""
+    return {
+        preset.name: from_preset(preset, preset.base_url, credential_of(preset, environ, problems))
+        for preset in presets.values()
+        if preset.local
+    }
 
 
 def from_preset(preset: Preset, base_url: str, credential: Secret | None) -> Provider:

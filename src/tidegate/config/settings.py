@@ -79,7 +79,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long one attempt may take, and with ``total`` all of them; only real tokens count as signs of life."""
+    """How long one attempt may take, and with ``total`` all of them; only real tokens are signs of life."""
 
     connect: float = 5.0
     first_token: float = 60.0

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from tidegate.engines.prompt_size import PromptLimit
 from tidegate.engines.slot_gate import Admission, QueueFull, SlotGate
 from tidegate.engines.unix_server import Connection, error_body
 
@@ -24,19 +25,14 @@ _FINISH: Final = b'"finish_reason":"'
 _ERROR: Final = b'{"error":'
 
 
-class Llama(Protocol):
-    """The part of xllamacpp.Server that requests are given to. A call blocks until the answer has ended."""
-
-    def handle_chat_completions(self, body: bytes, callback: Callback, /) -> object: ...
-
-    def handle_completions(self, body: bytes, callback: Callback, /) -> object: ...
-
-
 class Completions:
     """Serves completions: waits for a slot, runs the call, stops it when the connection closes."""
 
-    def __init__(self, gate: SlotGate, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, gate: SlotGate, limit: PromptLimit, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._gate = gate
+        self._limit = limit
         self._monotonic = monotonic
         self._calls: set[_Answer] = set()
         self._lock = threading.Lock()
@@ -53,6 +49,9 @@ class Completions:
         request = _parsed(body)
         if isinstance(request, str):
             connection.answer_error(400, request)
+            return
+        if problem := self._limit.problem(request):
+            connection.answer(400, problem)
             return
         try:
             admission = self._gate.enter(_slots_wanted(request), connection.is_closed)

@@ -67,6 +67,8 @@ class GgufFile:
     layers: int
     attention_width: int
     cache_width: int
+    longest_token: int
+    """Bytes of text that one token stands for at most, 0 where the vocabulary is not in the file."""
 
     def cache_bytes(self, context: int) -> int:
         """The size of a key-value cache of ``context`` tokens with 16-bit values, windows not considered."""
@@ -104,6 +106,7 @@ class _Header:
         self._strings_left = _STRINGS
         self._values: dict[str, _Value] = {}
         self._keys: set[str] = set()
+        self._longest_token = 0
 
     def read(self) -> GgufFile:
         self._check_magic()
@@ -141,6 +144,7 @@ class _Header:
             layers=self._integer(f"{architecture}.block_count") or 0,
             attention_width=heads * max(key, value),
             cache_width=cached_heads * (key + value),
+            longest_token=self._longest_token,
         )
 
     def _whole_size(self) -> int:
@@ -192,7 +196,7 @@ class _Header:
         self._keys.add(key)
         kind = self._number(_U32)
         if kind == _ARRAY:
-            value = self._array()
+            value = self._array(key)
         elif kind == _STRING:
             value = self._short_string()
         else:
@@ -200,14 +204,19 @@ class _Header:
         if value is not None:
             self._values[key] = value
 
-    def _array(self) -> _Value | None:
+    def _array(self, key: str) -> _Value | None:
         """Pass over an array; of a short one of numbers, keep the largest."""
         kind = self._number(_U32)
         count = self._number(_U64)
         if kind == _STRING:
             self._strings_left -= self._bounded(count, self._strings_left, "texts")
+            longest = 0
             for _ in range(count):
-                self._skip(self._number(_U64))
+                length = self._number(_U64)
+                longest = max(longest, length)
+                self._skip(length)
+            if key == "tokenizer.ggml.tokens":
+                self._longest_token = longest
             return None
         if kind not in _SCALARS:
             raise self._invalid(f"holds an array of unknown type {kind}")

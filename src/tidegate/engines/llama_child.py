@@ -18,6 +18,7 @@ import msgspec
 from tidegate.engines.completion import Call, Completions
 from tidegate.engines.handshake import LARGEST_LINE, ChildAnswer, decode_options, encode_line
 from tidegate.engines.llama_model import LoadFailed, load
+from tidegate.engines.prompt_size import PromptLimit
 from tidegate.engines.slot_gate import SlotGate
 from tidegate.engines.unix_server import Connection, Request, UnixServer
 
@@ -72,16 +73,17 @@ def main() -> None:
     _prefer_being_killed()
     os.environ["GGML_NO_BACKTRACE"] = "1"  # else an assertion starts a debugger
     try:
-        llama, facts = load(options)
+        model = load(options)
     except LoadFailed as error:
         answers.write(encode_line(ChildAnswer(error=str(error))))
         answers.flush()
         os._exit(1)
     _settle_signals()  # again: llama.cpp installs handlers of its own
-    gate = SlotGate(facts.slots, _LONGEST_QUEUE)
-    service = Service(options.name, llama, gate, Completions(gate))
+    gate = SlotGate(model.facts.slots, _LONGEST_QUEUE)
+    completions = Completions(gate, PromptLimit(model.facts.context, model.file.longest_token))
+    service = Service(options.name, model.llama, gate, completions)
     UnixServer(Path(options.socket), service.handle).start()
-    answers.write(encode_line(ChildAnswer(ready=facts)))
+    answers.write(encode_line(ChildAnswer(ready=model.facts)))
     answers.flush()
     sys.stdin.buffer.read()
     # Other threads may be in the middle of requests; there is nothing to save, and no reason to wait.

@@ -6,6 +6,7 @@ import http.client
 import secrets
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +28,17 @@ class LoadFailed(Exception):
     """The model cannot be served; the message is the sentence for the user."""
 
 
-def load(options: ChildOptions) -> tuple[Any, EngineFacts]:
-    """Load the model (often long) and return its xllamacpp.Server and facts. Raises LoadFailed."""
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory: llama.cpp's server object, the header of its file, and what the engine says."""
+
+    llama: Any
+    file: GgufFile
+    facts: EngineFacts
+
+
+def load(options: ChildOptions) -> LoadedModel:
+    """Load the model, which may take minutes. Raises LoadFailed."""
     if problem := local_engine_problem():
         raise LoadFailed(problem)
     try:
@@ -58,7 +68,7 @@ def load(options: ChildOptions) -> tuple[Any, EngineFacts]:
     finally:
         # The engine insists on a listener of its own; with its name gone nobody can connect to it.
         listener.unlink(missing_ok=True)
-    return llama, _facts(properties, params, time.monotonic() - began)
+    return LoadedModel(llama, model, _facts(properties, params, time.monotonic() - began))
 
 
 def _parameters(xllamacpp: Any, options: ChildOptions, model: GgufFile, context: int) -> Any:

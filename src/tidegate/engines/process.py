@@ -167,19 +167,19 @@ class Engine:
 
     async def stop(self) -> None:
         """End the child within seconds and remove its folder; doing it again does nothing."""
+        already, self._closed = self._closed, True
         if self._restart_timer is not None:
             self._restart_timer.cancel()
         if self._life is not None:
-            if not self._closed:
+            if not already and not self._ending:
                 self._life.cancel()
-            self._closed = True
             await asyncio.wait([self._life])
-        self._closed = True
 
     def _launch(self) -> None:
         self._restart_timer = None
         self._started = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(self._started), name=f"engine {self.settings.name}")
+        self._life.add_done_callback(self._ended)
 
     async def _live(self, started: asyncio.Future[str]) -> None:
         """One life of a child, from its start to its end."""
@@ -195,22 +195,21 @@ class Engine:
             self._failed(str(error), 0.0)
             _refuse(started, str(self._failure))
         finally:
+            self._ending = True  # from here on it must not be cancelled
             self._facts = None
-            self._ending = True
-            await self._bury(started)
+            if self._child is not None:
+                await self._child.discard()
+
+    def _ended(self, life: asyncio.Task[None]) -> None:
+        """Make room for the next life; called even if a cancelled one never began."""
+        self._life = None
+        self._child = None
+        self._ending = False
+        if self._started is not None:
+            _refuse(self._started, f"engine {self.settings.name} is stopped")
         if self.settings.autostart and not self._closed:
             delay = self._back_off.remaining
-            self._restart_timer = asyncio.get_running_loop().call_later(delay, self._launch)
-
-    async def _bury(self, started: asyncio.Future[str]) -> None:
-        child, self._child = self._child, None
-        try:
-            if child is not None:
-                await child.discard()
-        finally:
-            self._ending = False
-            self._life = None
-            _refuse(started, f"engine {self.settings.name} is stopped")
+            self._restart_timer = life.get_loop().call_later(delay, self._launch)
 
     async def _start(self) -> tuple[Child, EngineFacts]:
         """Bring a child up; it is kept in ``_child`` from the moment it exists. Raises StartFailed."""

@@ -6,7 +6,6 @@ is OpenAI's envelope.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,13 +21,14 @@ from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
 from tidegate.observe.metrics import Metrics
 from tidegate.server import models, openapi, pages, urls
 from tidegate.server.generate import Service
+from tidegate.wire.ascii_json import ascii_json
 
 
 class AsciiJSONResponse(JSONResponse):
     """JSON in ASCII, as every body of this server."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
+        return ascii_json(content).encode("ascii")
 
 
 def application(service: Service, metrics: Metrics) -> ASGIApp:
@@ -56,11 +56,15 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
     async def show_openapi(_: Request) -> Response:
         return AsciiJSONResponse(openapi.document())
 
+    reference = pages.docs()
+
     async def docs(_: Request) -> Response:
-        return HTMLResponse(pages.docs())
+        return _page(reference)
 
     async def landing(request: Request) -> Response:
-        return HTMLResponse(pages.landing(service.gateway.routes, str(request.base_url).rstrip("/")))
+        url = pages.base_url(request.scope["scheme"], request.headers.get("host"), request.scope["server"])
+        # The page is public: which models there are is told where the list itself needs no key.
+        return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
     async def wrong_method(request: Request) -> Response:
         raise MethodNotAllowed(f"{request.url.path} takes POST, not {request.method}")
@@ -118,6 +122,10 @@ class _Front:
         answer.append((b"content-length", b"0"))
         await send({"type": "http.response.start", "status": 204 if allowed else 403, "headers": answer})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _page(html: str) -> Response:
+    return HTMLResponse(html, headers={"content-security-policy": pages.CONTENT_SECURITY_POLICY})
 
 
 def _with_headers(send: Send, lines: bytes) -> Send:

@@ -114,7 +114,7 @@ class _Sink:
 class _StreamSink(_Sink):
     """A streamed answer. One timer per stream, armed again only when it fires."""
 
-    __slots__ = ("_last_write", "_loop", "_opened", "_pace", "_timer")
+    __slots__ = ("_loop", "_opened", "_pace", "_silent", "_timer")
 
     def __init__(
         self,
@@ -129,11 +129,12 @@ class _StreamSink(_Sink):
         self._loop = asyncio.get_running_loop()
         self._pace = pace
         self._opened = False
-        self._last_write = 0.0
+        self._silent = False
+        """Nothing was written since the timer was armed."""
         self._timer = self._loop.call_later(pace.header_hold, self._tick)
 
     def write(self, data: bytes) -> None:
-        self._last_write = self._loop.time()
+        self._silent = False
         if self._opened:
             self._exchange.write(data)
         else:
@@ -160,12 +161,11 @@ class _StreamSink(_Sink):
             return
         if not self._opened:
             self._stream.producer.commit_start()
-        silent = self._loop.time() - self._last_write
-        if silent >= self._pace.keep_alive and not reader.blocked:
-            self._last_write = self._loop.time()
-            silent = 0.0
+        elif self._silent and not reader.blocked:
             self._exchange.write(self._renderer.keep_alive())
-        self._timer = self._loop.call_later(max(self._pace.keep_alive - silent, 0.01), self._tick)
+        # Half of the longest silence: what is written just after one tick is missed by the next.
+        self._silent = True
+        self._timer = self._loop.call_later(self._pace.keep_alive / 2, self._tick)
 
     def _leave(self) -> None:
         self._timer.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -70,7 +71,8 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let live streams finish for up to ``shutdown`` seconds.
 
-    SIGHUP calls ``reload``. A second SIGINT or SIGTERM ends the waiting.
+    ``started`` makes everything ready before the first connection is accepted. SIGHUP calls ``reload``.
+    A second SIGINT or SIGTERM ends the waiting.
     """
     config = Config(app, timeout_keep_alive=int(idle_timeout), access_log=False, log_config=None, ws="none")
     config.load()
@@ -92,9 +94,11 @@ async def serve(
         _on_signal(loop, number, asked_to_stop)
     if hasattr(signal, "SIGHUP"):
         _on_signal(loop, signal.SIGHUP, asked_to_reload)
-    server = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
+    # Until then connections wait in the listener's backlog, so nobody meets a server without routes.
     await started()
+    server = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
     service.ready = True
+    _settle_memory()
     await stop.wait()
     server.close()
     await _wind_down(service, state, shutdown, now)
@@ -126,6 +130,17 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
         await asyncio.sleep(0.01)
     for connection in list(state.connections):
         connection.transport.abort()
+
+
+def _settle_memory() -> None:
+    """Keep the collector away from what lives as long as the process, and from hurrying over streams.
+
+    Streams free themselves by reference counting; a full collection among thousands of them would stop
+    every one for milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 async def _reloaded(reload: Callable[[], Awaitable[None]]) -> None:

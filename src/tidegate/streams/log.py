@@ -29,8 +29,12 @@ class StreamLog(Protocol):
         """
         ...
 
-    def read(self, stream: str, after: int, most: int) -> list[Record]:
-        """The committed records after seq ``after``, at most ``most`` of them."""
+    def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        """The committed events after seq ``after``, at most ``most``; seq is dense, so theirs is known."""
+        ...
+
+    def records(self, stream: str, after: int, most: int) -> list[Record]:
+        """The same with epoch, seq and time."""
         ...
 
     def delete(self, stream: str) -> None:

@@ -10,19 +10,21 @@ from tidegate.core.request import Header
 from tidegate.errors import Fenced, Full
 from tidegate.streams.log import Committed, Passed
 
-_RECORD_BYTES = 256
-"""What a record weighs without its text: tuple, event, list slot."""
+_EVENT_BYTES = 200
+"""What an event weighs without its text: the object, its string's head, two list slots, its time."""
 
 
 class _Stream:
-    __slots__ = ("epoch", "first", "header", "records", "size")
+    __slots__ = ("epoch", "events", "first", "header", "size", "times")
 
     def __init__(self, header: Header) -> None:
         self.header = header
         self.epoch = 1
-        self.records: list[Record] = []
+        self.events: list[AnyEvent] = []
+        self.times: list[int] = []
+        """When each event was appended, Unix time in ms."""
         self.first = 1
-        """The seq of ``records[0]``."""
+        """The seq of ``events[0]``."""
         self.size = 0
 
 
@@ -58,33 +60,35 @@ class MemoryLog:
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
         at_ms = self._clock.now_ms()
-        records = kept.records
-        seq = kept.first + len(records)
-        size = 0
         for event in events:
-            records.append(Record(epoch, seq, at_ms, event))
-            seq += 1
-            size += weight(event)
-        kept.size += size
+            kept.events.append(event)
+            kept.times.append(at_ms)
+            kept.size += _EVENT_BYTES + (len(event.text) if type(event) is Text else weight(event))
         if kept.size > self._window:
             self._let_go(kept, self._passed(stream))
             if kept.size > self._most:
                 raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
-        self._committed(stream, seq - 1)
+        self._committed(stream, kept.first + len(kept.events) - 1)
 
-    def read(self, stream: str, after: int, most: int) -> list[Record]:
+    def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         kept = self._streams[stream]
         begin = after + 1 - kept.first
-        return kept.records[begin : begin + most]
+        return kept.events[begin : begin + most]
+
+    def records(self, stream: str, after: int, most: int) -> list[Record]:
+        kept = self._streams[stream]
+        begin = after + 1 - kept.first
+        found = zip(kept.times[begin : begin + most], kept.events[begin : begin + most], strict=True)
+        return [Record(kept.epoch, after + 1 + at, at_ms, event) for at, (at_ms, event) in enumerate(found)]
 
     def delete(self, stream: str) -> None:
         self._streams.pop(stream, None)
 
     def statistics(self) -> dict[str, int]:
-        """How many streams, records and bytes are kept."""
+        """How many streams, events and bytes are kept."""
         return {
             "streams": len(self._streams),
-            "records": sum(len(kept.records) for kept in self._streams.values()),
+            "events": sum(len(kept.events) for kept in self._streams.values()),
             "bytes": sum(kept.size for kept in self._streams.values()),
         }
 
@@ -92,23 +96,24 @@ class MemoryLog:
         """Drop what everybody has passed, down to half the window, so that this happens seldom."""
         drop, freed = 0, 0
         over = kept.size - self._window // 2
-        for record in kept.records:
-            if freed >= over or record.seq > passed:
+        for seq, event in enumerate(kept.events, kept.first):
+            if freed >= over or seq > passed:
                 break
-            freed += weight(record.event)
+            freed += _EVENT_BYTES + weight(event)
             drop += 1
         if drop:
-            del kept.records[:drop]
+            del kept.events[:drop]
+            del kept.times[:drop]
             kept.first += drop
             kept.size -= freed
 
 
 def weight(event: AnyEvent) -> int:
-    """About how many bytes an event holds."""
+    """About how many bytes an event holds beyond what every event costs."""
     if isinstance(event, (Text, Thinking)):
-        return _RECORD_BYTES + len(event.text)
+        return len(event.text)
     if isinstance(event, Tool):
-        return _RECORD_BYTES + len(event.arguments)
+        return len(event.arguments)
     if isinstance(event, Item):
-        return _RECORD_BYTES + len(repr(event.value))
-    return _RECORD_BYTES
+        return len(repr(event.value))
+    return 0

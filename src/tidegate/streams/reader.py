@@ -9,7 +9,7 @@ from tidegate.dialects import Renderer
 from tidegate.streams.log import StreamLog
 
 _BATCH = 256
-"""Records rendered into one write when a reader catches up; a few writes later it can be stopped."""
+"""Events rendered into one write when a reader catches up; a few writes later it can be stopped."""
 
 
 class Sink(Protocol):
@@ -44,11 +44,10 @@ class Reader:
     def advance(self) -> None:
         """Take everything that is committed, unless blocked; called at every commit."""
         while not self.blocked and not self.finished:
-            records = self._log.read(self._stream, self.seq, _BATCH)
-            if not records:
+            events = self._log.read(self._stream, self.seq, _BATCH)
+            if not events:
                 return
-            self.seq = records[-1].seq
-            events = [record.event for record in records]
+            self.seq += len(events)
             data = self._renderer.render(events)
             last = events[-1]
             if type(last) is End:
@@ -56,5 +55,5 @@ class Reader:
                 self._sink.end(data, last)
             elif data:
                 self._sink.write(data)
-            if len(records) < _BATCH:
+            if len(events) < _BATCH:
                 return

@@ -37,6 +37,8 @@ class SSEDecoder:
             return []
         # Most reads hold whole frames in the plainest form; they need no line parser and no copy.
         if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
+            if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
+                return [(b"", data[6:-2])]
             return _frames(data)
         return self._feed_part(data)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from json import dumps
 from typing import Any
 
 import msgspec
 
 from tidegate.core.event import Failure
 from tidegate.errors import Rejected, SourceError
+from tidegate.wire.ascii_json import ascii_json
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _STATUS_OF_TYPE = {
@@ -30,7 +30,7 @@ _LONGEST_MESSAGE = 2000
 
 def render_error(failure: Failure) -> bytes:
     """The body of an error response, ASCII JSON."""
-    return dumps({"error": error_object(failure)}, separators=(",", ":")).encode("ascii")
+    return ascii_json({"error": error_object(failure)}).encode("ascii")
 
 
 def error_object(failure: Failure) -> dict[str, Any]:

@@ -8,9 +8,7 @@ in one chunk with both ``choices[0]`` and ``error``, and no ``[DONE]``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from json import dumps
-from json.encoder import encode_basestring_ascii
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
@@ -18,11 +16,12 @@ from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.usage import write_usage
-
-_MARK = "\x00"
-_QUOTED_MARK = encode_basestring_ascii(_MARK)
+from tidegate.wire.ascii_json import ascii_json, quote
 
 _FINISH_REASONS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+
+_ROLE = '{"role":"assistant","content":""}'
+_NOTHING: Extra = {}
 
 
 class _Surroundings(NamedTuple):
@@ -43,10 +42,11 @@ class ChatStreamRenderer:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._model = header.model
+        self._head = self._head_for(header.model)
+        self._usage = ',"usage":null' if header.include_usage else ""
         self._roles: set[int] = set()
         self._finished: set[int] = set()
-        self._positions: dict[int, dict[int, int]] = {}
+        self._positions: dict[tuple[int, int], int] = {}
         self._known: _Surroundings | None = None
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
@@ -63,7 +63,7 @@ class ChatStreamRenderer:
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
-        return self._frame(self._chunk(0, {})).encode("ascii")
+        return self._frame(0, "{}", None).encode("ascii")
 
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that differs in its text alone from the one before."""
@@ -91,123 +91,122 @@ class ChatStreamRenderer:
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         match event:
             case Start():
-                self._model = event.model or self._model
+                if event.model is not None:
+                    self._head = self._head_for(event.model)
                 self._role(0, frames, event.extra)
             case End():
                 self._end(event, frames)
             case Finish():
                 self._role(event.choice, frames)
                 self._finished.add(event.choice)
-                chunk = self._chunk(event.choice, {}, event.extra)
-                chunk["choices"][0]["finish_reason"] = _FINISH_REASONS.get(event.reason, event.reason)
-                frames.append(self._frame(chunk))
+                reason = quote(_FINISH_REASONS.get(event.reason, event.reason))
+                frames.append(self._frame(event.choice, "{}", event.extra, reason))
             case Item():
                 self._role(event.choice, frames)
-                frames.append(self._frame(self._item(event)))
+                frames.append(self._item(event))
             case Text() | Thinking() | Tool():
                 self._role(event.choice, frames)
-                frames.append(self._frame(self._delta(event)))
-                self._learn(event)
+                frames.append(self._delta(event))
 
     def _role(self, choice: int, frames: list[str], extra: Extra | None = None) -> None:
         if choice not in self._roles:
             self._roles.add(choice)
-            frames.append(self._frame(self._chunk(choice, {"role": "assistant", "content": ""}, extra)))
+            frames.append(self._frame(choice, _ROLE, extra))
 
-    def _delta(self, event: Text | Thinking | Tool) -> dict[str, Any]:
-        extra = event.extra or {}
+    def _delta(self, event: Text | Thinking | Tool) -> str:
+        """The frame of a delta, in two halves, which are kept for the deltas after it."""
+        extra = event.extra or _NOTHING
+        logprobs = ""
         if isinstance(event, Text):
-            chunk = self._chunk(event.choice, {"content": event.text, **extra.get("delta", {})}, extra)
+            opening, text, closing = '{"content":', event.text, "}"
             if event.logprobs is not None:
-                chunk["choices"][0]["logprobs"] = event.logprobs
-            return chunk
-        if isinstance(event, Thinking):
-            name = extra.get("name", "reasoning_content")
-            delta = {name: event.text, **extra.get("delta", {})}
-            return self._chunk(event.choice, delta, extra)
-        positions = self._positions.setdefault(event.choice, {})
-        position = positions.get(event.block)
-        call: dict[str, Any] = {"index": position}
-        function: dict[str, Any] = {"arguments": event.arguments}
-        if position is None:
-            call["index"] = position = positions[event.block] = len(positions)
-            call["id"] = event.call_id or f"call_{self._header.id[:20]}{event.choice}{position}"
-            call["type"] = "function"
-            function = {"name": event.name or "", "arguments": event.arguments}
-        call["function"] = function
-        call.update(extra.get("tool", {}))
-        return self._chunk(event.choice, {"tool_calls": [call], **extra.get("delta", {})}, extra)
+                logprobs = f',"logprobs":{ascii_json(event.logprobs)}'
+        elif isinstance(event, Thinking):
+            name = quote(extra.get("name", "reasoning_content"))
+            opening, text, closing = f"{{{name}:", event.text, "}"
+        else:
+            opening, closing = self._call(event, extra)
+            text = event.arguments
+        if "delta" in extra:
+            closing = f"{closing[:-1]}{_members(extra['delta'])}}}"
+        before = _escaped(f'{self._head}{event.choice},"delta":{opening}')
+        after = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
+        if not logprobs and not (isinstance(event, Tool) and (event.call_id or event.name)):
+            self._known = _Surroundings(
+                type(event), event.choice, event.block, event.extra, f"data: {before}", f"{after}\n\n"
+            )
+        return f"data: {before}{_quoted(text)}{after}\n\n"
 
-    def _item(self, item: Item) -> dict[str, Any]:
+    def _call(self, event: Tool, extra: Extra) -> tuple[str, str]:
+        """What stands before and after the arguments in a tool call's delta."""
+        position = self._positions.get((event.choice, event.block))
+        closing = f"}}{_members(extra.get('tool', _NOTHING))}}}]}}"
+        if position is not None:
+            return f'{{"tool_calls":[{{"index":{position},"function":{{"arguments":', closing
+        position = sum(choice == event.choice for choice, _ in self._positions)
+        self._positions[event.choice, event.block] = position
+        call_id = event.call_id or f"call_{self._header.id[:20]}{event.choice}{position}"
+        opening = (
+            f'{{"tool_calls":[{{"index":{position},"id":{quote(call_id)},"type":"function",'
+            f'"function":{{"name":{quote(event.name or "")},"arguments":'
+        )
+        return opening, closing
+
+    def _item(self, item: Item) -> str:
         # A delta that is exactly {} is the mark of a keep-alive, hence the empty content.
         if item.kind == "delta":
-            return self._chunk(item.choice, item.value, item.extra)
+            return self._frame(item.choice, ascii_json(item.value), item.extra)
         if item.kind == "choice":
-            chunk = self._chunk(item.choice, {"content": ""}, item.extra)
-            chunk["choices"][0].update(item.value)
-            return chunk
+            extra = {**(item.extra or _NOTHING), "choice": item.value}
+            return self._frame(item.choice, '{"content":""}', extra)
         if item.kind == "chunk":
-            return self._chunk(item.choice, {"content": ""}, {"chunk": item.value})
+            return self._frame(item.choice, '{"content":""}', {"chunk": item.value})
         delta = {"content": "", "tidegate": {"kind": item.kind, "value": item.value}}
-        return self._chunk(item.choice, delta, item.extra)
+        return self._frame(item.choice, ascii_json(delta), item.extra)
 
     def _end(self, end: End, frames: list[str]) -> None:
         if end.error is not None or end.outcome != "completed":
-            chunk = self._chunk(0, {})
-            chunk["choices"][0]["finish_reason"] = "error"
-            if end.error is not None:
-                chunk["error"] = error_object(end.error)
-            frames.append(self._frame(chunk))
+            error = ascii_json(error_object(end.error)) if end.error is not None else "null"
+            frame = self._frame(0, "{}", None, '"error"')
+            frames.append(f'{frame[:-3]},"error":{_escaped(error)}}}\n\n')
             return
-        for choice in sorted((self._roles or {0}) - self._finished):
-            chunk = self._chunk(choice, {})
-            chunk["choices"][0]["finish_reason"] = "stop"
-            frames.append(self._frame(chunk))
+        unfinished = sorted((self._roles or {0}) - self._finished)
+        frames += [self._frame(choice, "{}", None, '"stop"') for choice in unfinished]
         if self._header.include_usage:
-            chunk = self._chunk(0, {})
-            chunk["choices"] = []
-            chunk["usage"] = write_usage(end.usage or Usage())
-            frames.append(self._frame(chunk))
+            head = self._head.removesuffix('[{"index":')
+            frames.append(
+                f'data: {head}[],"usage":{_escaped(ascii_json(write_usage(end.usage or Usage())))}}}\n\n'
+            )
         frames.append("data: [DONE]\n\n")
 
-    def _chunk(self, choice: int, delta: dict[str, Any], extra: Extra | None = None) -> dict[str, Any]:
+    def _head_for(self, model: str) -> str:
+        """The beginning of every chunk, up to the index of its choice."""
         header = self._header
-        chunk: dict[str, Any] = {
-            "id": f"chatcmpl-{header.id}",
-            "object": "chat.completion.chunk",
-            "created": header.created,
-            "model": self._model,
-            "choices": [{"index": choice, "delta": delta, "finish_reason": None}],
-        }
-        if header.include_usage:
-            chunk["usage"] = None
-        if extra:
-            if "chunk" in extra:
-                chunk.update(extra["chunk"])
-            if "choice" in extra:
-                chunk["choices"][0].update(extra["choice"])
-        return chunk
+        return (
+            f'{{"id":"chatcmpl-{header.id}","object":"chat.completion.chunk","created":{header.created},'
+            f'"model":{quote(model)},"choices":[{{"index":'
+        )
 
-    def _frame(self, chunk: dict[str, Any]) -> str:
-        return f"data: {_escaped(dumps(chunk, separators=(',', ':')))}\n\n"
+    def _frame(self, choice: int, delta: str, extra: Extra | None, reason: str = "null") -> str:
+        chunk = f'{self._head}{choice},"delta":{delta}{self._rest(extra or _NOTHING, reason)}'
+        return f"data: {_escaped(chunk)}\n\n"
 
-    def _learn(self, event: Text | Thinking | Tool) -> None:
-        """Remember the frame of this block's next deltas, but for their text."""
-        if isinstance(event, Text):
-            sample: Text | Thinking | Tool = Text(
-                text=_MARK, choice=event.choice, block=event.block, extra=event.extra
-            )
-        elif isinstance(event, Thinking):
-            sample = Thinking(text=_MARK, choice=event.choice, block=event.block, extra=event.extra)
-        else:
-            sample = Tool(arguments=_MARK, choice=event.choice, block=event.block, extra=event.extra)
-        before, *rest = self._frame(self._delta(sample)).split(_QUOTED_MARK)
-        if len(rest) == 1:
-            self._known = _Surroundings(type(event), event.choice, event.block, event.extra, before, rest[0])
+    def _rest(self, extra: Extra, reason: str = "null") -> str:
+        """What follows the delta: the rest of the choice and of the chunk."""
+        if not extra:
+            return f',"finish_reason":{reason}}}]{self._usage}}}'
+        inner = _members(extra.get("choice", _NOTHING))
+        outer = _members(extra.get("chunk", _NOTHING))
+        return f'{inner},"finish_reason":{reason}}}]{self._usage}{outer}}}'
+
+
+def _members(fields: Mapping[str, Any]) -> str:
+    """Further members of an object that has some already. Decoders keep known names out of extras."""
+    return f",{ascii_json(fields)[1:-1]}" if fields else ""
 
 
 def _quoted(text: str) -> str:
-    return _escaped(encode_basestring_ascii(text))
+    return _escaped(quote(text))
 
 
 def _escaped(json: str) -> str:

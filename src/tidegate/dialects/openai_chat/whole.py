@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from json import dumps
 from typing import Any
 
 from tidegate.core.event import AnyEvent
@@ -11,6 +10,7 @@ from tidegate.core.fold import Choice, Fold
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.openai_chat.usage import write_usage
+from tidegate.wire.ascii_json import ascii_json
 
 
 class ChatWholeRenderer:
@@ -41,7 +41,7 @@ class ChatWholeRenderer:
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
-        return dumps(answer, separators=(",", ":")).encode("ascii")
+        return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""

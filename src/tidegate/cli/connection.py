@@ -1,0 +1,186 @@
+"""Finds the gateway that a command talks to, and asks it, with nothing but the standard library's client."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from tidegate import __version__
+from tidegate.cli.home import recorded_address
+from tidegate.errors import Broken, ConfigError, Rejected, SourceError, TimedOut, Unreachable
+
+DEFAULT_URL: Final = "http://127.0.0.1:7860"
+
+_SECONDS: Final = 10.0
+_SILENCE_SECONDS: Final = 60.0
+"""A gateway is never silent for more than ten; this much more is a network that has gone away."""
+
+_LONGEST_BODY: Final = 64 * 1024 * 1024
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a gateway listens, without ``/v1``, and the key that it is sent."""
+
+    url: str
+    key: str | None = None
+
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        """A connection that is made with its first request; ``timeout`` seconds for making it."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "https":
+            return http.client.HTTPSConnection(parts.hostname or "", parts.port or 443, timeout=timeout)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout)
+
+    def target(self, path: str) -> str:
+        """What to ask for in a request line: the path below this server's own."""
+        return urlsplit(self.url).path + path
+
+    def headers(self) -> dict[str, str]:
+        """The headers of every request."""
+        headers = {"User-Agent": f"tidegate/{__version__}", "Accept": "application/json, text/event-stream"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
+        return headers
+
+
+def server_options(command: _Command) -> _Command:
+    """Add ``--url`` and ``--key``, which mean the same to every command that talks to a gateway."""
+    key = click.option(
+        "--key", metavar="KEY", help="Key of the gateway, if it wants one.  [env: TIDEGATE_API_KEY]"
+    )
+    url = click.option(
+        "--url",
+        metavar="URL",
+        help="Address of the gateway; without it the one running on this machine.  [env: TIDEGATE_URL]",
+    )
+    return url(key(command))
+
+
+def find_server(url: str | None, key: str | None, environ: Mapping[str, str]) -> Server:
+    """The gateway to talk to: as given, else from the environment, else the one that recorded itself.
+
+    Raises ConfigError for an address or a key that cannot be one.
+    """
+    address = url or environ.get("TIDEGATE_URL") or recorded_address(environ) or DEFAULT_URL
+    listed = (each.strip() for each in environ.get("TIDEGATE_API_KEYS", "").split(","))
+    secret = key or environ.get("TIDEGATE_API_KEY", "").strip() or next(filter(None, listed), None)
+    if secret is not None and not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise ConfigError("the key must be visible ASCII characters; check --key and TIDEGATE_API_KEY")
+    return Server(_normalised(address.strip()), secret)
+
+
+def _normalised(address: str) -> str:
+    """The address without what people copy along with it: a slash at the end, ``/v1``."""
+    url = address if "://" in address else f"http://{address}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not match
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigError(f"{address!r} is no address of a gateway; write it like {DEFAULT_URL}")
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def get_json(server: Server, path: str, timeout: float = _SECONDS) -> Any:
+    """The answer to ``GET path``. Raises SourceError, with a sentence for the person at the terminal."""
+    connection = server.connect(timeout)
+    try:
+        with failures_told(server):
+            connection.request("GET", server.target(path), None, server.headers())
+            response = connection.getresponse()
+            body = response.read(_LONGEST_BODY)
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise _refusal(server, response.status, body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _stranger(server) from None
+
+
+def open_stream(
+    server: Server, connection: http.client.HTTPConnection, path: str, body: bytes
+) -> http.client.HTTPResponse:
+    """Send ``POST path`` and return its response once that has begun with 200. Raises SourceError."""
+    with failures_told(server):
+        headers = {**server.headers(), "Content-Type": "application/json"}
+        connection.request("POST", server.target(path), body, headers)
+        connection.sock.settimeout(_SILENCE_SECONDS)
+        response = connection.getresponse()
+        if response.status == 200:
+            return response
+        body = response.read(_LONGEST_BODY)
+    raise _refusal(server, response.status, body)
+
+
+@contextmanager
+def failures_told(server: Server) -> Iterator[None]:
+    """Turn what fails on the network into a SourceError, with a sentence about this gateway."""
+    try:
+        yield
+    except ConnectionRefusedError:
+        raise Unreachable(_nobody(server)) from None
+    except socket.gaierror:
+        host = urlsplit(server.url).hostname
+        raise Unreachable(_nobody(server, f"there is no machine called {host}")) from None
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(
+            f"{server.url} has a certificate that is not valid: {error.verify_message}"
+        ) from None
+    except ssl.SSLError:
+        raise Unreachable(f"{server.url} does not speak TLS; try http:// instead of https://") from None
+    except TimeoutError:
+        raise TimedOut(f"{server.url} does not answer; is the address right, and the network up?") from None
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError):
+        raise broken_off() from None
+    except http.client.HTTPException:
+        raise _stranger(server) from None
+    except OSError as error:
+        raise Unreachable(_nobody(server, (error.strerror or str(error)).lower())) from None
+
+
+def broken_off() -> SourceError:
+    """The connection ended before the answer did."""
+    return Broken("the connection to the gateway broke before the answer was complete")
+
+
+def _nobody(server: Server, reason: str = "") -> str:
+    because = f" ({reason})" if reason else ""
+    return f"No gateway answers at {server.url}{because}; start one with: tidegate serve"
+
+
+def _stranger(server: Server) -> SourceError:
+    return Broken(f"{server.url} answers, but not like a Tidegate; give the right address with --url")
+
+
+def _refusal(server: Server, status: int, body: bytes) -> SourceError:
+    """The error in an answer of a status other than 200, in the words of the gateway where they help."""
+    if status == 401:
+        wrong = "does not take this key" if server.key else "wants a key"
+        return Rejected(
+            f"{server.url} {wrong}; give the right one with --key KEY, or export TIDEGATE_API_KEY=KEY",
+            status=status,
+            retryable=False,
+        )
+    try:
+        error = msgspec.json.decode(body).get("error")
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        return _stranger(server)
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return _stranger(server)
+    code = error.get("code")
+    return Rejected(error["message"], status=status, code=code if isinstance(code, str) else None)

@@ -1,7 +1,0 @@
-"""placeholder"""
-
-from typing import Any
-
-
-def document() -> dict[str, Any]:
-    return {}

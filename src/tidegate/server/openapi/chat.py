@@ -1,0 +1,172 @@
+"""The operation ``POST /v1/chat/completions`` and its request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.server.openapi.shared import failed, generation_headers, json_content, object_of, ref
+
+Json = dict[str, Any]
+
+_DESCRIPTION = """\
+The body is read as JSON whatever `Content-Type` says, and `Accept` is ignored. Fields that the gateway does not know \
+are passed on to an upstream of the same dialect byte for byte.
+
+**Streaming.** With `"stream": true` the answer is `text/event-stream`: frames of `data: `, one line of ASCII JSON and \
+a blank line, nothing else (no comments, ids, event names or CR). The first chunk of each choice carries the role. \
+Success ends in `data: [DONE]`. Failure ends in one chunk with both `error` and `choices[0].finish_reason: "error"`, and \
+no `[DONE]`.
+
+**Status.** Headers are held back until there is something to show, for at most `server.header_hold` (4 s), so that an \
+early failure has its true status. Afterwards no silence is longer than `server.keep_alive` (8 s): a chunk whose delta is \
+exactly `{}` fills it.
+
+**Failures.** Before the first visible delta a failed attempt is repeated, then the next deployment of the model is \
+tried, and nobody sees it. After it the stream ends in an error."""
+
+
+def schemas() -> Json:
+    """The schema of the request body."""
+    return {"ChatRequest": _request()}
+
+
+def operation() -> Json:
+    """``POST /v1/chat/completions``."""
+    return {
+        "operationId": "createChatCompletion",
+        "tags": ["generation"],
+        "summary": "Answer a conversation",
+        "description": _DESCRIPTION,
+        "parameters": _parameters(),
+        "requestBody": {"required": True, "content": {"application/json": _request_content()}},
+        "responses": {"200": _answer(), **_failures()},
+    }
+
+
+def _request() -> Json:
+    return object_of(
+        {
+            "messages": {"type": "array", "minItems": 1, "items": ref("schemas", "Message")},
+            "model": {
+                "type": ["string", "null"],
+                "description": "A name of `GET /v1/models`, or `provider/model` for any model of a provider. "
+                "Absent: the default model.",
+            },
+            "stream": {"type": ["boolean", "null"], "default": False},
+            "stream_options": {
+                "type": ["object", "null"],
+                "properties": {"include_usage": {"type": ["boolean", "null"]}},
+                "description": "With `include_usage`, a chunk with no choices and the token counts comes "
+                "before `[DONE]`.",
+            },
+            "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "default": 1},
+            "max_tokens": {"type": ["integer", "null"]},
+            "max_completion_tokens": {"type": ["integer", "null"]},
+            "temperature": {"type": ["number", "null"]},
+            "tools": {"type": ["array", "null"], "items": {}},
+            "stop": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        },
+        ["messages"],
+        "The fields whose types are checked here. Any other field is allowed and passed on.",
+        additionalProperties=True,
+    )
+
+
+def _request_content() -> Json:
+    hello = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
+    return {
+        "schema": ref("schemas", "ChatRequest"),
+        "examples": {
+            "streamed": {"summary": "Streamed", "value": {**hello, "stream": True}},
+            "whole": {
+                "summary": "In one piece, by the default model",
+                "value": {"messages": hello["messages"]},
+            },
+        },
+    }
+
+
+def _parameters() -> list[Json]:
+    return [
+        {
+            "name": "Tidegate-On-Disconnect",
+            "in": "header",
+            "description": "What happens to the generation when its last reader leaves: `cancel` it (the "
+            "upstream's socket closes at once), `drain` it or let it go on (`detach`) to its end. Without the header "
+            "the model's `on_disconnect` decides, `cancel` by default.",
+            "schema": {"type": "string", "enum": ["cancel", "drain", "detach"]},
+        },
+        {
+            "name": "X-Request-Id",
+            "in": "header",
+            "description": "Comes back in the answer.",
+            "schema": {"type": "string", "maxLength": 128},
+        },
+    ]
+
+
+def _answer() -> Json:
+    return {
+        "description": "The answer: a stream, or one object. A stream's status is 200 also when the answer breaks "
+        "later.",
+        "headers": generation_headers(),
+        "content": {
+            **json_content(ref("schemas", "ChatCompletion")),
+            "text/event-stream": {
+                "schema": {
+                    "type": "string",
+                    "description": "Frames, each with a `ChatChunk`, then `[DONE]`.",
+                },
+                "x-itemSchema": ref("schemas", "ChatChunk"),
+                "example": _STREAM,
+            },
+        },
+    }
+
+
+_ID = "chatcmpl-33e882854d09472aa90707b2e488beb2"
+_FRAME = (
+    'data: {{"id":"' + _ID + '","object":"chat.completion.chunk","created":1795178148,"model":"demo",'
+    '"choices":[{{"index":0,"delta":{},"finish_reason":{}}}]}}\n\n'
+)
+_STREAM = (
+    _FRAME.format('{"role":"assistant","content":""}', "null")
+    + _FRAME.format('{"content":"This"}', "null")
+    + _FRAME.format('{"content":" is"}', "null")
+    + _FRAME.format("{}", '"stop"')
+    + "data: [DONE]\n\n"
+)
+
+
+def _failures() -> Json:
+    """What fails with a status of its own. An upstream's refusal keeps its status and its words."""
+    named = generation_headers()
+    later = {"Retry-After": ref("headers", "Retry-After")}
+    upstream = {**named, **later}
+    return {
+        "400": failed(
+            "The body is not JSON or a field is wrong (`param` names it); `model` is missing and there is no "
+            "default (`model_required`); a header of ours has an unknown value; or the upstream refused the request."
+        ),
+        "401": ref("responses", "Unauthenticated"),
+        "403": ref("responses", "NotFromHere"),
+        "404": failed("There is no such model; the message names the nearest ones (`model_not_found`)."),
+        "408": failed("The request did not arrive whole in time."),
+        "413": failed("The body is over the limit."),
+        "429": failed("The upstream's rate limit or quota.", headers=upstream),
+        "431": failed("The request's head is over 64 KiB."),
+        "500": failed("The upstream failed with this status, or the gateway has a defect.", headers=named),
+        "502": failed(
+            "The upstream cannot be reached, broke off, made no sense, or refused the gateway's own credential "
+            "(`upstream_authentication`).",
+            headers=named,
+        ),
+        "503": failed(
+            "The gateway is full (`server.max_streams`) or shutting down; a local engine is not running; or the "
+            "upstream is overloaded.",
+            headers=later,
+        ),
+        "504": failed("No token came in time: `code` says which deadline passed.", headers=named),
+        "4XX": failed("Any other refusal of the upstream, with its status and its words.", headers=upstream),
+        "5XX": failed("Any other failure of the upstream, with its status and its words.", headers=upstream),
+    }

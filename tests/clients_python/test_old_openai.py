@@ -1,0 +1,75 @@
+"""The oldest openai SDK of the 1.x line that installs reads what the newest reads.
+
+OLD_OPENAI_PATH names a folder that it was installed into:
+pip install --target FOLDER openai==1.6.1 'httpx<0.28'"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chat import broken_off, chunk, error, stream, text_chunks, text_stream, tool
+from tests.clients_python import old_openai_program
+from tests.gateway import Gateway, clean_environment
+from tests.script import Pause
+from tests.upstream import Upstream
+
+FOLDER = os.environ.get("OLD_OPENAI_PATH", "")
+PROGRAM = Path(old_openai_program.__file__)
+WHOLE = "Hello 世界 \u2028\u0085 data: x"
+
+pytestmark = pytest.mark.skipif(
+    not (FOLDER and Path(FOLDER, "openai").is_dir()),
+    reason="OLD_OPENAI_PATH names no folder with an old openai SDK",
+)
+
+
+def run(gateway: Gateway, task: str) -> list[str]:
+    """The lines that the program prints for one task."""
+    result = subprocess.run(
+        [sys.executable, str(PROGRAM), task, gateway.base_url],
+        env={**clean_environment(), "PYTHONPATH": FOLDER, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode().split("\n")
+
+
+def test_it_is_an_old_one(gateway: Gateway) -> None:
+    assert run(gateway, "version")[0].startswith("1.")
+
+
+@pytest.mark.parametrize("task", ["blocking", "asynchronous", "whole"])
+def test_it_reads_a_whole_answer(gateway: Gateway, upstream: Upstream, task: str) -> None:
+    upstream.play(text_stream(["Hello 世界", " \u2028\u0085", " data: x"]))
+    assert run(gateway, task)[0] == repr(WHOLE)
+
+
+@pytest.mark.parametrize("task", ["blocking", "asynchronous"])
+def test_it_lives_through_silence(eager_gateway: Gateway, upstream: Upstream, task: str) -> None:
+    upstream.play([Pause(0.6), *text_stream(["Hello"])])
+    assert run(eager_gateway, task)[0] == repr("Hello")
+
+
+@pytest.mark.parametrize("task", ["blocking", "asynchronous"])
+def test_it_raises_on_a_break(gateway: Gateway, upstream: Upstream, task: str) -> None:
+    upstream.play(broken_off(text_chunks(["Hel"], finish=None)))
+    assert run(gateway, task)[:2] == [repr("Hel"), "APIError"]
+
+
+def test_it_knows_an_early_error(gateway: Gateway, upstream: Upstream) -> None:
+    upstream.play(error(429, "slow down", kind="rate_limit_error"))
+    assert run(gateway, "blocking")[:2] == [repr(""), "RateLimitError"]
+
+
+def test_it_reads_tool_calls(gateway: Gateway, upstream: Upstream) -> None:
+    opening = tool(0, "", call_id="call_1", name="look")
+    parts = [chunk(tool_calls=[opening]), chunk(tool_calls=[tool(0, '{"q": 1}')])]
+    upstream.play(stream([*parts, chunk(finish="tool_calls")]))
+    assert run(gateway, "tools")[0] == 'look {"q": 1}'

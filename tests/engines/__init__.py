@@ -1,0 +1,1 @@
+"""Tests of local engines: real child processes, real llama.cpp, tiny models."""

@@ -1,0 +1,69 @@
+"""Tests the stamp: what makes a set-up valid, and what makes it stale."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.environment import Environment, local_requirements
+
+CORE: frozenset[str] = frozenset()
+TEST = frozenset({"test"})
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """An environment that holds the test tools, as its stamp says."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "constraints.txt").write_text("click==8.5.1\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    made = Environment(tmp_path)
+    made.python.parent.mkdir(parents=True)
+    made.python.symlink_to(sys.executable)
+    (made.folder / "pyvenv.cfg").write_text("version = 3.11.7\n", encoding="utf-8")
+    made.write_stamp(TEST)
+    return made
+
+
+def test_stamp_vouches_for_what_was_installed(environment: Environment) -> None:
+    assert environment.is_ready(TEST)
+    assert environment.is_ready(CORE)
+    assert not environment.is_ready(TEST | {"documents"})
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "tools/constraints.txt", ".venv/pyvenv.cfg"])
+def test_stamp_is_stale_after_a_change(environment: Environment, changed: str) -> None:
+    with (environment.root / changed).open("a", encoding="utf-8") as file:
+        file.write("# more\n")
+    assert not environment.is_ready(CORE)
+
+
+def test_stamp_is_stale_in_another_folder(environment: Environment, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(environment.root, moved, symlinks=True, ignore=shutil.ignore_patterns("moved"))
+    assert not Environment(moved).is_ready(CORE)
+
+
+def test_no_interpreter_is_not_ready(environment: Environment) -> None:
+    environment.python.unlink()
+    assert not environment.is_ready(CORE)
+    environment.python.symlink_to("/nowhere/python")
+    assert not environment.is_ready(CORE)
+
+
+@pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"key": 1, "extras": []}'])
+def test_damaged_stamp_is_not_ready(environment: Environment, stamp: str) -> None:
+    environment.stamp.write_text(stamp, encoding="utf-8")
+    assert not environment.is_ready(CORE)
+
+
+def test_no_stamp_is_not_ready(environment: Environment) -> None:
+    environment.stamp.unlink()
+    assert not environment.is_ready(CORE)
+
+
+def test_requirements_of_the_engine_are_read() -> None:
+    assert local_requirements('[project.optional-dependencies]\nlocal = ["a>=1", "b"]\n') == ["a>=1", "b"]
