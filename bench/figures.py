@@ -11,7 +11,6 @@ GATEWAY, NGINX, DIRECT = "gateway", "nginx", "direct"
 
 LATE_US = 5000  # worth a remark: a quarter of the interval between two deltas of a stream
 STOLEN_SHARE = 0.02
-POLLING_SHARE = 0.9  # a polling client with less of its core was kept from it by something else
 
 Rounds = Sequence[Mapping[str, Reading]]
 """For each round, the reading of each system that was measured in it."""
@@ -113,20 +112,32 @@ def verdict(figure: Figure, held: Spread | None, readings: Sequence[Reading]) ->
 
 def remarks(scenario: Scenario, rounds: Rounds) -> list[str]:
     """What a reader of these figures must know: noise, and a harness that was itself at its limit."""
-    found = []
-    for number, one in enumerate(rounds, 1):
-        for system, reading in one.items():
-            where = f"{scenario.name}, round {number}, {system}"
-            if reading.mock_late_us > LATE_US:
-                found.append(f"{where}: the mock itself was up to {reading.mock_late_us / 1000:.0f} ms late.")
-            if reading.stolen > STOLEN_SHARE:
-                found.append(f"{where}: the hypervisor took {reading.stolen:.0%} of the time for others.")
-            if scenario.load.busy and reading.harness_utilisation < POLLING_SHARE:
-                found.append(f"{where}: the harness got only {reading.harness_utilisation:.0%} of its core.")
-            if scenario.climbs and reading.gateway_utilisation < SATURATED:
-                found.append(
-                    f"{where}: a lower bound, as only {reading.gateway_utilisation:.0%} of its core was used."
-                )
-            if system != GATEWAY and reading.failures:
-                found.append(f"{where}: {failures(reading)}.")
-    return found
+    taken = {
+        f"round {number}, {system}": reading
+        for number, one in enumerate(rounds, 1)
+        for system, reading in one.items()
+    }
+    found = [
+        f"{where}: {failures(reading)}"
+        for where, reading in taken.items()
+        if reading.failures and not where.endswith(GATEWAY)
+    ]
+    late = {where: reading.mock_late_us for where, reading in taken.items() if reading.mock_late_us > LATE_US}
+    if late:
+        worst = max(late, key=late.__getitem__)
+        found.append(f"the mock upstream itself was up to {late[worst] / 1000:.0f} ms late ({worst})")
+    stolen = {where: reading.stolen for where, reading in taken.items() if reading.stolen > STOLEN_SHARE}
+    if stolen:
+        worst = max(stolen, key=stolen.__getitem__)
+        found.append(f"the hypervisor gave up to {stolen[worst]:.0%} of the time to others ({worst})")
+    return [f"{scenario.name}: {remark}." for remark in found + lower_bounds(scenario, taken)]
+
+
+def lower_bounds(scenario: Scenario, taken: Mapping[str, Reading]) -> list[str]:
+    """A climb that ended while the core was not full ended for another reason: the harness, or noise."""
+    used = [
+        f"{reading.gateway_utilisation:.0%} in {where}"
+        for where, reading in taken.items()
+        if scenario.climbs and reading.gateway_utilisation < SATURATED
+    ]
+    return [f"a lower bound, as the core was not full: {', '.join(used)}"] if used else []

@@ -31,14 +31,14 @@ class Load:
     shape: str = "vary"
     closed: bool = False  # every connection asks again as soon as it is answered
     whole: bool = False  # plain answers instead of streams
-    busy: bool = False  # the client polls: its gateway does not pay for waking it
+    polls: bool = False  # the client looks now and then: the gateway does not pay for waking it
     ramp: float = 2.0
     settle: float = 0.5
     window: float = 4.0
     grace: float = 10.0
 
     def arguments(self) -> list[str]:
-        flags = {"--loop": self.closed, "--whole": self.whole, "--busy": self.busy}
+        flags = {"--loop": self.closed, "--whole": self.whole, "--poll": self.polls}
         values = {
             "--streams": self.streams,
             "--deltas": self.deltas,
@@ -163,18 +163,21 @@ class Harness:
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
             surroundings = Surroundings(self.machine, self.mock_port, Path(folder), access_log)
             with system(surroundings) as endpoint:
-                warm = self.run(endpoint, WARM_UP)
-                if warm.failures or not warm.good:
-                    raise BenchError(f"The warm-up failed: {failures(warm)}.")
+                self.warm_up(endpoint)
                 if endpoint.process:
                     machines.place(endpoint.process, self.machine.gateway_core, self.machine.realtime)
                 return self.run(endpoint, load, during)
+
+    def warm_up(self, endpoint: Endpoint, load: Load = WARM_UP) -> None:
+        reading = self.run(endpoint, load)
+        if reading.failures or not reading.good:
+            raise BenchError(f"The warm-up failed: {failures(reading)}.")
 
     def run(self, endpoint: Endpoint, load: Load, during: Callable[[int], None] | None = None) -> Reading:
         words = [str(self.programs.load), *load.arguments()]
         words += ["--port", str(endpoint.port), "--path", endpoint.path, "--key", KEY]
         words += ["--gateway", str(endpoint.process), "--mock", str(self.mock_process)]
-        words += self.machine.client_place(load.busy)
+        words += self.machine.client_place(load.polls)
         self.mock_lateness_us()  # reading it sets it back
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:

@@ -12,8 +12,9 @@ from pathlib import Path
 from bench.errors import BenchError
 
 GATEWAY_PRIORITY = 5  # SCHED_RR: other work on the machine does not preempt the gateway under measurement
+POLLING_CLIENT_PRIORITY = 10  # SCHED_FIFO, below the mock: it is only to empty its sockets in time
 MOCK_PRIORITY = 20  # SCHED_FIFO
-SLEEPING_CLIENT_PRIORITY = 30  # SCHED_FIFO above the mock: a delta has arrived before the next one is sent
+WAITING_CLIENT_PRIORITY = 30  # SCHED_FIFO, above the mock: it sees a delta at once, before the next is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,14 @@ class Machine:
 
     def mock_place(self) -> list[str]:
         """The arguments that put the mock upstream in its place."""
-        return ["--core", str(self.harness_core), "--priority", str(MOCK_PRIORITY if self.realtime else 0)]
+        return self._harness_place(MOCK_PRIORITY)
 
-    def client_place(self, busy: bool) -> list[str]:
-        """The arguments that put the load generator in its place, on the mock's core.
+    def client_place(self, polls: bool) -> list[str]:
+        """The arguments that put the load generator in its place, on the mock's core."""
+        return self._harness_place(POLLING_CLIENT_PRIORITY if polls else WAITING_CLIENT_PRIORITY)
 
-        A client that polls is not made real-time: the kernel would take 5 % of the core from it, and from the
-        mock with it, in lumps of 50 ms. It gives way to the mock and to little else.
-        """
-        place = ["--core", str(self.harness_core)]
-        if busy:
-            return [*place, "--nice", "-20" if self.realtime else "19"]
-        return [*place, "--priority", str(SLEEPING_CLIENT_PRIORITY if self.realtime else 0)]
+    def _harness_place(self, priority: int) -> list[str]:
+        return ["--core", str(self.harness_core), "--priority", str(priority if self.realtime else 0)]
 
 
 def survey() -> Machine:

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent / "native"
 FLAGS = ("-std=gnu17", "-O2", "-Wall", "-Wextra")
 PARTS = {
     "mock": ("mock.c", "reply.c", "timetable.c"),
-    "load": ("load.c", "answer.c", "account.c", "options.c", "request.c"),
+    "load": ("load.c", "answer.c", "account.c", "options.c", "request.c", "results.c"),
 }
 
 

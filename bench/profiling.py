@@ -36,7 +36,7 @@ def profile(harness: Harness, system: System, load: Load) -> str:
             run([*words, "--", "sleep", str(load.window)])
 
         # A sleeping client leaves perf a share of the harness's core; a polling one would starve it.
-        reading = harness.measure(system, replace(load, busy=False), during=record)
+        reading = harness.measure(system, replace(load, polls=False), during=record)
         if reading.failures:
             raise BenchError(f"The profiled run failed: {failures(reading)}.")
         report = [
@@ -72,5 +72,5 @@ def run(words: list[str]) -> str:
 
 def head(report: str, containing: str = "") -> str:
     """The first lines of a report that say something."""
-    lines = [line.rstrip() for line in report.splitlines() if line.strip() and containing in line]
+    lines = [line.rstrip(" -") for line in report.splitlines() if line.strip() and containing in line]
     return "\n".join(lines[:LINES])

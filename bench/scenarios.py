@@ -64,8 +64,8 @@ def cpu_per_answer(name: str, target: float | None = None) -> Figure:
     return Figure(name, "µs", lambda reading: reading.cpu_us_per_answer, 0, Basis.RATIO, target)
 
 
-STEADY = Load(streams=500, interval_us=INTERVAL_US, busy=True)
-REQUESTS = Load(streams=32, interval_us=2000, deltas=10, closed=True, busy=True, ramp=0.3)
+STEADY = Load(streams=500, interval_us=INTERVAL_US, polls=True)
+REQUESTS = Load(streams=32, interval_us=2000, deltas=10, closed=True, polls=True, ramp=0.3)
 PLAIN_ANSWERS = replace(REQUESTS, interval_us=0, whole=True)
 
 MEMORY = Scenario(
@@ -127,7 +127,7 @@ ANSWER_PACED = Scenario(
 LATENCY = Scenario(
     "latency",
     "500 streams × 50 deltas/s to a client that sleeps between them",
-    replace(STEADY, busy=False),
+    replace(STEADY, polls=False),
     (
         Figure("latency added, p50", "µs", lambda reading: reading.latency_p50_us, 0, Basis.ADDED, 150),
         Figure("latency added, p99", "µs", lambda reading: reading.latency_p99_us, 0, Basis.ADDED, 1000),
@@ -137,7 +137,7 @@ LATENCY = Scenario(
 SUSTAINED = Scenario(
     "sustained",
     "more and more streams × 50 deltas/s, until deltas come late",
-    Load(streams=FIRST_LEVEL, interval_us=INTERVAL_US, busy=True, window=3.0),
+    Load(streams=FIRST_LEVEL, interval_us=INTERVAL_US, polls=True, window=3.0),
     (
         Figure(
             "sustained rate",

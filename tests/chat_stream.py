@@ -204,11 +204,14 @@ class LiveAnswer:
             self.at.append(time.monotonic())
         return data
 
-    def read_past(self, mark: str) -> None:
-        """Reads until a chunk holds the text, as JSON has it."""
+    def read_past(self, mark: str, timeout: float = 10.0) -> None:
+        """Reads until a chunk holds the text, as JSON has it; keep-alives do not put the deadline off."""
+        deadline = time.monotonic() + timeout
         while mark.encode() not in (data := self.read()):
             if not data:
                 raise AssertionError(f"the answer ended before {mark!r}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{mark!r} did not come within {timeout:g} s")
 
     def rest(self) -> ChatAnswer:
         """Reads to the end and checks the whole answer."""

@@ -161,20 +161,26 @@ def choose_installer(
 ) -> Installer:
     """uv where there is one and its index answers, else pip, with a `.venv` that it can install into.
 
-    Raises SetupError around `deadline` (of time.monotonic) when no index answers.
+    Indexes are asked first, as creating `.venv` takes seconds. Raises SetupError around `deadline` (of
+    time.monotonic) when none answers.
     """
     wheels = check_wheels(settings.get("WHEELS"))
     can_use_pip = interpreter.makes_environments
+    where = (environment.python, environment.root, wheels, settings)
     if uv and not (can_use_pip and wheels is None and only_pip_has_an_index(interpreter, settings)):
-        environment.create(interpreter, uv)
-        installer = uv_installer(uv, environment.python, environment.root, wheels, settings)
+        installer = uv_installer(uv, interpreter.path, *where)
         patience = deadline - time.monotonic()
         if installer.index_answers(patience / 2 if can_use_pip else patience):
+            environment.create(interpreter, uv)
             return installer
     if can_use_pip:
-        environment.create(interpreter, None)
-        installer = pip_installer(environment.python, environment.root, wheels, settings)
+        if not interpreter.has_pip:
+            environment.create(interpreter, None)
+        installer = pip_installer(
+            interpreter.path if interpreter.has_pip else str(environment.python), *where
+        )
         if installer.index_answers(max(SHORTEST_PROBE_SECONDS, deadline - time.monotonic())):
+            environment.create(interpreter, None)
             return installer
     raise SetupError(NO_INDEX)
 

@@ -9,7 +9,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.interpreter import Interpreter, SetupError, output_of
@@ -39,7 +39,7 @@ class Installer:
     root: Path
     wheels: Path | None
     environment: Mapping[str, str]
-    probe_environment: Mapping[str, str] = field(default_factory=dict)
+    probe_environment: Mapping[str, str]
 
     def install(self, requirements: list[str], log: Path) -> bool:
         """Whether it worked; all that the installer says is added to `log`."""
@@ -83,9 +83,11 @@ class Installer:
         )
 
 
-def pip_installer(python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]) -> Installer:
-    """pip of the virtual environment that `python` belongs to."""
-    pip = (str(python), "-m", "pip", "install", "-c", constraints(root))
+def pip_installer(
+    asking: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
+) -> Installer:
+    """pip of the virtual environment that `python` belongs to; the interpreter `asking` asks the index."""
+    pip = ("-m", "pip", "install", "-c", constraints(root))
     once = (
         "--dry-run",
         "--ignore-installed",
@@ -99,24 +101,25 @@ def pip_installer(python: Path, root: Path, wheels: Path | None, environment: Ma
     unasked = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     return Installer(
         name="pip",
-        command=(*pip, *wheel_options(wheels)),
-        probe=(*pip, *once, PROBED_PACKAGE),
+        command=(str(python), *pip, *wheel_options(wheels)),
+        probe=(asking, *pip, *once, PROBED_PACKAGE),
         root=root,
         wheels=wheels,
         environment={**kept, **unasked},
+        probe_environment={"PIP_REQUIRE_VIRTUALENV": "0"},
     )
 
 
 def uv_installer(
-    uv: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
+    uv: str, asking: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
 ) -> Installer:
-    """uv installing into the virtual environment that `python` belongs to."""
-    target = ("--python", str(python), "-c", constraints(root))
+    """uv installing into the virtual environment of `python`; for the interpreter `asking` it asks the index."""
+    pins = ("-c", constraints(root))
     return Installer(
         name="uv",
-        command=(uv, "pip", "install", *target, *wheel_options(wheels)),
+        command=(uv, "pip", "install", "--python", str(python), *pins, *wheel_options(wheels)),
         # Compiles what stands on standard input; without --refresh a cached answer would hide a dead index.
-        probe=(uv, "pip", "compile", *target, "--no-deps", "--refresh", "-"),
+        probe=(uv, "pip", "compile", "--python", asking, *pins, "--no-deps", "--refresh", "-"),
         root=root,
         wheels=wheels,
         environment=environment,

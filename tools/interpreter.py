@@ -28,7 +28,7 @@ QUESTION_SECONDS = 10
 _QUESTION = (
     "import sys, importlib.util as u;"
     "complete = u.find_spec('venv') and u.find_spec('ensurepip');"
-    "print(sys.version_info[0], sys.version_info[1], int(bool(complete)))"
+    "print(sys.version_info[0], sys.version_info[1], int(bool(complete)), int(bool(u.find_spec('pip'))))"
 )
 
 
@@ -38,11 +38,12 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python on this machine: its path, its (major, minor), whether it can make a virtual environment."""
+    """A Python on this machine; `makes_environments` means that it has venv and ensurepip."""
 
     path: str
     version: tuple[int, int]
     makes_environments: bool
+    has_pip: bool
 
 
 def find_uv() -> str | None:
@@ -83,10 +84,10 @@ def candidates(uv: str | None, own: str, path: str | None) -> Iterator[str]:
 def ask(path: str) -> Interpreter | None:
     """What the interpreter at `path` says of itself; None when it does not run."""
     try:
-        major, minor, complete = (int(number) for number in output_of([path, "-c", _QUESTION]).split())
+        major, minor, complete, pip = (int(number) for number in output_of([path, "-c", _QUESTION]).split())
     except ValueError:
         return None
-    return Interpreter(path, (major, minor), bool(complete))
+    return Interpreter(path, (major, minor), bool(complete), bool(pip))
 
 
 def output_of(command: list[str]) -> str:

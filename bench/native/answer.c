@@ -34,6 +34,7 @@ static void scan(struct answer *answer, const char *data, size_t length, stamp_s
         if (get_decimal(found + STAMP_NUMBER_AT, STAMP_NUMBER_WIDTH) != (uint64_t)answer->deltas)
             answer->disordered = true;
         seen(owner, get_decimal(found + STAMP_CLOCK_AT, STAMP_CLOCK_WIDTH), answer->deltas++ == 0);
+        answer->done = answer->stopped = false; /* an end before the last delta is none */
         at = found + STAMP_LENGTH;
     }
     answer->done = answer->done || holds(at, end, done_mark);

@@ -2,16 +2,15 @@
  *
  * One thread, one epoll. Two kinds of load: *open*, S paced streams opened over a ramp and measured for a
  * window while all of them run; and *closed* (--loop), S connections that each ask again as soon as they are
- * answered. Every stream is checked whether the window saw it or not. Prints one JSON object; its fields are
- * those of `Reading` in
- * ../harness.py. */
+ * answered. Every stream is checked, whether the window saw it or not. Prints its results as one JSON object
+ * (results.h). */
 #define _GNU_SOURCE
 #include "account.h"
 #include "answer.h"
 #include "clock.h"
-#include "histogram.h"
 #include "options.h"
 #include "request.h"
+#include "results.h"
 #include "schedule.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +26,12 @@
 
 enum { ENDED = EPOLLRDHUP | EPOLLERR | EPOLLHUP };
 enum { EVENTS = 256 };
+
+/* With --poll, the pause after everything was read. Nobody waits in epoll then, so the gateway's write wakes
+ * nobody: that would be an interrupt to another core, which it would not send on a network card. And a pause
+ * leaves some of the core free: when real-time programs use all of one, the kernel stops them for 50 ms in
+ * every second, the mock upstream too. */
+static const uint64_t poll_pause_ns = 100000;
 
 /* A failed connection of a closed loop tries again after this pause. */
 static const uint64_t retry_pause_ns = 50000000, retry_check_ns = 20000000;
@@ -47,15 +52,7 @@ static int poller, opened, active;
 static struct tree gateway_tree, mock_tree;
 static bool measuring, stopping;
 
-/* Of the window. */
-static struct histogram latency, first_delta, duration;
-static unsigned long window_deltas, window_answers, window_reads;
-
-/* Of the whole run, in streams; lost_deltas in deltas. */
-static struct {
-    unsigned long good, outcome[OUTCOMES], refused, cut, unanswered, lost_deltas;
-    char error[ERROR_SPACE + 1];
-} total;
+static struct results results;
 
 static void ask(struct connection *connection);
 
@@ -84,7 +81,7 @@ static void failed(struct connection *connection, unsigned long *counter)
     ++*counter;
     --active;
     if (connection->answer.deltas < options.deltas)
-        total.lost_deltas += (unsigned long)(options.deltas - connection->answer.deltas);
+        results.totals.lost_deltas += (unsigned long)(options.deltas - connection->answer.deltas);
     close_connection(connection);
     go_on(connection, false);
 }
@@ -93,15 +90,15 @@ static void answered(struct connection *connection)
 {
     enum outcome outcome = answer_outcome(&connection->answer, options.deltas, !options.whole);
     if (outcome != GOOD) {
-        failed(connection, &total.outcome[outcome]);
+        failed(connection, &results.totals.outcome[outcome]);
         return;
     }
     --active;
-    total.good++;
+    results.totals.outcome[GOOD]++;
     connection->state = IDLE;
     if (measuring) {
-        window_answers++;
-        histogram_add(&duration, now_ns() - connection->asked_at);
+        results.window.answers++;
+        histogram_add(&results.window.answer, now_ns() - connection->asked_at);
     }
     if (connection->answer.closes)
         close_connection(connection);
@@ -122,7 +119,7 @@ static void send_request(struct connection *connection)
         ask(connection);
         return;
     }
-    failed(connection, &total.cut);
+    failed(connection, &results.totals.cut);
 }
 
 static void ask(struct connection *connection)
@@ -142,7 +139,7 @@ static void ask(struct connection *connection)
     setsockopt(connection->descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(connection->descriptor, (struct sockaddr *)&gateway_address, sizeof gateway_address) &&
         errno != EINPROGRESS)
-        failed(connection, &total.refused);
+        failed(connection, &results.totals.refused);
     else
         epoll_ctl(poller, EPOLL_CTL_ADD, connection->descriptor, &event);
 }
@@ -153,7 +150,7 @@ static void connected(struct connection *connection)
     socklen_t size = sizeof error;
     getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error)
-        failed(connection, &total.refused);
+        failed(connection, &results.totals.refused);
     else
         send_request(connection);
 }
@@ -167,24 +164,24 @@ static void record_stamp(void *owner, uint64_t stamped_ns, bool first)
     const struct connection *connection = owner;
     if (!measuring)
         return;
-    window_deltas++;
-    histogram_add(&latency, read_at > stamped_ns ? read_at - stamped_ns : 0);
+    results.window.deltas++;
+    histogram_add(&results.window.latency, read_at > stamped_ns ? read_at - stamped_ns : 0);
     if (first)
-        histogram_add(&first_delta, read_at - connection->asked_at);
+        histogram_add(&results.window.first_delta, read_at - connection->asked_at);
 }
 
 static void keep_error(const struct answer *answer, const char *data, size_t length)
 {
     const char *body = memmem(data, length, "\r\n\r\n", 4);
-    if (answer->status == 200 || total.error[0])
+    if (answer->status == 200 || results.totals.error[0])
         return;
     if (body) {
         length -= (size_t)(body + 4 - data);
         data = body + 4;
     }
     size_t kept = length < ERROR_SPACE ? length : ERROR_SPACE;
-    memcpy(total.error, data, kept);
-    total.error[kept] = 0;
+    memcpy(results.totals.error, data, kept);
+    results.totals.error[kept] = 0;
 }
 
 static void closed_by_gateway(struct connection *connection)
@@ -199,7 +196,7 @@ static void closed_by_gateway(struct connection *connection)
         connection->answer.closes = true;
         answered(connection);
     } else {
-        failed(connection, connection->state == CONNECTING ? &total.refused : &total.cut);
+        failed(connection, connection->state == CONNECTING ? &results.totals.refused : &results.totals.cut);
     }
 }
 
@@ -220,7 +217,7 @@ static void read_answer(struct connection *connection, bool to_end)
         if (connection->state != ANSWERING)
             continue; /* bytes that nobody asked for */
         read_at = now_ns();
-        window_reads += measuring;
+        results.window.reads += measuring;
         answer_feed(&connection->answer, data, (size_t)got, record_stamp, connection);
         keep_error(&connection->answer, data, (size_t)got);
         if (connection->answer.phase == COMPLETE) {
@@ -271,11 +268,19 @@ static uint64_t retry(uint64_t until)
     return now + retry_check_ns < until ? now + retry_check_ns : until;
 }
 
+static void sleep_ns(uint64_t duration)
+{
+    struct timespec pause = to_timespec(duration);
+    nanosleep(&pause, NULL);
+}
+
 static void handle_events(uint64_t timeout_ns)
 {
     struct epoll_event events[EVENTS];
-    struct timespec timeout = to_timespec(timeout_ns);
+    struct timespec timeout = to_timespec(options.poll ? 0 : timeout_ns);
     int ready = epoll_pwait2(poller, events, EVENTS, &timeout, NULL);
+    if (!ready && options.poll)
+        sleep_ns(timeout_ns < poll_pause_ns ? timeout_ns : poll_pause_ns);
     for (int i = 0; i < ready; i++) {
         struct connection *connection = events[i].data.ptr;
         uint32_t kinds = events[i].events;
@@ -296,74 +301,16 @@ static void run_until(uint64_t start, uint64_t until)
         uint64_t now = now_ns();
         if (now >= until || (opened == options.streams && !active && (stopping || !options.loop)))
             return;
-        handle_events(options.busy || wake <= now ? 0 : wake - now);
+        handle_events(wake <= now ? 0 : wake - now);
     }
 }
 
-/* ---- the report ---- */
-
-/* The state of everything that is accounted for, at one edge of the window. */
-struct edge {
-    uint64_t at;
-    struct account gateway, mock;
-    double own_cpu_seconds;
-    struct machine_time machine;
-};
-
-static struct edge take_edge(void)
-{
-    return (struct edge){
-        .at = now_ns(),
-        .gateway = account_read(&gateway_tree),
-        .mock = account_read(&mock_tree),
-        .own_cpu_seconds = own_cpu_seconds(),
-        .machine = machine_time_read(),
-    };
-}
-
-static double share(double part, double whole)
-{
-    return whole > 0 ? part / whole : 0;
-}
-
-static void report(long resident_before_kib, const struct edge *first, const struct edge *last,
-                   int open_at_end)
-{
-    double seconds = (double)(last->at - first->at) / 1e9;
-    double cpu = last->gateway.cpu_seconds - first->gateway.cpu_seconds;
-    printf("{\"seconds\":%.3f,\"deltas\":%lu,\"offered_per_second\":%.0f,\"answers\":%lu,\"reads\":%lu,",
-           seconds, window_deltas,
-           options.loop ? 0 : share(options.streams * 1e6, (double)options.interval_us), window_answers,
-           window_reads);
-    printf(
-        "\"latency_p50_us\":%.1f,\"latency_p99_us\":%.1f,\"latency_p999_us\":%.1f,\"latency_max_us\":%.1f,",
-        histogram_quantile_us(&latency, 0.5), histogram_quantile_us(&latency, 0.99),
-        histogram_quantile_us(&latency, 0.999), (double)latency.largest / 1e3);
-    printf("\"first_delta_p50_us\":%.1f,\"first_delta_p99_us\":%.1f,\"answer_p50_us\":%.1f,\"answer_p99_us\":"
-           "%.1f,",
-           histogram_quantile_us(&first_delta, 0.5), histogram_quantile_us(&first_delta, 0.99),
-           histogram_quantile_us(&duration, 0.5), histogram_quantile_us(&duration, 0.99));
-    printf("\"gateway_cpu_seconds\":%.3f,\"gateway_processes\":%d,\"gateway_threads\":%d,", cpu,
-           last->gateway.processes, last->gateway.threads);
-    printf("\"resident_before_kib\":%ld,\"resident_kib\":%ld,\"open_at_end\":%d,", resident_before_kib,
-           last->gateway.resident_kib, open_at_end);
-    printf("\"load_utilisation\":%.3f,\"mock_utilisation\":%.3f,\"stolen\":%.4f,",
-           share(last->own_cpu_seconds - first->own_cpu_seconds, seconds),
-           share(last->mock.cpu_seconds - first->mock.cpu_seconds, seconds),
-           share(last->machine.stolen - first->machine.stolen, last->machine.ticks - first->machine.ticks));
-    printf("\"good\":%lu,\"bad_status\":%lu,\"incomplete\":%lu,\"disordered\":%lu,\"unfinished\":%lu,",
-           total.good, total.outcome[BAD_STATUS], total.outcome[INCOMPLETE], total.outcome[DISORDERED],
-           total.outcome[UNFINISHED]);
-    printf("\"refused\":%lu,\"cut\":%lu,\"unanswered\":%lu,\"lost_deltas\":%lu}\n", total.refused, total.cut,
-           total.unanswered, total.lost_deltas);
-    if (total.error[0])
-        fprintf(stderr, "the first error was answered with: %s\n", total.error);
-}
+/* ---- the run ---- */
 
 static void prepare(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    take_place(options.core, options.priority, options.niceness);
+    take_place(options.core, options.priority);
     gateway_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
     gateway_address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     request = build_request(&options);
@@ -380,8 +327,8 @@ static void count_unanswered(void)
     for (int i = 0; i < options.streams; i++) {
         if (connections[i].state == IDLE)
             continue;
-        total.unanswered++;
-        total.lost_deltas += (unsigned long)(options.deltas - connections[i].answer.deltas);
+        results.totals.unanswered++;
+        results.totals.lost_deltas += (unsigned long)(options.deltas - connections[i].answer.deltas);
     }
 }
 
@@ -390,7 +337,9 @@ int main(int count, char **arguments)
     options = read_options(count, arguments);
     prepare();
     account_find(&gateway_tree, options.gateway);
-    long resident_before_kib = account_read(&gateway_tree).resident_kib;
+    results.resident_before_kib = account_read(&gateway_tree).resident_kib;
+    results.offered_per_second =
+        options.loop || !options.interval_us ? 0 : options.streams * 1e6 / (double)options.interval_us;
 
     uint64_t start = now_ns(), ramped = start + (uint64_t)(options.ramp * 1e9);
     run_until(start, ramped);
@@ -398,16 +347,16 @@ int main(int count, char **arguments)
     account_find(&mock_tree, options.mock);
     run_until(start, ramped + (uint64_t)(options.settle * 1e9));
 
-    struct edge first = take_edge();
+    results.first = take_edge(&gateway_tree, &mock_tree);
     measuring = true;
     run_until(start, now_ns() + (uint64_t)(options.window * 1e9));
     measuring = false;
-    struct edge last = take_edge();
-    int open_at_end = active;
+    results.last = take_edge(&gateway_tree, &mock_tree);
+    results.open_at_end = active;
 
     stopping = true;
     run_until(start, now_ns() + (uint64_t)((options.ramp + options.grace) * 1e9));
     count_unanswered();
-    report(resident_before_kib, &first, &last, open_at_end);
+    print_results(&results);
     return 0;
 }

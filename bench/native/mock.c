@@ -354,7 +354,7 @@ int main(int count, char **arguments)
         }
     }
     signal(SIGPIPE, SIG_IGN);
-    take_place(core, priority, 0);
+    take_place(core, priority);
     poller = epoll_create1(EPOLL_CLOEXEC);
     int listener = listen_on(port);
     for (;;) {

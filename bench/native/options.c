@@ -16,7 +16,7 @@ enum name {
     GRACE,
     LOOP,
     WHOLE,
-    BUSY,
+    POLL,
     GATEWAY,
     MOCK,
     MODEL,
@@ -24,7 +24,6 @@ enum name {
     KEY,
     CORE,
     PRIORITY,
-    NICE,
 };
 
 static const struct option known[] = {
@@ -39,7 +38,7 @@ static const struct option known[] = {
     {"grace", required_argument, NULL, GRACE},
     {"loop", no_argument, NULL, LOOP},
     {"whole", no_argument, NULL, WHOLE},
-    {"busy", no_argument, NULL, BUSY},
+    {"poll", no_argument, NULL, POLL},
     {"gateway", required_argument, NULL, GATEWAY},
     {"mock", required_argument, NULL, MOCK},
     {"model", required_argument, NULL, MODEL},
@@ -47,7 +46,6 @@ static const struct option known[] = {
     {"key", required_argument, NULL, KEY},
     {"core", required_argument, NULL, CORE},
     {"priority", required_argument, NULL, PRIORITY},
-    {"nice", required_argument, NULL, NICE},
     {NULL, 0, NULL, 0},
 };
 
@@ -69,7 +67,6 @@ static void take_number(struct options *options, int name, const char *value)
     case MOCK: options->mock = atoi(value); break;
     case CORE: options->core = atoi(value); break;
     case PRIORITY: options->priority = atoi(value); break;
-    case NICE: options->niceness = atoi(value); break;
     default: exit(2); /* getopt has told what is wrong */
     }
 }
@@ -79,7 +76,7 @@ static void take(struct options *options, int name, const char *value)
     switch (name) {
     case LOOP: options->loop = true; break;
     case WHOLE: options->whole = true; break;
-    case BUSY: options->busy = true; break;
+    case POLL: options->poll = true; break;
     case SHAPE: options->shape = value; break;
     case MODEL: options->model = value; break;
     case PATH: options->path = value; break;

@@ -13,10 +13,10 @@ struct options {
     double grace;        /* seconds that streams may take to end after the window */
     bool loop;           /* closed loop: each connection asks again as soon as it is answered */
     bool whole;          /* ask for plain answers instead of streams */
-    bool busy;           /* poll without sleeping, so that the gateway does not pay for waking this program */
+    bool poll;           /* look for answers now and then instead of being woken by each */
     int gateway, mock;   /* process ids to account for; 0: none */
     const char *model, *path, *key;
-    int core, priority, niceness; /* see schedule.h */
+    int core, priority; /* see schedule.h */
 };
 
 /* Ends the program with a sentence when the arguments are wrong. */

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-/* Pins this process to a core (if core >= 0), makes it real-time (if priority > 0) or sets how nice it is (if
- * that is not 0); where that is not allowed, ends it with a sentence. */
-static inline void take_place(int core, int priority, int niceness)
+/* Pins this process to a core (if core >= 0) and makes it real-time (if priority > 0), or ends it with a
+ * sentence. */
+static inline void take_place(int core, int priority)
 {
     cpu_set_t cores;
     struct sched_param parameters = {.sched_priority = priority};
@@ -23,10 +22,6 @@ static inline void take_place(int core, int priority, int niceness)
     }
     if (priority > 0 && sched_setscheduler(0, SCHED_FIFO, &parameters)) {
         perror("cannot become real-time as --priority asks");
-        exit(2);
-    }
-    if (niceness && setpriority(PRIO_PROCESS, 0, niceness)) {
-        perror("cannot be as nice as --nice asks");
         exit(2);
     }
     prctl(PR_SET_TIMERSLACK, 1000); /* ns; the usual 50 us would show in every pacing interval */

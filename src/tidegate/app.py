@@ -6,19 +6,21 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp
 
+from tidegate import config as config_module
 from tidegate.access import KeyRing
 from tidegate.config import Config, Model, Provider, Retry, local_providers
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
 from tidegate.engines import Engine, EngineSettings, read_gguf
-from tidegate.errors import ConfigError, SourceError
+from tidegate.errors import ConfigError, NotFound, SourceError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
@@ -36,6 +38,9 @@ from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.streams.registry import Stream, Streams
 
 DEMO = "demo"
+_RETIRING_SECONDS = 1.0
+"""How often an engine that is no longer wanted is looked at, until its last stream has ended."""
+
 NO_ROUTES = Routes((), None, lambda _: None)
 
 
@@ -86,6 +91,7 @@ class Application:
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
         self._engines: dict[EngineSettings, Engine] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
         self.metrics = Metrics()
         access_log = AccessLog()
@@ -110,117 +116,155 @@ class Application:
     async def apply(self, config: Config) -> None:
         """Take a configuration. Streams that are live go on with what they began with."""
         providers = dict(config.providers)
-        if config.source_path is None:
+        if config.implicit_providers:
             providers.update((local.name, local) for local in local_providers(self._environ))
         found = await discover(providers.values(), self._pool)
-        present = {
-            each.provider.name: each.provider
-            for each in found
-            if each.provider.name in config.providers or each.problem is None
-        }
-        routes = self._routes(config, present, found)
+        wiring = _Wiring(config, providers, self._engines, self._health, self._pool, self._clock)
+        routes = wiring.routes(found)
+        retired = [engine for settings, engine in self._engines.items() if settings not in wiring.engines]
+        self._engines = wiring.engines
+        for engine in retired:
+            self._retire(engine)
         self.config = config
-        self.found = [each for each in found if each.provider.name in present]
+        # A local server that nobody asked for and that is not there is no news.
+        self.found = [
+            each for each in found if each.problem is None or each.provider.name in config.providers
+        ]
         self.service.apply(config, KeyRing(config.auth))
         self.gateway.routes = self._watch.routes = routes
 
     async def close(self) -> None:
         """Stop engines and connections."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
 
-    # Wiring
+    def _retire(self, engine: Engine) -> None:
+        """Stop an engine that no route names any more, when its last stream has ended."""
+        task = asyncio.get_running_loop().create_task(self._stop_when_idle(engine))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
-    def _routes(self, config: Config, providers: Mapping[str, Provider], found: list[Found]) -> Routes:
-        upstreams = {name: upstream(each, self._pool, self._clock) for name, each in providers.items()}
-        routes: dict[str, Route] = {}
-        for model in config.models.values():
-            routes[model.name] = self._configured(model, upstreams)
+    async def _stop_when_idle(self, engine: Engine) -> None:
+        health = self._health[_engine_deployment(engine.settings.name)]
+        try:
+            while health.open:  # noqa: ASYNC110 - a retired engine is in no hurry
+                await asyncio.sleep(_RETIRING_SECONDS)
+        finally:
+            await engine.stop()
+
+
+class _Wiring:
+    """Makes the routes of one configuration. Takes over engines and health of the one before."""
+
+    def __init__(
+        self,
+        config: Config,
+        providers: Mapping[str, Provider],
+        engines: Mapping[EngineSettings, Engine],
+        health: dict[str, Health],
+        pool: Pool,
+        clock: SystemClock,
+    ) -> None:
+        self.engines: dict[EngineSettings, Engine] = {}
+        self._config = config
+        self._running = engines
+        self._health = health
+        self._pool = pool
+        self._clock = clock
+        self._upstreams = {name: upstream(each, pool, clock) for name, each in providers.items()}
+
+    def routes(self, found: Sequence[Found]) -> Routes:
+        """The routes: what is configured, else what was found, and the demo model last."""
+        config = self._config
+        routes = {model.name: self._configured(model) for model in config.models.values()}
         for path in config.server.gguf:
-            routes.setdefault(path.stem, self._configured(Model(name=path.stem, gguf=path), upstreams))
+            if path.stem not in routes:
+                model = Model(name=path.stem, gguf=path, timeouts=config.timeouts)
+                routes[path.stem] = self._configured(model)
         if not config.models:
             for each in found:
                 for name, facts in each.models.items():
                     if name not in routes:
-                        server = upstreams[each.provider.name]
-                        routes[name] = self._listed(config, name, server, facts)
-        demo = DemoSource(config.demo.delay)
-        routes.setdefault(DEMO, self._route(config, DEMO, DEMO, demo, {"owned_by": "tidegate"}))
+                        routes[name] = self._listed(name, self._upstreams[each.provider.name], facts)
+        if DEMO not in routes:
+            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), {"owned_by": "tidegate"})
         default = config.default_model
         if default is None and config.source_path is None:
             default = next(iter(routes))
-        table = Routes(routes.values(), default, self._pass_through(config, upstreams))
-        if default is not None and config.default_model is not None:
-            self._check_default(table, default)
+        table = Routes(routes.values(), default, self._pass_through)
+        if config.default_model is not None:
+            _check_default(table)
         return table
 
-    def _check_default(self, table: Routes, default: str) -> None:
-        try:
-            table.resolve(default)
-        except Exception as error:
-            raise ConfigError(f"default_model: {error}") from None
-
-    def _configured(self, model: Model, upstreams: Mapping[str, Upstream]) -> Route:
+    def _configured(self, model: Model) -> Route:
         """The route of a model that the configuration names."""
-        facts: dict[str, Any] = {"owned_by": "tidegate"}
         if model.gguf is not None:
-            source, facts = self._engine_source(model, model.gguf)
-            deployments = [Deployment(model.name, source, self._health_of(f"engine/{model.name}"))]
+            source, facts = self._engine(model, model.gguf)
+            name = _engine_deployment(model.name)
+            deployments = [Deployment(name, source, self._health_of(name))]
         else:
-            deployments = [
-                Deployment(
-                    f"{each.provider}/{each.model}",
-                    UpstreamSource(upstreams[each.provider], each.model, model.timeouts.connect),
-                    self._health_of(f"{each.provider}/{each.model}"),
-                    each.weight,
-                    each.limits.max_streams,
-                )
-                for each in model.use
-            ]
+            facts = {"owned_by": "tidegate"}
+            deployments = [self._deployment(model, each) for each in model.use]
         return Route(model.name, tuple(deployments), model.timeouts, model.retry, model.on_disconnect, facts)
 
-    def _listed(self, config: Config, name: str, server: Upstream, facts: Mapping[str, Any]) -> Route:
+    def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
+        name = f"{use.provider}/{use.model}"
+        source = UpstreamSource(self._upstreams[use.provider], use.model, model.timeouts.connect)
+        return Deployment(name, source, self._health_of(name), use.weight, use.limits.max_streams)
+
+    def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""
-        source = UpstreamSource(server, name, config.timeouts.connect)
-        told = {"owned_by": facts.get("owned_by") or server.name, "created": facts.get("created") or 0}
-        length = facts.get("context_length") or facts.get("max_model_len") or facts.get("context_window")
-        return self._route(config, name, f"{server.name}/{name}", source, {**told, "context_length": length})
+        source = UpstreamSource(server, name, self._config.timeouts.connect)
+        facts = {
+            "owned_by": told.get("owned_by") or server.name,
+            "created": told.get("created") or 0,
+            "context_length": told.get("context_length")
+            or told.get("max_model_len")
+            or told.get("context_window"),
+        }
+        return self._route(name, f"{server.name}/{name}", source, facts)
 
-    def _pass_through(
-        self, config: Config, upstreams: Mapping[str, Upstream]
-    ) -> Callable[[str], Route | None]:
+    def _pass_through(self, name: str) -> Route | None:
         """``provider/model`` reaches any model of a provider, listed or not."""
+        provider, _, model = name.partition("/")
+        server = self._upstreams.get(provider)
+        if server is None or not model:
+            return None
+        # Callers choose these names, so nothing may be kept for each of them.
+        source = UpstreamSource(server, model, self._config.timeouts.connect)
+        return self._route(name, f"{provider}/*", source, {"owned_by": provider})
 
-        def find(name: str) -> Route | None:
-            provider, _, model = name.partition("/")
-            server = upstreams.get(provider)
-            if server is None or not model:
-                return None
-            # Callers choose these names, so nothing may be kept for each of them.
-            source = UpstreamSource(server, model, config.timeouts.connect)
-            return self._route(config, model, f"{provider}/*", source, {"owned_by": provider})
-
-        return find
-
-    def _route(
-        self, config: Config, model: str, deployment: str, source: Source, facts: Mapping[str, Any]
-    ) -> Route:
+    def _route(self, model: str, deployment: str, source: Source, facts: Mapping[str, Any]) -> Route:
         health = self._health_of(deployment)
-        return Route(model, (Deployment(deployment, source, health),), config.timeouts, Retry(), facts=facts)
+        timeouts = self._config.timeouts
+        return Route(model, (Deployment(deployment, source, health),), timeouts, Retry(), facts=facts)
+
+    def _engine(self, model: Model, path: Path) -> tuple[Source, dict[str, Any]]:
+        facts = read_gguf(path)
+        settings = EngineSettings(model.name, path, context=model.context, threads=model.threads)
+        if model.slots is not None:
+            settings = replace(settings, slots=model.slots)
+        engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
+        source = EngineSource(engine, self._pool, self._clock, model.timeouts.connect)
+        return source, {"owned_by": "local", "context_length": model.context or facts.context_length}
 
     def _health_of(self, deployment: str) -> Health:
         """The health of a deployment, kept over reloads."""
-        health = self._health.get(deployment)
-        if health is None:
-            health = self._health[deployment] = Health(self._clock)
-        return health
+        if deployment not in self._health:
+            self._health[deployment] = Health(self._clock)
+        return self._health[deployment]
 
-    def _engine_source(self, model: Model, path: Path) -> tuple[Source, dict[str, Any]]:
-        facts = read_gguf(path)
-        settings = EngineSettings(model.name, path, context=model.context, threads=model.threads)
-        engine = self._engines.get(settings)
-        if engine is None:
-            engine = self._engines[settings] = Engine(settings)
-        source = EngineSource(engine, self._pool, self._clock, model.timeouts.connect)
-        told = {"owned_by": "local", "context_length": model.context or facts.context_length}
-        return source, told
+
+def _engine_deployment(model: str) -> str:
+    return f"engine/{model}"
+
+
+def _check_default(table: Routes) -> None:
+    """A default that does not exist would only be noticed by the first request that names no model."""
+    try:
+        table.resolve(None)
+    except NotFound as error:
+        raise ConfigError(f"default_model: {error.message}") from None

@@ -46,7 +46,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     "streams": Streams,
 }
 NOT_WRITTEN: Mapping[type[msgspec.Struct], set[str]] = {
-    Config: {"source_path"},
+    Config: {"source_path", "implicit_providers"},
     Provider: {"name", "title", "docs", "local"},
     Model: {"name"},
 }

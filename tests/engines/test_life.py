@@ -62,11 +62,11 @@ async def crash(engine: Engine, number: int = signal.SIGKILL) -> None:
     """Kill the child and wait until its parent has noticed."""
     crashes = engine.statistics().crashes
     os.kill(pid_of(engine), number)
+    await eventually(lambda: _crashed(engine, crashes), within=20)
 
-    async def noticed() -> bool:
-        return engine.statistics().crashes > crashes and engine.state != "starting"
 
-    await eventually(noticed, within=20)
+async def _crashed(engine: Engine, before: int = 0) -> bool:
+    return engine.statistics().crashes > before and engine.state != "starting"
 
 
 @BOTH_LOOPS
@@ -200,6 +200,44 @@ def test_child_that_hangs_is_killed(hello: Path) -> None:
     asyncio.run(run())
 
 
+STUCK = """
+import runpy, sys, threading
+from tidegate.engines import llama_model
+from tidegate.engines.gguf import read_gguf
+from tidegate.engines.handshake import EngineFacts
+
+class Stuck:
+    def handle_chat_completions(self, body, callback):
+        threading.Event().wait()
+    handle_completions = handle_chat_completions
+
+def load(options):
+    facts = EngineFacts(context=99, slots=1, batch=1, threads=1, build="", load_seconds=0.0)
+    return llama_model.LoadedModel(Stuck(), read_gguf(options.model), facts)
+
+llama_model.load = load
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_child_that_computes_nothing_is_killed(hello: Path) -> None:
+    async def run() -> None:
+        health = HealthPolicy(interval=0.05, longest_silence=0.5, misses=1)
+        engine = Engine(settings(hello), health=health, python=(sys.executable, "-c", STUCK))
+        try:
+            async with await Client.connect(await engine.ready()) as client:
+                await client.send("POST", "/v1/chat/completions", b'{"messages": [], "stream": true}')
+                with pytest.raises(asyncio.IncompleteReadError):
+                    await client.head()
+            await eventually(lambda: _crashed(engine), within=20)
+            assert "was ended because it computed nothing for" in str(engine.statistics().last_failure)
+        finally:
+            await engine.stop()
+
+    asyncio.run(run())
+
+
 @BOTH_LOOPS
 def test_stop_ends_streams_process_and_folder(loop: Loop, endless: Path) -> None:
     async def run() -> None:
@@ -258,7 +296,7 @@ def test_load_has_a_deadline(hello: Path) -> None:
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, sys, uvloop
 from pathlib import Path
 from tidegate.engines import Engine, EngineSettings
 from tidegate.engines.directory import EngineDirectory
@@ -272,14 +310,16 @@ async def main():
     print(engine.statistics().pid, socket, flush=True)
     await asyncio.Event().wait()
 
-asyncio.run(main())
+with asyncio.Runner(loop_factory=eval(sys.argv[3])) as runner:
+    runner.run(main())
 """
 
 
-def test_child_dies_with_a_parent_that_is_killed(hello: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", ["asyncio.new_event_loop", "uvloop.new_event_loop"])
+def test_child_dies_with_a_parent_that_is_killed(loop: str, hello: Path, tmp_path: Path) -> None:
     async def run() -> None:
         parent = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PARENT, hello, tmp_path, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", PARENT, hello, tmp_path, loop, stdout=asyncio.subprocess.PIPE
         )
         assert parent.stdout is not None
         pid, socket = (await parent.stdout.readline()).decode().split()

@@ -97,8 +97,6 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   gzip on;
-  gzip_types *;
-  gzip_min_length 1;
   gzip_proxied any;
   server {{
     listen 127.0.0.1:{port};

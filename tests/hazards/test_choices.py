@@ -60,7 +60,8 @@ def test_three_choices_without_streaming(gateway: Gateway, upstream: Upstream, p
 
 def test_the_sdk_folds_three_choices(gateway: Gateway, upstream: Upstream, client: OpenAI) -> None:
     """hazard 32: by its own accumulator."""
-    upstream.play(stream(interleaved()))
+    parts = [part for part in interleaved() if not part["choices"][0]["finish_reason"]]
+    upstream.play(stream([*parts, *(chunk(finish="stop", index=index) for index in range(3))]))
     with client.chat.completions.stream(
         model="m", messages=[{"role": "user", "content": "x"}], n=3
     ) as answer:

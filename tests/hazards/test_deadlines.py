@@ -124,7 +124,7 @@ def test_the_total_has_an_end_too(gateway: Gateway, upstream: Upstream, streamed
 def test_a_timeout_behind_committed_headers(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 26: keep-alives run, the deadline still holds, and the end is an error chunk."""
     gateway = start_gateway(
-        gateway_config(upstream.url, server={"header_hold": "50ms", "keep_alive": "50ms"})
+        gateway_config(upstream.url, server={"header_hold": "50ms", "keep_alive": "100ms"})
     )
     upstream.play([Stall()])
     with LiveAnswer(gateway.address, body_for(model="hasty")) as live:

@@ -1,4 +1,6 @@
-"""A client that does not read costs bounded memory, pauses its own upstream, and hurts nobody else."""
+"""A client that does not read costs bounded memory, pauses its own upstream, and hurts nobody else.
+
+The streams are bigger than what the kernel's socket buffers hold on the way, which is several megabytes."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.script import End, Flood, Head, Script, Send
 from tests.upstream import Request, Upstream
 
 EVENT = frame(chunk("x" * 10_000))
-EVENTS = 1000
+EVENTS = 3000
 STREAM_BYTES = len(EVENT) * EVENTS
 
 
@@ -29,7 +31,7 @@ def small_reader(gateway: Gateway, **more: Any) -> LiveAnswer:
 
 
 def run_slow_readers(gateway: Gateway, upstream: Upstream, count: int) -> None:
-    """Opens `count` streams of 10 MB that nobody reads, and checks what they cost the others."""
+    """Opens `count` streams of 30 MB that nobody reads, and checks what they cost the others."""
     sent: list[list[int]] = []
 
     def answer(request: Request) -> Script:
@@ -43,7 +45,7 @@ def run_slow_readers(gateway: Gateway, upstream: Upstream, count: int) -> None:
     before = gateway.memory
     readers = [small_reader(gateway) for _ in range(count)]
     try:
-        upstream.wait_until(lambda: len(sent) == count, "all requests", 20)
+        eventually(lambda: len(sent) == count, "all requests have come", 20)
         totals = [-1]
 
         def settled() -> bool:
@@ -64,14 +66,12 @@ def run_slow_readers(gateway: Gateway, upstream: Upstream, count: int) -> None:
     finally:
         for reader in readers:
             reader.connection.close()
-    for request in upstream.requests:
-        if request.json["messages"][0]["content"] == "flood" and request is not upstream.requests[1]:
-            request.connection.wait_closed()
+    eventually(lambda: upstream.open_connections <= 2, "the upstreams of those who left are let go")
 
 
-def test_thirty_slow_readers(upstream: Upstream, start_gateway: StartGateway) -> None:
+def test_twenty_slow_readers(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 27: upstreams are paused, memory is bounded, others go on, and the reader still gets it all."""
-    run_slow_readers(start_gateway(gateway_config(upstream.url)), upstream, 30)
+    run_slow_readers(start_gateway(gateway_config(upstream.url)), upstream, 20)
 
 
 @pytest.mark.soak

@@ -74,16 +74,23 @@ class Load:
                 self._problems.append(problem)
 
 
-def test_a_thousand_requests_leave_nothing_behind(upstream: Upstream, start_gateway: StartGateway) -> None:
-    """hazard 5: with one in ten left, one broken and one refused, memory and descriptors stay."""
+def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 5: with one in ten left, one broken and one refused, memory settles and descriptors stay.
+
+    A process grows while it warms up, so this waits for a round that adds next to nothing; a leak has none."""
     gateway = start_gateway(gateway_config(upstream.url))
     upstream.answer = answer
     load = Load(gateway, clients=8)
-    load.run(400)
-    memory, descriptors = gateway.memory, gateway.descriptors
-    load.run(1000)
+    load.run(200)
+    descriptors = gateway.descriptors
+    for _ in range(8):
+        before = gateway.memory
+        load.run(600)
+        if gateway.memory - before < 0.6 * 2**20:
+            break
+    else:
+        pytest.fail("memory grew by more than 1 MB for a thousand requests in every round")
     eventually(lambda: gateway.descriptors <= descriptors + 4, "descriptors are back to where they were")
-    assert gateway.memory - memory < 4 * 2**20
 
 
 @pytest.mark.soak

@@ -25,20 +25,22 @@ PYTHON = Path(sys.executable)
 
 def test_wheels_are_all_that_is_looked_at(tmp_path: Path) -> None:
     options = ("--no-index", "--find-links", str(tmp_path))
-    assert pip_installer(PYTHON, ROOT, tmp_path, {}).command[-3:] == options
-    assert uv_installer("uv", PYTHON, ROOT, tmp_path, {}).command[-3:] == options
-    assert pip_installer(PYTHON, ROOT, tmp_path, {}).index_answers(0)
+    assert pip_installer(sys.executable, PYTHON, ROOT, tmp_path, {}).command[-3:] == options
+    assert uv_installer("uv", sys.executable, PYTHON, ROOT, tmp_path, {}).command[-3:] == options
+    assert pip_installer(sys.executable, PYTHON, ROOT, tmp_path, {}).index_answers(0)
 
 
 def test_without_wheels_the_index_is_the_users(tmp_path: Path) -> None:
     user = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "HTTPS_PROXY": "http://127.0.0.1:2"}
-    installer = pip_installer(PYTHON, ROOT, None, user)
+    installer = pip_installer(sys.executable, PYTHON, ROOT, None, user)
     assert not any("index" in word or "links" in word for word in installer.command)
     assert user.items() <= installer.environment.items()
 
 
 def test_pip_installs_nowhere_else() -> None:
-    installer = pip_installer(PYTHON, ROOT, None, {"PIP_USER": "1", "PIP_TARGET": "/elsewhere", "LANG": "C"})
+    installer = pip_installer(
+        sys.executable, PYTHON, ROOT, None, {"PIP_USER": "1", "PIP_TARGET": "/elsewhere", "LANG": "C"}
+    )
     assert "PIP_USER" not in installer.environment
     assert "PIP_TARGET" not in installer.environment
     assert installer.environment["LANG"] == "C"
@@ -61,13 +63,13 @@ def test_command_that_fills_a_folder_is_quoted() -> None:
 def test_silent_index_is_given_up_on_in_time(tmp_path: Path) -> None:
     uv = str(program(tmp_path, "uv", "exec sleep 30"))
     began = time.monotonic()
-    assert not uv_installer(uv, PYTHON, ROOT, None, settings()).index_answers(0.5)
+    assert not uv_installer(uv, sys.executable, PYTHON, ROOT, None, settings()).index_answers(0.5)
     assert time.monotonic() - began < 10
 
 
 def test_index_that_has_the_package_answers(tmp_path: Path) -> None:
     uv = str(program(tmp_path, "uv", 'read package; test "$package" = click'))
-    assert uv_installer(uv, PYTHON, ROOT, None, settings()).index_answers(10)
+    assert uv_installer(uv, sys.executable, PYTHON, ROOT, None, settings()).index_answers(10)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_index_in_pip_configuration_is_noticed(listing: str, *, expected: bool) 
 
 
 def test_pip_is_used_where_only_pip_was_given_an_index(tmp_path: Path) -> None:
-    own = Interpreter(sys.executable, (3, 11), makes_environments=True)
+    own = Interpreter(sys.executable, (3, 11), makes_environments=True, has_pip=True)
     bare = {"XDG_CONFIG_HOME": str(tmp_path)}
     index = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple"}
     assert only_pip_has_an_index(own, {**bare, **index})

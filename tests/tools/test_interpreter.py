@@ -11,15 +11,15 @@ import pytest
 from tests.tools.commands import program
 from tools.interpreter import SetupError, ask, find_interpreter, python_advice
 
-# What an interpreter answers: major, minor, and whether it has venv and ensurepip.
-OLD = "echo 3 8 1"
-COMPLETE = "echo 3 12 1"
-INCOMPLETE = "echo 3 13 0"
+# What an interpreter answers: major, minor, whether it has venv and ensurepip, whether it has pip.
+OLD = "echo 3 8 1 1"
+COMPLETE = "echo 3 12 1 1"
+INCOMPLETE = "echo 3 13 0 1"
 NOWHERE = "/nowhere/python3"
 
 
 def test_own_interpreter_comes_first(tmp_path: Path) -> None:
-    program(tmp_path, "python3.14", "echo 3 14 1")
+    program(tmp_path, "python3.14", "echo 3 14 1 1")
     found = find_interpreter(None, own=sys.executable, path=str(tmp_path))
     assert found.path == sys.executable
     assert found.version == sys.version_info[:2]
@@ -27,15 +27,15 @@ def test_own_interpreter_comes_first(tmp_path: Path) -> None:
 
 def test_newest_on_path_is_taken_when_own_is_too_old(tmp_path: Path) -> None:
     own = str(program(tmp_path, "old", OLD))
-    program(tmp_path, "python3.11", "echo 3 11 1")
+    program(tmp_path, "python3.11", "echo 3 11 1 1")
     newest = program(tmp_path, "python3.12", COMPLETE)
     assert find_interpreter(None, own, str(tmp_path)).path == str(newest)
 
 
-@pytest.mark.parametrize("broken", ["exit 127", "echo no such version", "echo a b c >&2"])
+@pytest.mark.parametrize("broken", ["exit 127", "echo no such version here", "echo 3 12 1 1 >&2"])
 def test_broken_shim_is_passed_over(tmp_path: Path, broken: str) -> None:
     program(tmp_path, "python3.14", broken)
-    working = program(tmp_path, "python3.11", "echo 3 11 1")
+    working = program(tmp_path, "python3.11", "echo 3 11 1 1")
     assert find_interpreter(None, NOWHERE, str(tmp_path)).path == str(working)
 
 

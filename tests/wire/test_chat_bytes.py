@@ -82,7 +82,9 @@ def test_frames_are_never_parted(gateway: Gateway, upstream: Upstream) -> None:
 def test_an_event_of_its_own_is_a_chunk_of_its_own(gateway: Gateway, upstream: Upstream) -> None:
     """Events that come one by one leave one by one, each with its newlines."""
     gates = [Gate() for _ in range(6)]
-    words = [step for n, gate in enumerate(gates[:5]) for step in (WaitFor(gate), Send(frame(chunk(f"w{n}"))))]
+    words = [
+        step for n, gate in enumerate(gates[:5]) for step in (WaitFor(gate), Send(frame(chunk(f"w{n}"))))
+    ]
     end = frame(chunk(finish="stop")) + DONE
     upstream.play([Head(), *words, WaitFor(gates[5]), Send(end), End()])
     with LiveAnswer(gateway.address, body_for()) as live:

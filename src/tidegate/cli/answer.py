@@ -6,11 +6,9 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from signal import SIGINT, signal
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -28,13 +26,13 @@ _MOST_READ: Final = 65536
 
 
 class Arrival(NamedTuple):
-    """What came at one moment of the monotonic clock. The last one has an error, an End, or neither when
-    the answer was cancelled."""
+    """What came at one moment of the monotonic clock."""
 
     at: float
     events: list[AnyEvent]
-    error: SourceError | None = None
+    error: Exception | None = None
     last: bool = False
+    """It has an error, or an End among its events, or neither when the answer was cancelled."""
 
 
 class Answer:
@@ -45,7 +43,7 @@ class Answer:
         self._server = server
         usage = {"stream": True, "stream_options": {"include_usage": True}}
         self._body = msgspec.json.encode({**fields, **usage})
-        self._connection = server.connect(_CONNECT_SECONDS)
+        self._socket: socket.socket | None = None
         self._arrivals: SimpleQueue[Arrival] = SimpleQueue()
         self._cancelled = threading.Event()
         self.asked_at = time.monotonic()
@@ -59,40 +57,53 @@ class Answer:
             return None
 
     def cancel(self) -> None:
-        """End the answer here: the arrival behind those that are waiting is the last. Fit for a signal handler,
-        because SimpleQueue.put is (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
+        """End the answer here: the arrival behind those that are waiting is the last.
+
+        Fit for a signal handler, because SimpleQueue.put may interrupt itself
+        (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put).
+        """
         self._cancelled.set()
         self._arrivals.put(Arrival(time.monotonic(), [], last=True))
 
     def close(self) -> None:
         """Let go of the connection, which makes the gateway stop generating if it has not finished."""
         self._cancelled.set()
-        connection = self._connection.sock
-        if connection is not None:
+        if self._socket is not None:
             try:
-                connection.shutdown(socket.SHUT_RDWR)  # wakes the thread; closing alone would not
+                # close() would not wake the thread; the shutdown() of a TLS socket is not made for threads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             except OSError:
                 pass  # the other side was faster
 
     def _read(self) -> None:
+        connection = self._server.connect(_CONNECT_SECONDS)
         try:
-            self._put_all()
-        except SourceError as error:
+            self._exchange(connection)
+        except Exception as error:  # also a defect must reach the one who waits, who would wait forever
             self._put([], error, last=True)
         finally:
-            self._connection.close()
+            connection.close()
 
-    def _put_all(self) -> None:
-        decoder = load_dialect(_DIALECT).decoder()
+    def _exchange(self, connection: http.client.HTTPConnection) -> None:
         with failures_told(self._server):
-            self._connection.connect()
-        self.asked_at = time.monotonic()
+            connection.connect()
+        self._socket = connection.sock
         if self._cancelled.is_set():
             return
-        response = open_stream(self._server, self._connection, _PATH, self._body)
+        self.asked_at = time.monotonic()
+        with open_stream(self._server, connection, _PATH, self._body) as response:
+            self._put_all(response)
+
+    def _put_all(self, response: http.client.HTTPResponse) -> None:
+        decoder = load_dialect(_DIALECT).decoder()
         while data := self._data(response):
-            events = decoder.feed(data)
-            last = any(isinstance(event, End) for event in events)
+            events: list[AnyEvent] = []
+            try:
+                decoder.feed(data, events)
+            except SourceError as error:
+                self._put(events, error, last=True)
+                return
+            last = bool(events) and isinstance(events[-1], End)
             if events:
                 self._put(events, last=last)
             if last:
@@ -103,25 +114,15 @@ class Answer:
         with failures_told(self._server):
             return response.read1(_MOST_READ)
 
-    def _put(self, events: list[AnyEvent], error: SourceError | None = None, *, last: bool = False) -> None:
+    def _put(self, events: list[AnyEvent], error: Exception | None = None, *, last: bool = False) -> None:
         self._arrivals.put(Arrival(time.monotonic(), events, error, last))
-
-
-@contextmanager
-def interrupt_calls(action: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C calls ``action`` and raises nothing, so that no drawing is cut in half."""
-    before = signal(SIGINT, lambda *_: action())
-    try:
-        yield
-    finally:
-        signal(SIGINT, before)
 
 
 @dataclass(slots=True)
 class Measured:
     """What an answer turned out to be, filled as it comes. Times are those of the monotonic clock."""
 
-    asked_at: float
+    asked_at: float = 0.0
     model: str | None = None
     first_at: float | None = None
     last_at: float = 0.0

@@ -84,6 +84,7 @@ def _read_root(
         demo=read_demo(root.section("demo")),
         streams=read_streams(root.section("streams")),
         source_path=str(path) if path else None,
+        implicit_providers=providers.found,
     )
     root.unavailable(*_NOT_YET)
     root.close(elsewhere={name: f"server.{name}" for name in Server.__struct_fields__})

@@ -156,3 +156,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     demo: Demo = Demo()
     streams: Streams = Streams()
     source_path: str | None = None
+    implicit_providers: bool = True
+    """The file names no providers: those of the environment and of this machine are used."""

@@ -30,20 +30,21 @@ class Renderer(Protocol):
 class Decoder(Protocol):
     """Turns one upstream answer into events."""
 
-    def feed(self, data: bytes) -> list[AnyEvent]:
-        """The events that a piece of a streamed answer completes.
+    def feed(self, data: bytes, events: list[AnyEvent]) -> None:
+        """Append the events that a piece of a streamed answer completes.
 
-        Raises a SourceError for an error that the upstream reports, or for what cannot be read. When the
-        answer is complete the last event is End, and whatever is fed after it is ignored.
+        Raises a SourceError for an error that the upstream reports, or for what cannot be read; the events
+        before it are in the list by then. When the answer is complete the last event is End, and whatever
+        is fed after it is ignored.
         """
         ...
 
-    def finish(self) -> list[AnyEvent]:
-        """What is left when the body has ended; raises Broken when the answer had not."""
+    def finish(self, events: list[AnyEvent]) -> None:
+        """Append what is left when the body has ended; raises Broken when the answer had not."""
         ...
 
-    def whole(self, body: bytes) -> list[AnyEvent]:
-        """The events of an answer that came in one piece although a stream was asked for."""
+    def whole(self, body: bytes, events: list[AnyEvent]) -> None:
+        """Append the events of an answer that came in one piece although a stream was asked for."""
         ...
 
 

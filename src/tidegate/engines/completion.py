@@ -1,6 +1,7 @@
 """Runs requests through llama.cpp and writes each answer to its connection, while somebody listens.
 
 llama.cpp hands out chunks that are JSON already; they are passed on as they come, in its own OpenAI shape.
+Only a call that streams can be stopped, for only that calls back: a whole answer is computed to its end.
 """
 
 from __future__ import annotations

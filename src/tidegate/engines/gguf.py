@@ -210,11 +210,7 @@ class _Header:
         count = self._number(_U64)
         if kind == _STRING:
             self._strings_left -= self._bounded(count, self._strings_left, "texts")
-            longest = 0
-            for _ in range(count):
-                length = self._number(_U64)
-                longest = max(longest, length)
-                self._skip(length)
+            longest = self._pass_over_strings(count)
             if key == "tokenizer.ggml.tokens":
                 self._longest_token = longest
             return None
@@ -224,6 +220,22 @@ class _Header:
             self._skip(self._bounded(count, self._size, "numbers") * _SCALARS[kind].size)
             return None
         return max((self._scalar(kind) for _ in range(count)), default=None)
+
+    def _pass_over_strings(self, count: int) -> int:
+        """Return the length of the longest. This is most of the work on a real file."""
+        read, unpack = self._file.read, _U64.unpack
+        longest = 0
+        for _ in range(count):
+            prefix = read(8)
+            if len(prefix) < 8:
+                raise self._cut_short()
+            length: int = unpack(prefix)[0]
+            longest = max(longest, length)
+            if length > _KEPT_TEXT:
+                self._skip(length)
+            elif len(read(length)) < length:
+                raise self._cut_short()
+        return longest
 
     def _scalar(self, kind: int) -> int | float | bool:
         form = _SCALARS.get(kind)

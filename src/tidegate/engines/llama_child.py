@@ -71,7 +71,7 @@ def main() -> None:
         sys.exit(f"this program is started by `tidegate serve`, not by hand ({error})")
     _die_with_parent()
     _prefer_being_killed()
-    os.environ["GGML_NO_BACKTRACE"] = "1"  # else an assertion starts a debugger
+    _tame_native_code()
     try:
         model = load(options)
     except LoadFailed as error:
@@ -120,6 +120,16 @@ def _prefer_being_killed() -> None:
         Path("/proc/self/oom_score_adj").write_text("500", "ascii")
     except OSError:
         pass
+
+
+def _tame_native_code() -> None:
+    """Set what the engine's libraries read from the environment when they are loaded."""
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else an assertion starts a debugger
+    # Threads wait for each other hundreds of times per token. By default they spin for milliseconds; as soon
+    # as anything else wants their cores, that makes them up to twenty times slower. This short spin costs a
+    # quiet machine about 4 %, measured with two threads on two cores.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 if __name__ == "__main__":

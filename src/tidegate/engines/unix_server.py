@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ class Connection:
         """Send a whole answer: bytes that are JSON already, or a value that becomes JSON."""
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         head = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"HTTP/1.1 {status} {responses.get(status, 'Error')}",
             "Content-Type: application/json",
             f"Content-Length: {len(content)}",
         ]
@@ -159,31 +159,43 @@ class UnixServer:
         self, path: Path, handle: Callable[[Connection, Request], None], most_connections: int = 1024
     ) -> None:
         self._handle = handle
+        self._path = str(path)
+        self._closing = False
         self._room = threading.BoundedSemaphore(most_connections)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # The mode is set at creation: between bind and a later chmod the socket would be open to others.
         mask = os.umask(0o177)
         try:
-            self._listener.bind(str(path))
+            self._listener.bind(self._path)
         finally:
             os.umask(mask)
         self._listener.listen(512)
 
     def start(self) -> None:
-        """Accept connections from now on, in the background, until the process ends."""
+        """Accept connections from now on, in the background."""
         threading.Thread(target=self._accept, name="accept", daemon=True).start()
 
+    def close(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        self._closing = True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:  # wakes the thread that accepts
+            knock.connect(self._path)
+
     def _accept(self) -> None:
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                time.sleep(0.1)  # out of descriptors: some connection has to end first
-                continue
-            if self._room.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
-            else:
-                _refuse(peer)
+        with self._listener:
+            while not self._closing:
+                self._accept_one()
+
+    def _accept_one(self) -> None:
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:
+            time.sleep(0.1)  # out of descriptors: some connection has to end first
+            return
+        if self._room.acquire(blocking=False):
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+        else:
+            _refuse(peer)
 
     def _serve(self, peer: socket.socket) -> None:
         connection = Connection(peer)

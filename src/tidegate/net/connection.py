@@ -7,6 +7,7 @@ in one call, without a task, a queue or an await in between. HTTP framing is par
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, cast
@@ -14,6 +15,8 @@ from typing import NamedTuple, Protocol, cast
 import httptools
 
 from tidegate.errors import Broken, SourceError, Unreachable
+
+logger = logging.getLogger("tidegate")
 
 _LONGEST_TAIL = 64 * 1024
 """Bytes that a connection may still bring after its receiver has left, before it is not worth reusing."""
@@ -213,6 +216,10 @@ class Connection(asyncio.Protocol):
                 receiver.data(data)
             except SourceError as error:
                 self._fail(error)
+                return
+            except Exception as error:  # a defect behind the receiver must not leave its task waiting
+                logger.exception("%s: a defect ended an exchange", self._name)
+                self._fail(SourceError(f"the gateway failed: {type(error).__name__}", status=500))
                 return
         if self._complete:
             if self._receiver is not None:

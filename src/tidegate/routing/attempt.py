@@ -75,13 +75,14 @@ class Attempts:
                     deployment.health.succeeded()
                     return
         if last is None:
-            raise Overloaded(f"model {route.model!r} has no deployment that could answer")
+            raise Overloaded(f"model {route.model!r} has as many streams as it may have", retry_after=1)
         raise last
 
     async def _attempt(
         self, deployment: Deployment, timeouts: Timeouts, deadline: float, request: Request, out: Progress
     ) -> None:
         watchdog = _Watchdog(self._clock, timeouts, deadline, out)
+        deployment.health.open += 1
         try:
             await deployment.source.run(request, out)
         except asyncio.CancelledError:
@@ -89,6 +90,7 @@ class Attempts:
                 raise
             raise watchdog.error from None
         finally:
+            deployment.health.open -= 1
             watchdog.stop()
         if not out.ended:
             raise SourceError(f"{deployment.name} ended its answer without an end")

@@ -10,10 +10,13 @@ from tidegate.routing.table import Deployment
 def choose(deployments: Sequence[Deployment], random: Callable[[], float]) -> list[Deployment]:
     """As configured, healthy ones first; where weights differ the first is drawn by weight.
 
-    ``random`` gives numbers from 0 up to 1.
+    Those that are full are left out. ``random`` gives numbers from 0 up to 1.
     """
-    if len(deployments) == 1:
-        return list(deployments)
+    deployments = [
+        each for each in deployments if each.max_streams is None or each.health.open < each.max_streams
+    ]
+    if len(deployments) <= 1:
+        return deployments
     healthy = [each for each in deployments if each.health.healthy]
     resting = [each for each in deployments if not each.health.healthy]
     if len({each.weight for each in healthy}) > 1:

@@ -1,4 +1,4 @@
-"""The health of one deployment: a circuit breaker fed by how its generations end."""
+"""The health of one deployment: a circuit breaker fed by how its generations end, and its load."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class Health:
         self._clock = clock
         self._failures_in_a_row = 0
         self._open_until = 0.0
+        self.open = 0
+        """Attempts under way."""
         self.successes = 0
         self.failures = 0
 

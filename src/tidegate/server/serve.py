@@ -126,7 +126,7 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
     for connection in list(state.connections):
         connection.shutdown()
     deadline = asyncio.get_running_loop().time() + 1
-    while state.connections and asyncio.get_running_loop().time() < deadline:
+    while state.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
         await asyncio.sleep(0.01)
     for connection in list(state.connections):
         connection.transport.abort()

@@ -132,8 +132,10 @@ class _Call:
 
     def data(self, data: bytes) -> None:
         if self._whole is None:
-            events = self._decoder.feed(data)
-            if events:
+            events: list[AnyEvent] = []
+            try:
+                self._decoder.feed(data, events)
+            finally:  # what came before an error was said all the same
                 self._emit(events)
             return
         self._whole += data
@@ -146,25 +148,29 @@ class _Call:
     def complete(self) -> None:
         if self._done.done():
             return
+        events: list[AnyEvent] = []
         try:
             if self._whole is None:
-                self._emit(self._decoder.finish())
+                self._decoder.finish(events)
             elif self._head is not None and self._head.status == 200:
-                self._emit(self._decoder.whole(bytes(self._whole)))
+                self._decoder.whole(bytes(self._whole), events)
             else:
                 self._reject()
         except SourceError as error:
+            self._emit(events)
             self.failed(error)
+        else:
+            self._emit(events)
 
     def failed(self, error: SourceError) -> None:
         if not self._done.done():
             self._done.set_exception(error)
 
     def _emit(self, events: list[AnyEvent]) -> None:
-        if self._done.done():
+        if not events or self._done.done():
             return
         self._out.emit_all(events)
-        if events and type(events[-1]) is End:
+        if type(events[-1]) is End:
             self._done.set_result(None)
 
     def _reject(self) -> None:

@@ -45,9 +45,9 @@ def error_object(failure: Failure) -> dict[str, Any]:
 
 def reported_error(chunk: dict[str, Any]) -> SourceError | None:
     """The error that a chunk or a body reports, if it does."""
-    error = chunk.get("error")
-    if error is None and isinstance(chunk.get("msg"), str) and "choices" not in chunk:
-        error = {"message": chunk["msg"], "code": chunk.get("status")}  # MetaGPT answers 200 with this
+    error = chunk.get("error") or _inner(chunk.get("x_groq"))  # Groq reports a broken stream inside
+    if not error and not chunk.get("choices"):
+        error = _error_without_envelope(chunk)
     if not error:
         return None
     if not isinstance(error, dict):
@@ -58,6 +58,21 @@ def reported_error(chunk: dict[str, Any]) -> SourceError | None:
     if status is None:
         status = _STATUS_OF_TYPE.get(error_type or "") or _STATUS_OF_TYPE.get(str(code))
     return _rejection(status or 502, error)
+
+
+def _error_without_envelope(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """The error in forms that some servers have of their own."""
+    if isinstance(chunk.get("msg"), str):  # MetaGPT, with status 200
+        return {"message": chunk["msg"], "code": chunk.get("status")}
+    if chunk.get("error_code"):  # api-for-open-llm and FastChat, inside a stream
+        return {"message": chunk.get("text") or chunk.get("message")}
+    if chunk.get("object") == "error":
+        return {"message": chunk.get("message"), "type": chunk.get("type")}
+    return None
+
+
+def _inner(value: Any) -> Any:
+    return value.get("error") if isinstance(value, dict) else None
 
 
 def read_error(status: int, body: bytes, retry_after: float | None) -> SourceError:

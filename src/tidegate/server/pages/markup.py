@@ -48,13 +48,17 @@ def spans(source: str) -> str:
     return "".join([*parts, text(source[at:])])
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls by itself where it is too wide. Cells are markup already; empty without rows."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, stacked: bool = False) -> str:
+    """A table; empty without rows. Cells are markup already.
+
+    Where it is too wide it scrolls by itself, or, ``stacked``, puts the cells of a row below each other.
+    """
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     if not body:
         return ""
     head = "".join(f'<th scope="col">{text(each)}</th>' for each in heads)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    kind = ' class="stacked"' if stacked else ""
+    return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def page(title: str, body: str) -> str:

@@ -77,7 +77,7 @@ def _parameters(parameters: list[Json]) -> str:
         (code(each["name"]), text(each["in"]), _type(each["schema"]), spans(each.get("description", "")))
         for each in parameters
     ]
-    return "<h4>Parameters</h4>" + table(("Name", "In", "Type", "Meaning"), rows) if rows else ""
+    return "<h4>Parameters</h4>" + table(("Name", "In", "Type", "Meaning"), rows, stacked=True) if rows else ""
 
 
 def _body(body: Json | None) -> str:
@@ -85,7 +85,7 @@ def _body(body: Json | None) -> str:
         return ""
     content = body["content"]["application/json"]
     examples = "".join(
-        f"<p>{text(example['summary'])}</p>{block(json.dumps(example['value'], indent=2))}"
+        f"<p>{text(example['summary'])}</p>{block(json.dumps(example['value']))}"
         for example in content.get("examples", {}).values()
     )
     return f"<h4>Body</h4><p>{_type(content['schema'])}</p>{examples}"
@@ -105,13 +105,13 @@ def _responses(responses: Json, source: Json) -> str:
             for kind, each in content.items()
             if "example" in each
         )
-    return "<h4>Answers</h4>" + table(("Status", "Body", "When"), rows) + examples
+    return "<h4>Answers</h4>" + table(("Status", "Body", "When"), rows, stacked=True) + examples
 
 
 def _schemas(source: Json) -> str:
     parts = (
         f'<section id="schema-{text(name)}"><h3>{text(name)}</h3>{prose(schema.get("description", ""))}'
-        + table(("Member", "Type", "Meaning"), _members(schema))
+        + table(("Member", "Type", "Meaning"), _members(schema), stacked=True)
         + "</section>"
         for name, schema in source["components"]["schemas"].items()
     )

@@ -1,0 +1,75 @@
+"""Asks a question and shows the answer while it comes, until it has ended or Ctrl-C cancels it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.cli.answer import Answer, Arrival, Measured
+from tidegate.cli.connection import Server
+from tidegate.cli.terminal.display import FRAME_SECONDS, Display
+from tidegate.core.event import AnyEvent, Text, Thinking, Tool
+from tidegate.errors import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an answer ended: with an error, cancelled, or well."""
+
+    measured: Measured
+    error: SourceError | None
+    cancelled: bool
+
+
+def follow(server: Server, fields: Mapping[str, Any], display: Display) -> Ended:
+    """Ask with the fields of a request and show the answer. Ctrl-C cancels it and raises nothing."""
+    answer = Answer(server, fields)
+    measured = Measured()
+    try:
+        with _interrupt_calls(answer.cancel):
+            last = _show_all(answer, measured, display)
+            display.close()
+    finally:
+        answer.close()
+    measured.asked_at = answer.asked_at
+    if last.error is not None and not isinstance(last.error, SourceError):
+        raise last.error
+    return Ended(measured, last.error, cancelled=last.error is None and not last.events)
+
+
+def _show_all(answer: Answer, measured: Measured, display: Display) -> Arrival:
+    """Show what arrives, and return the last of it."""
+    while True:
+        arrival = answer.next(FRAME_SECONDS)
+        if arrival is not None:
+            measured.take(arrival)
+            for event in arrival.events:
+                _show(event, display)
+            if arrival.last:
+                return arrival
+        display.draw()
+
+
+def _show(event: AnyEvent, display: Display) -> None:
+    match event:
+        case Text():
+            display.text(event.text)
+        case Thinking():
+            display.thinking(event.text)
+        case Tool():
+            display.call(event.block, event.name, event.arguments)
+        case _:
+            pass
+
+
+@contextmanager
+def _interrupt_calls(action: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C calls ``action`` and raises nothing, so that no drawing is cut in half."""
+    before = signal.signal(signal.SIGINT, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""How a conversation looks and feels in a terminal. It knows nothing of servers and requests."""

@@ -1,0 +1,246 @@
+"""One choice of a streamed Chat answer: its deltas to canonical events.
+
+Forgiving towards what upstreams really send: reasoning under several names, content as a list of parts,
+tool calls that are numbered wrongly or not at all, the whole text repeated at an abort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from json import dumps
+from typing import Any, NamedTuple
+
+from tidegate.core.event import AnyEvent, Extra, Finish, Item, Text, Thinking, Tool
+from tidegate.errors import Broken
+
+REASONING_NAMES = ("reasoning_content", "reasoning")
+"""Members of a delta that hold reasoning; the first is what we call it where nobody said otherwise."""
+
+_CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "usage"})
+_DELTA_KNOWN = frozenset({"role", "content", "tool_calls"})
+_TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
+
+_SNAPSHOT_HEAD = 64
+"""So many characters of the text are kept to recognise that the whole of it is said again."""
+
+_SNAPSHOT_TEXTS = 3
+_SNAPSHOT_LENGTH = 16
+
+Fields = dict[str, Any]
+
+
+class _Call(NamedTuple):
+    block: int
+    call_id: str | None
+    name: str | None
+
+
+class ChoiceDecoder:
+    """Decodes the deltas of one choice. ``shared`` gives equal extras in a row one object."""
+
+    __slots__ = (
+        "_calls",
+        "_head",
+        "_length",
+        "_next_block",
+        "_open",
+        "_position_at",
+        "_shared",
+        "_texts",
+        "finished",
+        "index",
+    )
+
+    def __init__(self, index: int, shared: Callable[[Fields], Extra | None]) -> None:
+        self.index = index
+        self.finished = False
+        self._shared = shared
+        self._calls: list[_Call] = []
+        self._position_at: dict[Any, int] = {}
+        self._open: object = None
+        """What the open block holds: Text, Thinking, or a call's position."""
+        self._next_block = 0
+        self._texts = 0
+        self._length = 0
+        self._head = ""
+
+    @property
+    def open_call(self) -> str | None:
+        """The name of the tool whose call is being written; None when it is something else."""
+        return self._calls[self._open].name or "" if isinstance(self._open, int) else None
+
+    def decode(self, choice: Fields, chunk_extra: Fields, events: list[AnyEvent]) -> None:
+        """Append the events of one choice object of a chunk."""
+        delta = choice.get("delta") or {}
+        if not isinstance(delta, dict):
+            raise Broken("the upstream sent a chunk whose delta is not an object")
+        reason = choice.get("finish_reason")
+        outer = _outer_extra(choice, chunk_extra)
+        first = len(events)
+        self._delta(delta, choice.get("logprobs"), outer, bool(reason), events)
+        said = len(events) > first
+        if self.finished:
+            if said:
+                raise Broken("the upstream went on with a choice that it had finished")
+        elif reason:
+            self._finish(str(reason), choice, outer, events[first:], events)
+        elif not said and any(choice[key] is not None for key in choice if key not in _CHOICE_KNOWN):
+            value = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
+            events.append(Item(kind="choice", value=value, choice=self.index, extra=self._shared(outer)))
+
+    def saw_text(self, text: str) -> None:
+        """Text of this choice that was decoded elsewhere."""
+        if self._length < _SNAPSHOT_HEAD:
+            self._head = (self._head + text)[:_SNAPSHOT_HEAD]
+        self._length += len(text)
+        self._texts += 1
+
+    def _finish(
+        self, reason: str, choice: Fields, outer: Fields, said: list[AnyEvent], events: list[AnyEvent]
+    ) -> None:
+        if reason == "error":
+            raise Broken("the upstream broke off with finish_reason 'error'")
+        self.finished = True
+        logprobs = choice.get("logprobs")
+        if logprobs and not any(isinstance(event, Text) for event in said):
+            outer = {**outer, "choice": {**outer.get("choice", {}), "logprobs": logprobs}}
+        events.append(Finish(reason=reason, choice=self.index, extra=self._shared(outer)))
+
+    def _delta(
+        self, delta: Fields, logprobs: Any, outer: Fields, finishes: bool, events: list[AnyEvent]
+    ) -> None:
+        """The events of one delta, in the order thinking, text, tools, the rest."""
+        thinking, name = _reasoning(delta)
+        text, part = _content(delta.get("content"))
+        thinking += part
+        if finishes and text and self._is_snapshot(text):
+            text = ""
+        # An empty `reasoning` beside the text is no news; dropping it keeps one delta like the next.
+        unknown = {
+            key: value
+            for key, value in delta.items()
+            if value is not None and value != "" and key not in _DELTA_KNOWN and key != name
+        }
+        extra = {**outer, "delta": unknown} if unknown else outer
+        if thinking:
+            named = {**extra, "name": name} if name and name != REASONING_NAMES[0] else extra
+            block = self._block(Thinking)
+            events.append(Thinking(text=thinking, choice=self.index, block=block, extra=self._shared(named)))
+            extra = outer
+        if text:
+            self.saw_text(text)
+            events.append(
+                Text(
+                    text=text,
+                    choice=self.index,
+                    block=self._block(Text),
+                    logprobs=logprobs or None,
+                    extra=self._shared(extra),
+                )
+            )
+            extra = outer
+        for call in delta.get("tool_calls") or ():
+            if isinstance(call, dict) and self._tool(call, extra, events):
+                extra = outer
+        if extra is not outer:
+            events.append(Item(kind="delta", value=unknown, choice=self.index, extra=self._shared(outer)))
+
+    def _tool(self, call: Fields, extra: Fields, events: list[AnyEvent]) -> bool:
+        """One fragment of a tool call. Whether it said anything."""
+        function = call.get("function") or {}
+        call_id, name = call.get("id") or None, function.get("name") or None
+        arguments = function.get("arguments")
+        if arguments is None:
+            arguments = ""
+        elif not isinstance(arguments, str):
+            arguments = dumps(arguments, ensure_ascii=False)  # Ollama's native form: already an object
+        unknown = {key: value for key, value in call.items() if key not in _TOOL_KNOWN and value is not None}
+        if call.get("type") not in (None, "", "function"):
+            unknown["type"] = call["type"]
+        position = self._position(call.get("index"), call_id, name)
+        begins = position is None
+        if position is None:
+            position = self._position_at[call.get("index")] = len(self._calls)
+            self._calls.append(_Call(self._block(position), call_id, name))
+        elif not arguments and not unknown:
+            return False
+        self._open = position  # fragments of parallel calls may alternate; a call keeps its block
+        events.append(
+            Tool(
+                arguments=arguments,
+                choice=self.index,
+                block=self._calls[position].block,
+                call_id=call_id if begins else None,
+                name=name if begins else None,
+                extra=self._shared({**extra, "tool": unknown} if unknown else extra),
+            )
+        )
+        return True
+
+    def _position(self, index: Any, call_id: str | None, name: str | None) -> int | None:
+        """Which call a fragment goes on with; None when it begins one.
+
+        Some upstreams number every call 0, some do not number at all: a new id with a name is a new call.
+        """
+        position = self._position_at.get(index)
+        if position is None:
+            return None
+        if name and call_id != self._calls[position].call_id and (call_id or index is None):
+            return None
+        return position
+
+    def _block(self, holds: object) -> int:
+        """The number of the open block, a new one when it holds something else."""
+        if holds != self._open:
+            self._open = holds
+            self._next_block += 1
+        return self._next_block - 1
+
+    def _is_snapshot(self, text: str) -> bool:
+        """Whether ``text`` repeats everything that was said so far, as some engines do at an abort."""
+        if self._texts < _SNAPSHOT_TEXTS or self._length < _SNAPSHOT_LENGTH:
+            return False  # so little may well be said twice
+        return len(text) == self._length and text[:_SNAPSHOT_HEAD] == self._head
+
+
+def _outer_extra(choice: Fields, chunk_extra: Fields) -> Fields:
+    """The unknown fields around a delta; a ``logprobs`` that is null counts as one, to stay as it was."""
+    inner = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
+    if "logprobs" in choice and not choice["logprobs"]:
+        inner["logprobs"] = choice["logprobs"]
+    outer: Fields = {}
+    if chunk_extra:
+        outer["chunk"] = chunk_extra
+    if inner:
+        outer["choice"] = inner
+    return outer
+
+
+def _reasoning(delta: Fields) -> tuple[str, str | None]:
+    """The reasoning text of a delta and the name that it went by."""
+    for name in REASONING_NAMES:
+        value = delta.get(name)
+        if isinstance(value, str) and value:
+            return value, name
+    return "", None
+
+
+def _content(content: Any) -> tuple[str, str]:
+    """The text and the thinking in a delta's content, which Mistral sends as a list of typed parts."""
+    if isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list):
+        return "", ""
+    text, thinking = "", ""
+    for part in content:
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, Mapping):
+            inner = part.get("thinking")
+            if isinstance(inner, list):
+                thinking += "".join(str(piece.get("text", "")) for piece in inner if isinstance(piece, dict))
+            elif isinstance(inner, str):
+                thinking += inner
+            elif isinstance(part.get("text"), str):
+                text += part["text"]
+    return text, thinking

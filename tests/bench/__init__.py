@@ -1,0 +1,1 @@
+"""The bench itself: its checks notice what they are for, its arithmetic is right."""

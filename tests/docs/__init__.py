@@ -1,0 +1,1 @@
+"""Holds what is written for users against the running server."""
