@@ -28,6 +28,7 @@ class Load:
     streams: int
     interval_us: int
     deltas: int = 0  # per answer; 0: as many as last until just after the window
+    in_step: int = 100  # streams whose deltas come together, as from a server that decodes a batch; 0: none
     shape: str = "vary"
     closed: bool = False  # every connection asks again as soon as it is answered
     whole: bool = False  # plain answers instead of streams
@@ -43,6 +44,7 @@ class Load:
             "--streams": self.streams,
             "--deltas": self.deltas,
             "--interval-us": self.interval_us,
+            "--in-step": self.in_step,
             "--shape": self.shape,
             "--ramp": self.ramp,
             "--settle": self.settle,

@@ -97,6 +97,13 @@ DELTA_SHAPES = tuple(
         ("reasoning", "half of it reasoning_content"),
     )
 )
+DELTA_SCATTERED = Scenario(
+    "delta-scattered",
+    "the same, every stream at a beat of its own",
+    replace(STEADY, in_step=0),
+    (cpu_per_delta("CPU per delta, scattered", 1.5),),
+    smoke=False,
+)
 REQUEST = Scenario(
     "request",
     "streams of 10 deltas, 2 ms apart; 32 connections that ask again at once",
@@ -164,6 +171,7 @@ OPEN_STREAMS = Scenario(
 SCENARIOS = (
     DELTA,
     *DELTA_SHAPES,
+    DELTA_SCATTERED,
     REQUEST,
     REQUEST_LOGGED,
     ANSWER,

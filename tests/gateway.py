@@ -38,7 +38,7 @@ def gateway_config(upstream_url: str, **sections: Any) -> Config:
 
     `m` tries once; `again` tries three times; `pair` falls back from `mock-a` to `mock-b`; `hasty` has
     short deadlines, `restless` a short one for silence only."""
-    quick = {"connect": "1s", "first_token": "400ms", "idle": "400ms", "total": "1500ms"}
+    quick = {"connect": "1s", "first_token": "600ms", "idle": "600ms", "total": "2500ms"}
     config: Config = {
         "server": {"header_hold": "3s", "keep_alive": "5s"},
         "providers": {"up": {"base_url": f"{upstream_url}/v1", "dialect": "openai-chat", "api_key": "sk-up"}},

@@ -174,11 +174,11 @@ def choose_installer(
             environment.create(interpreter, uv)
             return installer
     if can_use_pip:
+        asking = interpreter.path
         if not interpreter.has_pip:
             environment.create(interpreter, None)
-        installer = pip_installer(
-            interpreter.path if interpreter.has_pip else str(environment.python), *where
-        )
+            asking = str(environment.python)
+        installer = pip_installer(asking, *where)
         if installer.index_answers(max(SHORTEST_PROBE_SECONDS, deadline - time.monotonic())):
             environment.create(interpreter, None)
             return installer

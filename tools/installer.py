@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,19 +60,21 @@ class Installer:
         """Whether a small package can be had, decided within `seconds`; always so for a folder of wheels."""
         if self.wheels:
             return True
-        try:
-            done = subprocess.run(
-                self.probe,
-                cwd=self.root,
-                input=PROBED_PACKAGE.encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**self.environment, **self.probe_environment},
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
+        # What is downloaded lands in the working directory.
+        with tempfile.TemporaryDirectory() as passing:
+            try:
+                done = subprocess.run(
+                    self.probe,
+                    cwd=passing,
+                    input=PROBED_PACKAGE.encode(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={**self.environment, **self.probe_environment},
+                    timeout=seconds,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return False
         return done.returncode == 0
 
     def failure(self) -> str:
@@ -87,22 +90,15 @@ def pip_installer(
     asking: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
 ) -> Installer:
     """pip of the virtual environment that `python` belongs to; the interpreter `asking` asks the index."""
-    pip = ("-m", "pip", "install", "-c", constraints(root))
-    once = (
-        "--dry-run",
-        "--ignore-installed",
-        "--no-deps",
-        "--retries",
-        "0",
-        "--timeout",
-        str(CONNECT_SECONDS),
-    )
+    pins = ("-c", constraints(root))
+    once = ("--no-deps", "--retries", "0", "--timeout", str(CONNECT_SECONDS))
     kept = {name: value for name, value in environment.items() if name not in MISPLACING}
     unasked = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     return Installer(
         name="pip",
-        command=(str(python), *pip, *wheel_options(wheels)),
-        probe=(asking, *pip, *once, PROBED_PACKAGE),
+        command=(str(python), "-m", "pip", "install", *pins, *wheel_options(wheels)),
+        # Downloading is allowed in a Python that its distribution manages; a dry run of installing is not.
+        probe=(asking, "-m", "pip", "download", *pins, *once, PROBED_PACKAGE),
         root=root,
         wheels=wheels,
         environment={**kept, **unasked},
@@ -113,7 +109,7 @@ def pip_installer(
 def uv_installer(
     uv: str, asking: str, python: Path, root: Path, wheels: Path | None, environment: Mapping[str, str]
 ) -> Installer:
-    """uv installing into the virtual environment of `python`; for the interpreter `asking` it asks the index."""
+    """uv, for the virtual environment that `python` belongs to; `asking` is whom it asks the index for."""
     pins = ("-c", constraints(root))
     return Installer(
         name="uv",

@@ -238,12 +238,18 @@ static double jitter(uint32_t number)
     return (double)(number ^ number >> 16) / 4294967296.0;
 }
 
-/* When the stream with this number opens. An even ramp alone would let streams beat in step, all those whose
- * places are a whole number of intervals apart. */
+/* When the stream with this number opens. Streams that open a whole number of intervals apart go on in step,
+ * which is how an inference server sends what it decodes in one batch: --in-step of them do, and the groups
+ * lie evenly in the interval. With --in-step 0 every stream has a beat of its own. */
 static uint64_t opening_time(uint64_t start, int number)
 {
-    double place = ((double)number + jitter((uint32_t)number + 1)) / options.streams;
-    return start + (uint64_t)(options.ramp * place * 1e9);
+    double interval = (double)options.interval_us * 1e3, ramp = options.ramp * 1e9;
+    if (options.loop || !options.in_step || !options.interval_us)
+        return start + (uint64_t)(ramp * ((double)number + jitter((uint32_t)number + 1)) / options.streams);
+    uint64_t groups = (uint64_t)((options.streams + options.in_step - 1) / options.in_step);
+    double place = ramp * number / options.streams / interval; /* in intervals */
+    uint64_t whole = (uint64_t)place, group = (uint64_t)((place - (double)whole) * (double)groups);
+    return start + (uint64_t)(((double)whole + (double)group / (double)groups) * interval);
 }
 
 static uint64_t open_streams(uint64_t start, uint64_t until)

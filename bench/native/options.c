@@ -9,6 +9,7 @@ enum name {
     STREAMS,
     DELTAS,
     INTERVAL,
+    IN_STEP,
     SHAPE,
     RAMP,
     SETTLE,
@@ -31,6 +32,7 @@ static const struct option known[] = {
     {"streams", required_argument, NULL, STREAMS},
     {"deltas", required_argument, NULL, DELTAS},
     {"interval-us", required_argument, NULL, INTERVAL},
+    {"in-step", required_argument, NULL, IN_STEP},
     {"shape", required_argument, NULL, SHAPE},
     {"ramp", required_argument, NULL, RAMP},
     {"settle", required_argument, NULL, SETTLE},
@@ -59,6 +61,7 @@ static void take_number(struct options *options, int name, const char *value)
     case STREAMS: options->streams = atoi(value); break;
     case DELTAS: options->deltas = atoi(value); break;
     case INTERVAL: options->interval_us = atol(value); break;
+    case IN_STEP: options->in_step = atoi(value); break;
     case RAMP: options->ramp = atof(value); break;
     case SETTLE: options->settle = atof(value); break;
     case WINDOW: options->window = atof(value); break;

@@ -7,6 +7,7 @@ struct options {
     int streams;         /* connections */
     int deltas;          /* per answer; 0: as many as last until just after the window */
     long interval_us;    /* between the deltas of an answer */
+    int in_step;         /* streams that beat together; 0: none do */
     const char *shape;   /* reply.h */
     double ramp, settle; /* seconds: to open all streams; then until the window begins */
     double window;       /* seconds that are measured */

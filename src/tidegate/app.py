@@ -44,6 +44,11 @@ _RETIRING_SECONDS = 1.0
 NO_ROUTES = Routes((), None, lambda _: None)
 
 
+def random_id() -> str:
+    """See :class:`tidegate.core.clock.Ids`."""
+    return os.urandom(16).hex()
+
+
 class SystemClock:
     """The clocks of this machine; monotonic time is the event loop's, which costs nothing to ask."""
 
@@ -102,11 +107,11 @@ class Application:
             Attempts(self._clock, random.random, self._watch),
             self._watch,
             self._clock,
-            lambda: os.urandom(16).hex(),
+            random_id,
             config.server.max_streams,
         )
         dialects = {name: load_dialect(name) for name in GENERATIONS.values()}
-        self.service = Service(self.gateway, dialects, access_log)
+        self.service = Service(self.gateway, dialects, access_log, random_id)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:
@@ -174,7 +179,9 @@ class _Wiring:
         self._health = health
         self._pool = pool
         self._clock = clock
-        self._upstreams = {name: upstream(each, pool, clock) for name, each in providers.items()}
+        self._upstreams = {
+            name: upstream(each, config.server.max_frame, pool, clock) for name, each in providers.items()
+        }
 
     def routes(self, found: Sequence[Found]) -> Routes:
         """The routes: what is configured, else what was found, and the demo model last."""
@@ -248,7 +255,9 @@ class _Wiring:
         if model.slots is not None:
             settings = replace(settings, slots=model.slots)
         engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
-        source = EngineSource(engine, self._pool, self._clock, model.timeouts.connect)
+        source = EngineSource(
+            engine, self._pool, self._clock, model.timeouts.connect, self._config.server.max_frame
+        )
         return source, {"owned_by": "local", "context_length": model.context or facts.context_length}
 
     def _health_of(self, deployment: str) -> Health:

@@ -75,7 +75,9 @@ def run(example: Example, gateway: Gateway, folder: Path) -> str:
     """What an example prints when it is run against ``gateway``, in ``folder``; it must end well."""
     source = example.source.replace(WRITTEN_ADDRESS, gateway.url)
     shell = ["bash", "-eu", "-o", "pipefail", "-c"]
-    command = [*shell, source] if example.language == "bash" else [sys.executable, "-W", "error", "-c", source]
+    command = (
+        [*shell, source] if example.language == "bash" else [sys.executable, "-W", "error", "-c", source]
+    )
     environment = clean_environment()
     environment |= {
         "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",

@@ -29,7 +29,9 @@ KEY = "sk-right"
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
 OPERATIONS = [
-    (path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
+    (path, method, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
 ]
 
 
@@ -112,7 +114,9 @@ def test_public_paths_are_marked() -> None:
 
 @pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, _ in OPERATIONS])
 @pytest.mark.parametrize("prefix", ["", "/v1", "/"])
-def test_documented_path_answers(gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str) -> None:
+def test_documented_path_answers(
+    gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str
+) -> None:
     """With and without /v1, and with a doubled slash."""
     body = body_for() if method == "post" else None
     target = prefix + urls.canonical(path).replace("{model}", "m")
@@ -202,7 +206,9 @@ async def ask_unready_application() -> Response:
     await application.close()
     start, *rest = sent
     fields = tuple((name.decode(), value.decode()) for name, value in start["headers"])
-    return Response(ResponseHead("HTTP/1.1", start["status"], fields), b"".join(part.get("body", b"") for part in rest))
+    return Response(
+        ResponseHead("HTTP/1.1", start["status"], fields), b"".join(part.get("body", b"") for part in rest)
+    )
 
 
 SCENARIOS: dict[tuple[str, str], Scenario] = {
@@ -320,7 +326,9 @@ def test_documented_requests_are_taken(gateway: Gateway) -> None:
 def test_documented_stream_is_what_a_stream_looks_like(gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(stream([chunk("This"), chunk(" is"), chunk(finish="stop")]))
     real = stream_chat(gateway.address).succeeded()
-    example: str = DOCUMENT["paths"][CHAT]["post"]["responses"]["200"]["content"]["text/event-stream"]["example"]
+    example: str = DOCUMENT["paths"][CHAT]["post"]["responses"]["200"]["content"]["text/event-stream"][
+        "example"
+    ]
     ours = real.chunks[0]
     written = example.replace("33e882854d09472aa90707b2e488beb2", ours["id"].removeprefix("chatcmpl-"))
     written = written.replace("1795178148", str(ours["created"])).replace('"demo"', f'"{ours["model"]}"')

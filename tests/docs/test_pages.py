@@ -88,7 +88,9 @@ def routes_of(names: list[str], default: str | None = None) -> Routes:
 
 def check_harmless(page: Page) -> None:
     """Nothing that runs, nothing from elsewhere, and every link within the page leads somewhere."""
-    assert not {"script", "iframe", "object", "embed", "form", "base", "img", "link"} & {tag for tag, _ in page.tags}
+    assert not {"script", "iframe", "object", "embed", "form", "base", "img", "link"} & {
+        tag for tag, _ in page.tags
+    }
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert page.values("src") == []
     anchors = page.values("id")

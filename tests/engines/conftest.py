@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
         return shared_tiny_gguf(tmp_path_factory, TinyModel(**fields))
 
     return make
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder of this test's own whose path is short enough for sockets, as tmp_path is not."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 from tidegate.engines.directory import EngineDirectory, remove_abandoned
 
 
-def test_folder_is_private_and_goes_away(tmp_path: Path) -> None:
-    directory = EngineDirectory(tmp_path)
+def test_folder_is_private_and_goes_away(short_path: Path) -> None:
+    directory = EngineDirectory(short_path)
     assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
     assert stat.S_IMODE(directory.log.stat().st_mode) == 0o600
     directory.remove()
     directory.remove()
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_path.iterdir()) == []
 
 
-def test_log_is_read_from_its_end_and_kept_small(tmp_path: Path) -> None:
-    directory = EngineDirectory(tmp_path)
+def test_log_is_read_from_its_end_and_kept_small(short_path: Path) -> None:
+    directory = EngineDirectory(short_path)
     os.write(directory.log_descriptor, b"x" * 2_000_000 + "last wörds".encode())
     assert directory.log_tail().endswith("last wörds")
     assert len(directory.log_tail()) <= 64 << 10
@@ -33,17 +33,17 @@ def test_log_is_read_from_its_end_and_kept_small(tmp_path: Path) -> None:
     directory.remove()
 
 
-def test_only_folders_that_nobody_holds_are_removed(tmp_path: Path) -> None:
-    alive = EngineDirectory(tmp_path)
-    left = EngineDirectory(tmp_path)
+def test_only_folders_that_nobody_holds_are_removed(short_path: Path) -> None:
+    alive = EngineDirectory(short_path)
+    left = EngineDirectory(short_path)
     os.close(left.log_descriptor)
-    (tmp_path / "tidegate-engine-new").mkdir()
-    old = tmp_path / "tidegate-engine-old"
+    (short_path / "tidegate-engine-new").mkdir()
+    old = short_path / "tidegate-engine-old"
     old.mkdir()
     os.utime(old, (0, 0))
-    (tmp_path / "something-else").mkdir()
-    remove_abandoned(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
+    (short_path / "something-else").mkdir()
+    remove_abandoned(short_path)
+    assert {path.name for path in short_path.iterdir()} == {
         alive.path.name,
         "tidegate-engine-new",
         "something-else",

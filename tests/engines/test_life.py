@@ -255,9 +255,9 @@ def test_stop_ends_streams_process_and_folder(loop: Loop, endless: Path) -> None
     run_on(loop, run())
 
 
-def test_stop_while_starting_leaves_nothing(hello: Path, tmp_path: Path) -> None:
+def test_stop_while_starting_leaves_nothing(hello: Path, short_path: Path) -> None:
     async def run() -> None:
-        engine = Engine(settings(hello), make_directory=lambda: EngineDirectory(tmp_path))
+        engine = Engine(settings(hello), make_directory=lambda: EngineDirectory(short_path))
         starting = asyncio.create_task(engine.ready())
 
         async def spawned() -> bool:
@@ -271,7 +271,7 @@ def test_stop_while_starting_leaves_nothing(hello: Path, tmp_path: Path) -> None
         assert not is_alive(pid)
 
     asyncio.run(run())
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_path.iterdir()) == []
 
 
 def test_stop_kills_a_child_that_does_not_react(hello: Path) -> None:
@@ -316,10 +316,10 @@ with asyncio.Runner(loop_factory=eval(sys.argv[3])) as runner:
 
 
 @pytest.mark.parametrize("loop", ["asyncio.new_event_loop", "uvloop.new_event_loop"])
-def test_child_dies_with_a_parent_that_is_killed(loop: str, hello: Path, tmp_path: Path) -> None:
+def test_child_dies_with_a_parent_that_is_killed(loop: str, hello: Path, short_path: Path) -> None:
     async def run() -> None:
         parent = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PARENT, hello, tmp_path, loop, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", PARENT, hello, short_path, loop, stdout=asyncio.subprocess.PIPE
         )
         assert parent.stdout is not None
         pid, socket = (await parent.stdout.readline()).decode().split()
@@ -333,17 +333,17 @@ def test_child_dies_with_a_parent_that_is_killed(loop: str, hello: Path, tmp_pat
             await eventually(dead, within=10)
 
     asyncio.run(run())
-    assert list(tmp_path.glob("*/engine.sock")), "nobody was left to remove it"
-    EngineDirectory(tmp_path).remove()
-    assert list(tmp_path.iterdir()) == [], "the next engine cleans up"
+    assert list(short_path.glob("*/engine.sock")), "nobody was left to remove it"
+    EngineDirectory(short_path).remove()
+    assert list(short_path.iterdir()) == [], "the next engine cleans up"
 
 
-def test_folder_of_a_living_engine_is_left_alone(hello: Path, tmp_path: Path) -> None:
+def test_folder_of_a_living_engine_is_left_alone(hello: Path, short_path: Path) -> None:
     async def run() -> None:
-        engine = Engine(settings(hello), make_directory=lambda: EngineDirectory(tmp_path))
+        engine = Engine(settings(hello), make_directory=lambda: EngineDirectory(short_path))
         try:
             await engine.ready()
-            EngineDirectory(tmp_path).remove()
+            EngineDirectory(short_path).remove()
             assert await answer(engine) == HELLO
         finally:
             await engine.stop()

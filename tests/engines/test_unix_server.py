@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,14 +26,11 @@ def echo(connection: Connection, request: Request) -> None:
 
 
 @pytest.fixture
-def socket() -> Iterator[str]:
-    # Not tmp_path: the path of a socket has to be short.
-    with tempfile.TemporaryDirectory(prefix="tidegate-test-") as folder:
-        path = Path(folder) / "s"
-        server = UnixServer(path, echo, most_connections=4)
-        server.start()
-        yield str(path)
-        server.close()
+def socket(short_path: Path) -> Iterator[str]:
+    server = UnixServer(short_path / "s", echo, most_connections=4)
+    server.start()
+    yield str(short_path / "s")
+    server.close()
 
 
 def test_socket_is_closed_to_others(socket: str) -> None:

@@ -9,6 +9,7 @@ from tests.chat import broken_off, chunk, error, frame, plain, stream, text_stre
 from tests.chat_stream import LiveAnswer, body_for, is_keep_alive, post_chat, stream_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually, gateway_config
+from tests.raw_http import fetch
 from tests.script import Close, CutChunk, End, Gate, Head, Raw, Reset, Script, Send, Stall, WaitFor
 from tests.upstream import Upstream
 
@@ -221,6 +222,9 @@ def test_failures_behind_a_200_open_the_breaker(
     upstream.answer = lambda request: scripts[request.json["model"]]
     for _ in range(3):
         stream_chat(gateway.address, model="pair")
+    metrics = fetch(gateway.address, "GET", "/metrics").body.decode().splitlines()
+    failed = [line for line in metrics if line.startswith("tidegate_attempts_total{") and "up/mock-a" in line]
+    assert [line.rsplit(" ", 1)[1] for line in failed if 'error_type=""' not in line] == ["3.0"]
     upstream.requests.clear()
     assert stream_chat(gateway.address, model="pair").succeeded().text() == "from b"
     assert models_asked(upstream) == ["mock-b"]

@@ -12,6 +12,7 @@ from tests.chat import broken_off, chunk, error, frame, text_chunks, text_stream
 from tests.chat_stream import LiveAnswer, body_for, post_chat, stream_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually, gateway_config
+from tests.raw_http import fetch
 from tests.script import Head, Reset, Script, Send, Stall
 from tests.upstream import Request, Upstream
 
@@ -77,7 +78,7 @@ class Load:
 def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 5: with one in ten left, one broken and one refused, memory settles and descriptors stay.
 
-    A process grows while it warms up, so this waits for a round that adds next to nothing; a leak has none."""
+    A process grows while it warms up, so this waits for a round that adds next to nothing."""
     gateway = start_gateway(gateway_config(upstream.url))
     upstream.answer = answer
     load = Load(gateway, clients=8)
@@ -91,6 +92,20 @@ def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_ga
     else:
         pytest.fail("memory grew by more than 1 MB for a thousand requests in every round")
     eventually(lambda: gateway.descriptors <= descriptors + 4, "descriptors are back to where they were")
+
+
+def test_what_others_say_does_not_grow_the_metrics(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 5: codes from upstreams and model names from callers are endless, time series must not be."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    for number in range(40):
+        upstream.play(error(400, "no", kind=f"type_{number}", code=f"code_{number}"))
+        post_chat(gateway.address, body_for())
+        post_chat(gateway.address, body_for(model=f"unknown-{number}"))
+        post_chat(gateway.address, body_for(model=f"up/unknown-{number}"))
+    text = fetch(gateway.address, "GET", "/metrics").body.decode()
+    assert "code_39" not in text
+    assert "type_39" not in text
+    assert "unknown-39" not in text
 
 
 @pytest.mark.soak

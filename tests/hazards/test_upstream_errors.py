@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai import APIError, APIStatusError, OpenAI, RateLimitError
 
-from tests.chat import chunk, error, frame, plain, stream
+from tests.chat import chunk, error, frame, frames, plain, stream
 from tests.chat_stream import body_for, post_chat, stream_chat
 from tests.gateway import Gateway
 from tests.script import Close, End, Head, Script, Send
@@ -42,6 +42,19 @@ def test_an_error_after_twenty_tokens(gateway: Gateway, upstream: Upstream, shap
     answer = stream_chat(gateway.address)
     assert answer.text() == SHOWN_TEXT
     assert answer.failed()["message"] == WORDS
+
+
+@pytest.mark.parametrize(
+    "last", [IN_STREAM["OpenAI's envelope"], frame("{no json"), frame(chunk(finish="error"))]
+)
+def test_tokens_in_one_read_with_their_failure_are_kept(
+    gateway: Gateway, upstream: Upstream, last: bytes
+) -> None:
+    """hazards 1, 19: what stands before the failure in the same packet was said, and is delivered."""
+    upstream.play([Head(), Send(frames(SHOWN) + last), End()])
+    answer = stream_chat(gateway.address)
+    assert answer.text() == SHOWN_TEXT
+    assert answer.failed()
 
 
 @pytest.mark.parametrize("shape", IN_STREAM)

@@ -23,6 +23,7 @@ _DIALECT: Final = "openai-chat"
 _PATH: Final = "/v1/chat/completions"
 _CONNECT_SECONDS: Final = 10.0
 _MOST_READ: Final = 65536
+_LONGEST_FRAME: Final = 64 * 1024 * 1024
 
 
 class Arrival(NamedTuple):
@@ -95,7 +96,7 @@ class Answer:
             self._put_all(response)
 
     def _put_all(self, response: http.client.HTTPResponse) -> None:
-        decoder = load_dialect(_DIALECT).decoder()
+        decoder = load_dialect(_DIALECT).decoder(_LONGEST_FRAME)
         while data := self._data(response):
             events: list[AnyEvent] = []
             try:

@@ -15,7 +15,6 @@ from tidegate.cli.follow import follow
 from tidegate.cli.home import home
 from tidegate.cli.session import Session
 from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay, printable
-from tidegate.cli.terminal.live import undisturbed
 from tidegate.cli.terminal.markdown import THEME
 from tidegate.errors import ConfigError, SourceError
 
@@ -23,7 +22,7 @@ _INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
 
 
-@click.command(short_help="Talk to a model in the terminal.")
+@click.command()
 @click.argument("model", required=False)
 @click.option(
     "-m",
@@ -107,12 +106,7 @@ def _answer_once(
     *,
     summary: bool,
 ) -> None:
-    fields = conversation.ask(question)
-    if summary:
-        with undisturbed(console):
-            ended = follow(server, fields, display)
-    else:
-        ended = follow(server, fields, display)
+    ended = follow(server, conversation.ask(question), display)
     if ended.error is not None:
         _fail(ended.error.message)
     if ended.cancelled:

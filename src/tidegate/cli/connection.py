@@ -94,18 +94,23 @@ def _normalised(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def get_json(server: Server, path: str, timeout: float = _SECONDS) -> Any:
-    """The answer to ``GET path``. Raises SourceError, with a sentence for the person at the terminal."""
+def get(server: Server, path: str, timeout: float = _SECONDS) -> tuple[int, bytes]:
+    """Status and body of the answer to ``GET path``. Raises SourceError when there is none."""
     connection = server.connect(timeout)
     try:
         with failures_told(server):
             connection.request("GET", server.target(path), None, server.headers())
             response = connection.getresponse()
-            body = response.read(_LONGEST_BODY)
+            return response.status, response.read(_LONGEST_BODY)
     finally:
         connection.close()
-    if response.status != 200:
-        raise _refusal(server, response.status, body)
+
+
+def get_json(server: Server, path: str, timeout: float = _SECONDS) -> Any:
+    """The value in the answer to ``GET path``. Raises SourceError, in words for whoever typed the command."""
+    status, body = get(server, path, timeout)
+    if status != 200:
+        raise _refusal(server, status, body)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -170,9 +175,9 @@ def _stranger(server: Server) -> SourceError:
 def _refusal(server: Server, status: int, body: bytes) -> SourceError:
     """The error in an answer of a status other than 200, in the words of the gateway where they help."""
     if status == 401:
-        wrong = "does not take this key" if server.key else "wants a key"
+        wrong = "does not take this key; give the right one" if server.key else "wants a key; give it"
         return Rejected(
-            f"{server.url} {wrong}; give the right one with --key KEY, or export TIDEGATE_API_KEY=KEY",
+            f"{server.url} {wrong} with --key KEY, or export TIDEGATE_API_KEY=KEY",
             status=status,
             retryable=False,
         )

@@ -29,7 +29,7 @@ def follow(server: Server, fields: Mapping[str, Any], display: Display) -> Ended
     answer = Answer(server, fields)
     measured = Measured()
     try:
-        with _interrupt_calls(answer.cancel):
+        with _interrupt_calls(answer.cancel), display.drawing():
             last = _show_all(answer, measured, display)
             display.close()
     finally:

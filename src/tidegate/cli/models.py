@@ -64,7 +64,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cell_len(text))
 
 
-@click.command(short_help="List the models of a running gateway.")
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print what the gateway tells about each, as JSON.")
 @server_options
 def command(as_json: bool, url: str | None, key: str | None) -> None:

@@ -2,55 +2,155 @@
 
 from __future__ import annotations
 
-import sys
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.segment import Segment, Segments
+from rich.table import Table
+from rich.text import Text
 
 from tidegate import __version__
 from tidegate.app import Application
+from tidegate.cli.terminal.lines import rendered
+from tidegate.config import is_loopback
+from tidegate.engines import local_engine_problem
 from tidegate.sources.discovery import Found
+
+_MOST_NAMES: Final = 6
+_UNBOUNDED: Final = 1000
+"""Columns where nobody looks at them: a log is not to be wrapped."""
+
+_Row = tuple[str, str, str]
+"""The colour of a mark, a name, and what there is to say about it."""
 
 
 def show_start(application: Application, url: str) -> None:
     """Print the screen to stderr, plain where stderr is no terminal."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    routes = application.gateway.routes
-    config = application.config
-    console.print(f"\n[bold]Tidegate {__version__}[/bold] is serving on [bold cyan]{url}[/bold cyan]\n")
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    rows = [*_providers(application), *_engines(application)]
+    console.print()
+    console.print(Text.assemble((f"Tidegate {__version__}", "bold"), " is serving on ", (url, "bold cyan")))
+    console.print()
+    _print(console, _sources([*rows, ("green", "demo", "built in, for trying: it needs nothing")]))
+    if not rows:
+        console.print()
+        _print(console, _hint())
+    console.print()
+    _print(console, _facts(application, url))
+    # Never wrapped by us: a line break of ours would be copied.
+    console.print(Text(f"\n{_curl(application, url)}\n"), soft_wrap=True)
+
+
+def _print(console: Console, shown: RenderableType) -> None:
+    for line in rendered(console, shown):
+        console.print(Segments([*line, Segment.line()]), end="", soft_wrap=True)
+
+
+def _providers(application: Application) -> Iterator[_Row]:
     for found in application.found:
-        console.print(_provider(found))
-    for model in config.models.values():
-        if model.gguf is not None:
-            console.print(
-                f"  [green]●[/green] {escape(model.name)}: {escape(str(model.gguf))}, by the local engine"
-            )
+        name = found.provider.title or found.provider.name
+        if found.problem is not None:
+            yield "yellow", name, f"{found.problem}; requests to it fail until this is mended"
+        else:
+            yield "green", name, _offer(found)
+
+
+def _offer(found: Found) -> str:
+    provider = found.provider
+    if not found.models:
+        return f"lists no models at {provider.base_url}; ask for {provider.name}/MODEL"
+    models = "1 model" if len(found.models) == 1 else f"{len(found.models):,} models"
+    return f"{models} at {provider.base_url}"
+
+
+def _engines(application: Application) -> Iterator[_Row]:
+    config = application.config
+    files = {model.name: model.gguf for model in config.models.values() if model.gguf is not None}
     for path in config.server.gguf:
-        console.print(f"  [green]●[/green] {escape(path.stem)}: {escape(str(path))}, by the local engine")
-    if not application.found and not config.server.gguf and not config.models:
-        console.print(
-            "  No provider yet: set OPENAI_API_KEY or another vendor's key, start Ollama, or add --gguf FILE."
-        )
-    console.print(f"  [green]●[/green] demo: always there, says what it is")
-    names: list[str] = [route.model for route in routes]
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    console.print(f"\n  models   {escape(shown)}")
-    console.print(f"  default  {escape(routes.default or 'none: requests must name a model')}")
-    keys = "required" if config.auth.keys == "required" else "none needed from this machine"
-    console.print(f"  keys     {keys}")
-    key = ' -H "Authorization: Bearer $KEY"' if config.auth.keys == "required" else ""
-    to_try: str = routes.default or names[0]
-    console.print(
-        f"\nTry it:\n\n  curl -N {url}/v1/chat/completions{key} \\\n"
-        f'    -d \'{{"model": "{escape(to_try)}", "stream": true, '
-        f'"messages": \\[{{"role": "user", "content": "Hello"}}]}}\'\n'
+        files.setdefault(path.stem, path)
+    problem = local_engine_problem() if files else None
+    for name, path in files.items():
+        if problem is None:
+            yield "green", name, f"{_shown(path)}, by the local engine"
+        else:
+            yield "yellow", name, f"{_shown(path)}; {problem}"
+
+
+def _shown(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _sources(rows: list[_Row]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=32, overflow="fold")
+    table.add_column(overflow="fold")
+    for colour, name, text in rows:
+        table.add_row(Text("  ●", style=colour), Text(name), Text(text, style="dim"))
+    return table
+
+
+def _hint() -> Padding:
+    text = Text(
+        "For real answers set OPENAI_API_KEY or another vendor's key, start Ollama, or add --gguf FILE."
     )
-    console.print(f"or: tidegate chat    Docs: {url}/docs    Stop: Ctrl-C\n")
-    sys.stderr.flush()
+    return Padding(text, (0, 0, 0, 2))
 
 
-def _provider(found: Found) -> str:
-    name = escape(found.provider.title or found.provider.name)
-    if found.problem is not None:
-        return f"  [yellow]●[/yellow] {name}: {escape(found.problem)}; requests to it will fail until this is mended"
-    return f"  [green]●[/green] {name}: {len(found.models)} models at {escape(found.provider.base_url)}"
+def _facts(application: Application, url: str) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "Models": _models(application),
+        "Keys": _keys(application),
+        "Chat": "tidegate chat",
+        "Docs": f"{url}/docs",
+        "Stop": "Ctrl-C",
+    }
+    for name, text in rows.items():
+        table.add_row(Text(f"  {name}", style="bold"), Text(text))
+    return table
+
+
+def _models(application: Application) -> str:
+    routes = application.gateway.routes
+    names = [route.model for route in routes if route.model != routes.default]
+    if routes.default is not None:
+        names.insert(0, f"{routes.default} (default)")
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: tidegate models" if more > 0 else "")
+    return shown if routes.default is not None else f"{shown}; requests must name one"
+
+
+def _keys(application: Application) -> str:
+    config = application.config
+    reach = "" if is_loopback(config.server.host) else ", and other machines can reach this address"
+    return ("required" if config.auth.keys == "required" else "none needed from this machine") + reach
+
+
+def _curl(application: Application, url: str) -> str:
+    """A command that works when it is pasted into a shell, whatever the model is called."""
+    routes = application.gateway.routes
+    model = routes.default or next(iter(routes)).model
+    message = '"messages": [{"role": "user", "content": "Hello"}]'
+    body = f'{{"model": {json.dumps(model)}, "stream": true,\n       {message}}}'
+    lines = [f"curl -N {url}/v1/chat/completions"]
+    if application.config.auth.keys == "required":
+        lines.append(f'-H "Authorization: Bearer ${_key_variable(application)}"')
+    return " \\\n  ".join([*lines, f"-d {shlex.quote(body)}"])
+
+
+def _key_variable(application: Application) -> str:
+    """The variable that holds one key: the gateway's own when it holds no more than that."""
+    keys = [key.reveal() for key in application.config.auth.list]
+    return "TIDEGATE_API_KEYS" if keys == [os.environ.get("TIDEGATE_API_KEYS")] else "TIDEGATE_API_KEY"

@@ -23,20 +23,42 @@ Settings = dict[str, str | Sequence[str]]
 
 @click.command()
 @click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="Settings; default ./tidegate.yaml."
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings; without it ./tidegate.yaml if there is one.",
 )
-@click.option("--host", help="Address to listen on; default 127.0.0.1.")
-@click.option("--port", help="Port to listen on; default 7860, 0 takes a free one.")
-@click.option("--gguf", multiple=True, help="A model file to serve with the local engine; may be repeated.")
-@click.option("--check", is_flag=True, help="Check the settings and stop.")
+@click.option(
+    "--host", metavar="ADDRESS", help="Where to listen; default 127.0.0.1, which is this machine only."
+)
+@click.option("--port", metavar="NUMBER", help="Port to listen on; default 7860, 0 takes a free one.")
+@click.option(
+    "--gguf",
+    metavar="FILE",
+    multiple=True,
+    help="A model file for the local engine; may be given several times.",
+)
+@click.option("--check", is_flag=True, help="Say whether the settings are right, and stop.")
 def command(
     config_path: Path | None, host: str | None, port: str | None, gguf: tuple[str, ...], check: bool
 ) -> None:
-    """Serve every model that can be found, on one address.
+    """Start the gateway: every model that can be found, on one address.
 
-    Needs no settings: providers come from the usual environment variables such as OPENAI_API_KEY, local
-    servers (Ollama, vLLM, LM Studio, llama.cpp) are asked at their usual ports, and the demo model is
-    always there.
+    Needs no settings. Vendors are used when their usual variable holds a key, such as OPENAI_API_KEY; servers
+    on this machine (Ollama, vLLM, LM Studio, llama.cpp, SGLang) are asked at their usual ports; and the demo
+    model is always there, to try everything before the first key.
+
+    To let other machines in, set keys: a public address without keys is refused.
+
+    \b
+    Examples:
+      tidegate serve
+      tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
+      tidegate serve --config tidegate.yaml --check
+      export TIDEGATE_API_KEYS=$(openssl rand -hex 24); tidegate serve --host 0.0.0.0
+
+    Ctrl-C stops it once the answers under way have ended, a second Ctrl-C at once.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr

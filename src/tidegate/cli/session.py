@@ -17,7 +17,6 @@ from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import Ended, follow
 from tidegate.cli.models import Listing, fetch_listing, table
 from tidegate.cli.terminal.display import Display, printable
-from tidegate.cli.terminal.live import undisturbed
 from tidegate.cli.terminal.prompt import Prompt
 from tidegate.errors import SourceError
 
@@ -101,8 +100,7 @@ class Session:
     def _ask(self, question: str) -> None:
         self._console.print()
         fields = self._conversation.ask(question)
-        with undisturbed(self._console):
-            ended = follow(self._server, fields, self._make_display())
+        ended = follow(self._server, fields, self._make_display())
         measured = ended.measured
         self._conversation.answered("".join(measured.text), measured.model)
         self._tell_end(ended)

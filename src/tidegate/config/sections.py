@@ -49,6 +49,9 @@ def read_server(section: Section, folder: Path) -> Server:
             default.max_streams,
         ),
         cors=_listed_or(section.listed("cors", parse_origin), default.cors),
+        max_frame=section.parsed(
+            "max_frame", ranged(parse_size, 1024, _GIB, "a size from 1KiB to 1GiB"), default.max_frame
+        ),
         max_body=section.parsed(
             "max_body", ranged(parse_size, 1024, _GIB, "a size from 1KiB to 1GiB"), default.max_body
         ),

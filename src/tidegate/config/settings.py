@@ -22,6 +22,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     max_streams: int = 10_000
     cors: tuple[str, ...] = ("*",)
     max_body: int = 32 * 2**20
+    max_frame: int = 64 * 2**20
     header_hold: float = 4.0
     keep_alive: float = 8.0
     body_timeout: float = 30.0

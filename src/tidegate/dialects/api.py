@@ -71,8 +71,8 @@ class Dialect(Protocol):
         """The body of an error response."""
         ...
 
-    def decoder(self) -> Decoder:
-        """A new decoder for one upstream answer."""
+    def decoder(self, max_frame: int) -> Decoder:
+        """A new decoder for one upstream answer; an event of more than ``max_frame`` bytes breaks it."""
         ...
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> SourceError:

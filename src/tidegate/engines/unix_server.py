@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import responses
 from pathlib import Path
@@ -178,8 +179,8 @@ class UnixServer:
     def close(self) -> None:
         """Accept no more connections; those that are open go on."""
         self._closing = True
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:  # wakes the thread that accepts
-            knock.connect(self._path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock, suppress(ConnectionRefusedError):
+            knock.connect(self._path)  # wakes the thread that accepts, unless it saw the end by itself
 
     def _accept(self) -> None:
         with self._listener:

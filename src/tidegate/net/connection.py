@@ -142,6 +142,11 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if self._complete:  # bytes behind a complete response harm nobody but this connection
                 self.closed = True
+            elif self.exchanges > 1 and not self._headers:
+                # The tail of the answer before, which was thought to be over: this one has not begun.
+                self.answered = False
+                self._fail(Unreachable(f"{self._name} sent bytes that belong to no response"))
+                return
             else:
                 self._fail(Broken(f"{self._name} sent a response that is not HTTP: {error}"))
                 return

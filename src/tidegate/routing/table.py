@@ -38,6 +38,8 @@ class Route:
     """What ``GET /v1/models`` tells beside the name: owned_by, context_length, created …"""
 
 
+_LONGEST_SHOWN = 100
+
 PassThrough = Callable[[str], Route | None]
 """Finds a route for names of the form ``provider/model`` that no list holds."""
 
@@ -77,10 +79,11 @@ class Routes:
         return len(self._routes)
 
     def _unknown(self, model: str) -> str:
-        near = get_close_matches(model, self._routes, n=3, cutoff=0.5)
+        shown = model if len(model) <= _LONGEST_SHOWN else f"{model[:_LONGEST_SHOWN]}…"
+        near = get_close_matches(shown, self._routes, n=3, cutoff=0.5)
         if near:
-            return f"there is no model {model!r} here; did you mean {_listed(near)}?"
-        return f"there is no model {model!r} here; GET /v1/models lists what there is: " + _listed(
+            return f"there is no model {shown!r} here; did you mean {_listed(near)}?"
+        return f"there is no model {shown!r} here; GET /v1/models lists what there is: " + _listed(
             list(self._routes)
         )
 

@@ -23,6 +23,9 @@ from tidegate.server import models, openapi, pages, urls
 from tidegate.server.generate import Service
 from tidegate.wire.ascii_json import ascii_json
 
+_OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+"""What a path of a generation may be asked for in vain; POST never gets here."""
+
 
 class AsciiJSONResponse(JSONResponse):
     """JSON in ASCII, as every body of this server."""
@@ -67,7 +70,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
     async def wrong_method(request: Request) -> Response:
-        raise MethodNotAllowed(f"{request.url.path} takes POST, not {request.method}")
+        raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
         Route(urls.MODELS, list_models),
@@ -78,7 +81,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.OPENAPI, show_openapi),
         Route(urls.DOCS, docs),
         Route(urls.LANDING, landing),
-        *(Route(path, wrong_method, methods=["GET", "HEAD", "PUT", "DELETE"]) for path in urls.GENERATIONS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GENERATIONS),
     ]
     inner = Starlette(
         routes=routes,
@@ -98,6 +101,7 @@ class _Front:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        scope["tidegate.path"] = scope["path"]
         scope["path"] = urls.canonical(scope["path"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         cors = self._service.cors
@@ -142,6 +146,12 @@ def _with_headers(send: Send, lines: bytes) -> Send:
     return sending
 
 
+def _asked(request: Request) -> str:
+    """The path as the client wrote it."""
+    path: str = request.scope["tidegate.path"]
+    return path
+
+
 def _error_response(reason: Failure, headers: dict[str, str] | None = None) -> Response:
     return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=headers)
 
@@ -156,11 +166,11 @@ async def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return _error_response(
-            failure(NotFound(f"there is nothing at {request.url.path}; GET /docs lists what there is"))
+            failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is"))
         )
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")
-        told = MethodNotAllowed(f"{request.url.path} takes {allow}, not {request.method}")
+        told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
         return _error_response(failure(told), {"allow": allow})
     return _error_response(failure(Forbidden(error.detail, status=error.status_code)))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import cast, get_args
 
 from tidegate.access import Caller, KeyRing, loopback_host, loopback_origin, presented_key
 from tidegate.config import Config
+from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnDisconnect
 from tidegate.dialects import Dialect
@@ -15,7 +17,9 @@ from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
-from tidegate.server.respond import Pace, refuse, respond
+from tidegate.server.respond import Pace, refuse, request_id, respond
+
+logger = logging.getLogger("tidegate")
 
 _POLICIES = get_args(OnDisconnect)
 
@@ -23,11 +27,14 @@ _POLICIES = get_args(OnDisconnect)
 class Service:
     """What requests are answered with. :meth:`apply` replaces the settings; running streams keep theirs."""
 
-    def __init__(self, gateway: Gateway, dialects: Mapping[str, Dialect], access_log: AccessLog) -> None:
+    def __init__(
+        self, gateway: Gateway, dialects: Mapping[str, Dialect], access_log: AccessLog, ids: Ids
+    ) -> None:
         self.gateway = gateway
         self.ready = False
         self._dialects = dialects
         self._access_log = access_log
+        self._ids = ids
 
     def apply(self, config: Config, keys: KeyRing) -> None:
         """Take settings, at start and at a reload."""
@@ -51,6 +58,10 @@ class Service:
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
             return
+        except Exception:  # a defect must answer its own request, and leave the connection in order
+            logger.exception("a defect ended a request")
+            self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
+            return
         respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors)  # server/respond.py
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
@@ -72,7 +83,7 @@ class Service:
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
-        refuse(exchange, reason, dialect, headers)
+        refuse(exchange, reason, dialect, headers + request_id(exchange, self._ids()))
 
 
 def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:

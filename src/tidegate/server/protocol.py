@@ -93,6 +93,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
+            self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
+            return
         dialect = _PLAIN_TARGETS.get(self.url) or _dialect_at(self.url)
         if dialect is None or self.parser.get_method() != b"POST":
             super().on_headers_complete()

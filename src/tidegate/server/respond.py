@@ -35,7 +35,8 @@ def respond(
 ) -> None:
     """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer."""
     renderer = dialect.renderer(stream.header)
-    headers = headers + identity(stream.header.id, exchange)
+    stream_id = stream.header.id
+    headers += b"tidegate-stream: %b\r\n" % stream_id.encode() + request_id(exchange, stream_id)
     sink: _Sink
     if stream.header.stream:
         sink = _StreamSink(exchange, stream, dialect, renderer, headers, pace)
@@ -45,11 +46,11 @@ def respond(
     sink.attach(streams)
 
 
-def identity(stream: str, exchange: Exchange) -> bytes:
-    """The headers that name a generation; a caller's own request id is kept when it can be a header."""
+def request_id(exchange: Exchange, made: str) -> bytes:
+    """The header that names a request: the caller's own id where it can be a header, else ours."""
     asked = exchange.header(b"x-request-id") or b""
-    request_id = asked if 0 < len(asked) <= 128 and asked.isascii() else stream.encode()
-    return b"tidegate-stream: %b\r\nx-request-id: %b\r\n" % (stream.encode(), request_id)
+    name = asked if 0 < len(asked) <= 128 and asked.isascii() else made.encode()
+    return b"x-request-id: %b\r\n" % name
 
 
 def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: bytes) -> None:

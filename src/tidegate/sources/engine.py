@@ -15,11 +15,14 @@ from tidegate.sources.upstream import Upstream, UpstreamSource, request_head
 class EngineSource:
     """Starts its engine on first use, then calls it like any upstream."""
 
-    def __init__(self, engine: Engine, pool: Pool, clock: Clock, connect_timeout: float) -> None:
+    def __init__(
+        self, engine: Engine, pool: Pool, clock: Clock, connect_timeout: float, max_frame: int
+    ) -> None:
         self._engine = engine
         self._pool = pool
         self._clock = clock
         self._connect_timeout = connect_timeout
+        self._max_frame = max_frame
         self._dialect = load_dialect("openai-chat")
 
     async def run(self, request: Request, out: Output) -> None:
@@ -27,5 +30,7 @@ class EngineSource:
         address = Address(socket_path=await self._engine.ready())
         name = self._engine.settings.name
         head = request_head(self._dialect, "/v1", address, {}, {})
-        server = Upstream(name, address, self._dialect, frozenset(), head, self._pool, self._clock)
+        server = Upstream(
+            name, address, self._dialect, frozenset(), head, self._max_frame, self._pool, self._clock
+        )
         await UpstreamSource(server, name, self._connect_timeout).run(request, out)

@@ -24,7 +24,6 @@ from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
 
 _LONGEST_ERROR = 64 * 1024
-_LONGEST_WHOLE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,18 @@ class Upstream:
     quirks: frozenset[str]
     head: bytes
     """Request line and headers up to the value of Content-Length."""
+    max_frame: int
+    """Bytes of one event, and of an answer that is no stream."""
     pool: Pool
     clock: Clock
 
 
-def upstream(provider: Provider, pool: Pool, clock: Clock) -> Upstream:
+def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Upstream:
     """The upstream that a provider's settings describe."""
     address, path = split_url(provider.base_url)
     dialect = load_dialect(provider.dialect)
     head = request_head(dialect, path, address, provider.signed_query(), provider.signed_headers())
-    return Upstream(provider.name, address, dialect, provider.quirks, head, pool, clock)
+    return Upstream(provider.name, address, dialect, provider.quirks, head, max_frame, pool, clock)
 
 
 def request_head(
@@ -102,7 +103,7 @@ class _Call:
         self._server = server
         self._connection = connection
         self._out = out
-        self._decoder: Decoder = server.dialect.decoder()
+        self._decoder: Decoder = server.dialect.decoder(server.max_frame)
         self._head: ResponseHead | None = None
         self._whole: bytearray | None = None
         """The body of an answer that is no stream."""
@@ -142,8 +143,8 @@ class _Call:
         assert self._head is not None
         if self._head.status != 200 and len(self._whole) > _LONGEST_ERROR:
             self._reject()
-        elif len(self._whole) > _LONGEST_WHOLE:
-            raise Broken(f"{self._server.name} sent an answer longer than {_LONGEST_WHOLE} bytes")
+        elif len(self._whole) > self._server.max_frame:
+            raise Broken(f"the upstream sent an answer longer than {self._server.max_frame} bytes")
 
     def complete(self) -> None:
         if self._done.done():

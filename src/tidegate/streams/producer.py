@@ -10,7 +10,18 @@ import asyncio
 from collections.abc import Sequence
 
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Outcome, Start
+from tidegate.core.event import (
+    AnyEvent,
+    End,
+    Failure,
+    Finish,
+    Item,
+    Outcome,
+    Start,
+    Text,
+    Thinking,
+    Tool,
+)
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
 from tidegate.streams.log import StreamLog
@@ -24,7 +35,8 @@ class Producer:
         self._log = log
         self._clock = clock
         self._epoch = epoch
-        self._held: Start | None = None
+        self._held: list[AnyEvent] = []
+        """What an attempt has said without showing anything."""
         self._flow: Flow | None = None
         self._room: asyncio.Event | None = None
         self.started = False
@@ -47,8 +59,9 @@ class Producer:
             events = self._first(events)
         if not events or self.ended:
             return
-        self.deltas += len(events)
-        self.last_delta_at = self._clock.monotonic()
+        if type(events[0]) is Text or any(shows(event) for event in events):
+            self.deltas += len(events)
+            self.last_delta_at = self._clock.monotonic()
         if type(events[-1]) is End:
             self.ended = True
         self._log.append(self._stream, self._epoch, events)
@@ -68,13 +81,12 @@ class Producer:
         """Append Start now, since headers must be sent; retry and fallback stay possible."""
         if not self.started and not self.ended:
             self.started = True
-            held = self._held or Start()
-            self._held = None
-            self._log.append(self._stream, self._epoch, (held,))
+            start = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else Start()
+            self._log.append(self._stream, self._epoch, (start,))
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
-        self._held = None
+        self._held = []
 
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
         """Close the stream, unless it is closed."""
@@ -100,24 +112,27 @@ class Producer:
                 self._room.set()
                 self._room = None
 
-    def _first(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
+    def _first(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """What of the first events goes into the log: nothing until one of them shows something."""
-        shown = 0
-        while shown < len(events) and isinstance(events[shown], Start):
-            self._held = events[shown]  # type: ignore[assignment]
-            shown += 1
-        rest = list(events[shown:])
-        if not rest:
-            return rest
-        if self.started:
-            missed = (self._held.extra or {}).get("chunk") if self._held is not None else None
-            if missed and (rest[0].extra or {}).get("chunk") != missed:
-                rest.insert(0, Item(kind="chunk", value=missed))
-        else:
-            self.started = True
-            rest.insert(0, self._held or Start())
-        self._held = None
+        self._held += events
+        if not any(shows(event) or isinstance(event, (Finish, End)) for event in events):
+            return ()
+        held, self._held = self._held, []
         self.visible = True
-        if any(not isinstance(event, (Start, Finish, End)) for event in rest):
+        if any(shows(event) for event in events):
             self.first_delta_at = self._clock.monotonic()
-        return rest
+        if not self.started:
+            self.started = True
+            return held if isinstance(held[0], Start) else [Start(), *held]
+        if isinstance(held[0], Start):  # a Start without it was appended when headers had to be sent
+            extra = (held.pop(0).extra or {}).get("chunk")
+            if extra and (held[0].extra or {}).get("chunk") != extra:
+                held.insert(0, Item(kind="chunk", value=extra))
+        return held
+
+
+def shows(event: AnyEvent) -> bool:
+    """Whether a reader gets to see something new: not a start, an end, or a chunk's outer fields alone."""
+    if isinstance(event, Item):
+        return event.kind not in ("chunk", "choice")
+    return isinstance(event, (Text, Thinking, Tool))

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol, TextIO
 
 from rich.console import Console
 from rich.segment import Segment
-from rich.spinner import Spinner
 from rich.style import Style
 from rich.text import Text
 
-from tidegate.cli.terminal.live import Tail
-from tidegate.cli.terminal.markdown import GrowingLines, GrowingMarkdown, GrowingText, Line
+from tidegate.cli.terminal.lines import Line, rendered
+from tidegate.cli.terminal.live import Tail, undisturbed
+from tidegate.cli.terminal.markdown import GrowingLines, GrowingMarkdown, GrowingText
 
 FRAME_SECONDS: Final = 1 / 12
 _SHARE: Final = 4
 """A frame that took long is followed by a pause this many times as long, so that drawing stays cheap."""
 
+_SPIN_SECONDS: Final = 0.1
 _THINKING_LINES: Final = 8
 _LONGEST_CALL: Final = 200
 _DIM: Final = Style(dim=True)
@@ -27,6 +29,10 @@ _CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 
 class Display(Protocol):
     """Where an answer goes. Texts are the deltas as they came; ``draw`` is called several times a second."""
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Keep the place where the answer goes in order, for as long as it comes."""
+        ...
 
     def thinking(self, text: str) -> None: ...
 
@@ -57,6 +63,10 @@ class PlainDisplay:
         self._clean = file.isatty()
         self._line_ended = True
         self._calls = _Calls()
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Nothing is drawn."""
+        return nullcontext()
 
     def thinking(self, text: str) -> None:
         """Not shown: whoever reads this wants the answer."""
@@ -132,8 +142,11 @@ class LiveDisplay:
         self._calls = _Calls()
         self._begun_at = time.monotonic()
         self._next_frame = 0.0
-        unicode = console.encoding.lower().startswith("utf")
-        self._spinner = Spinner("dots" if unicode else "line", style="cyan")
+        self._spinner = "⠁⠂⠄⡀⢀⠠⠐⠈" if console.encoding.lower().startswith("utf") else "-\\|/"
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """See :class:`Display`."""
+        return undisturbed(self._console)
 
     def thinking(self, text: str) -> None:
         """See :class:`Display`."""
@@ -202,8 +215,10 @@ class LiveDisplay:
     def _spin(self, what: str, since: float | None) -> Line:
         now = time.monotonic()
         seconds = now - since if since is not None else 0.0
-        frame = self._spinner.render(now)
-        shown = Text.assemble(frame, (f" {what}" + (f" {seconds:.0f} s" if seconds >= 1 else ""), _DIM))
+        frame = self._spinner[int(now / _SPIN_SECONDS) % len(self._spinner)]
+        shown = Text.assemble(
+            (frame, "cyan"), (f" {what}" + (f" {seconds:.0f} s" if seconds >= 1 else ""), _DIM)
+        )
         shown.truncate(self._console.width)
         return list(shown.render(self._console))
 
@@ -211,7 +226,7 @@ class LiveDisplay:
         text = self._thinking.strip()
         if most is not None:
             text = text[-most * self._console.width :]
-        return self._console.render_lines(Text(text, style="dim italic"), pad=False)
+        return rendered(self._console, Text(text, style="dim italic"))
 
     # What stays
 
@@ -234,7 +249,7 @@ class LiveDisplay:
 
     def _settle_calls(self) -> None:
         for line in self._calls.take():
-            self._keep("call", self._console.render_lines(Text(line, style=_DIM), pad=False))
+            self._keep("call", rendered(self._console, Text(line, style=_DIM)))
 
     def _keep(self, part_of: str, lines: list[Line]) -> None:
         self._settled += [*self._gap(part_of), *lines]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType, Segment, Segments
 
-from tidegate.cli.terminal.markdown import Line
+from tidegate.cli.terminal.lines import Line
 
 
 class Tail:

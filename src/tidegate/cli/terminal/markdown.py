@@ -19,9 +19,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 from rich.theme import Theme
 
+from tidegate.cli.terminal.lines import Line, rendered
 from tidegate.cli.terminal.wrapping import break_offsets, has_wide
-
-Line = list[Segment]
 
 THEME: Final = Theme(
     {
@@ -165,25 +164,12 @@ class ChatMarkdown(Markdown):
 
 def markdown_lines(console: Console, markup: str) -> list[Line]:
     """The lines that ``markup`` takes in the width of the console, without blank ones at its edges."""
-    lines = [_trimmed(line) for line in console.render_lines(ChatMarkdown(markup), pad=False)]
+    lines = rendered(console, ChatMarkdown(markup))
     while lines and not lines[-1]:
         lines.pop()
     while lines and not lines[0]:
         del lines[0]
     return lines
-
-
-def _trimmed(line: Line) -> Line:
-    """The line without spaces at its end, which would be copied along with it."""
-    while line:
-        text, style, _ = line[-1]
-        if style is not None and (style.bgcolor is not None or style.reverse):
-            break
-        kept = text.rstrip()
-        line = line[:-1]
-        if kept:
-            return [*line, Segment(kept, style)]
-    return line
 
 
 class GrowingText(Protocol):
@@ -239,7 +225,7 @@ class GrowingLines:
         return self.rest
 
     def shown(self, console: Console, text: str) -> list[Line]:
-        return console.render_lines(Text(text.removesuffix("\n")), console.options, pad=False)
+        return rendered(console, Text(text.removesuffix("\n")))
 
 
 class GrowingMarkdown:

@@ -33,8 +33,8 @@ class OpenAIChat:
     def render_error(self, failure: Failure) -> bytes:
         return errors.render_error(failure)
 
-    def decoder(self) -> Decoder:
-        return ChatDecoder()
+    def decoder(self, max_frame: int) -> Decoder:
+        return ChatDecoder(max_frame)
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> SourceError:
         return errors.read_error(status, body, retry_after)

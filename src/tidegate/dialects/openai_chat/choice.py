@@ -91,7 +91,7 @@ class ChoiceDecoder:
     def saw_text(self, text: str) -> None:
         """Text of this choice that was decoded elsewhere."""
         if self._length < _SNAPSHOT_HEAD:
-            self._head = (self._head + text)[:_SNAPSHOT_HEAD]
+            self._head = (self._head + text[:_SNAPSHOT_HEAD])[:_SNAPSHOT_HEAD]
         self._length += len(text)
         self._texts += 1
 

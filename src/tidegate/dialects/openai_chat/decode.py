@@ -31,6 +31,9 @@ _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 _LEARNING_LIMIT = 8
 """So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
 
+_LONGEST_LEARNED = 64 * 1024
+"""A frame longer than this is no token, and learning would copy it."""
+
 
 class _Surroundings(NamedTuple):
     """The bytes before and after the one string in which the frames of a block differ."""
@@ -46,8 +49,8 @@ class _Surroundings(NamedTuple):
 class ChatDecoder:
     """Decodes one streamed or whole Chat Completions answer."""
 
-    def __init__(self) -> None:
-        self._sse = SSEDecoder()
+    def __init__(self, max_frame: int) -> None:
+        self._sse = SSEDecoder(max_frame)
         self._choices: dict[int, ChoiceDecoder] = {}
         self._begun = False
         self._ended = False
@@ -105,7 +108,7 @@ class ChatDecoder:
         if payload == b"[DONE]":
             self._end(events)
             return
-        if not payload:
+        if not payload or name == b"ping":
             return
         chunk = _read_object(payload)
         if name == b"error" and "error" not in chunk:
@@ -113,7 +116,11 @@ class ChatDecoder:
         first = len(events)
         self._chunk(chunk, events)
         self._known = None  # another block may be open by now
-        if len(events) == first + 1 and self._learned_in_vain < _LEARNING_LIMIT:
+        if (
+            len(events) == first + 1
+            and self._learned_in_vain < _LEARNING_LIMIT
+            and len(payload) < _LONGEST_LEARNED
+        ):
             self._learn(payload, events[first])
 
     def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:

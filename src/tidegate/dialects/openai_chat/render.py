@@ -59,7 +59,9 @@ class ChatStreamRenderer:
                 frames.append(frame)
             else:
                 self._event(event, frames)
-        return "".join(frames).encode("ascii")
+        body = "".join(frames)
+        del frames  # one copy less while a large frame is encoded
+        return body.encode("ascii")
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""

@@ -55,6 +55,8 @@ def read_request(body: bytes) -> Request:
         fields = _read_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _invalid(body, error) from None
+    except RecursionError:
+        raise InvalidRequest("the body is JSON that is nested too deeply") from None
     if not known.messages:
         raise InvalidRequest("'messages' is empty; send at least one message", param="messages")
     choices = 1 if known.n is None else known.n

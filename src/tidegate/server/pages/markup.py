@@ -58,7 +58,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, stacked: bool 
         return ""
     head = "".join(f'<th scope="col">{text(each)}</th>' for each in heads)
     kind = ' class="stacked"' if stacked else ""
-    return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def page(title: str, body: str) -> str:

@@ -77,7 +77,9 @@ def _parameters(parameters: list[Json]) -> str:
         (code(each["name"]), text(each["in"]), _type(each["schema"]), spans(each.get("description", "")))
         for each in parameters
     ]
-    return "<h4>Parameters</h4>" + table(("Name", "In", "Type", "Meaning"), rows, stacked=True) if rows else ""
+    return (
+        "<h4>Parameters</h4>" + table(("Name", "In", "Type", "Meaning"), rows, stacked=True) if rows else ""
+    )
 
 
 def _body(body: Json | None) -> str:

@@ -1,0 +1,26 @@
+"""Lines of a terminal: styled text without a line break, and without spaces at its end."""
+
+from __future__ import annotations
+
+from rich.console import Console, RenderableType
+from rich.segment import Segment
+
+Line = list[Segment]
+
+
+def rendered(console: Console, shown: RenderableType) -> list[Line]:
+    """The lines that something takes in the width of the console."""
+    return [_trimmed(line) for line in console.render_lines(shown, pad=False)]
+
+
+def _trimmed(line: Line) -> Line:
+    """The line without the spaces at its end that nobody sees, but which would be copied along with it."""
+    while line:
+        text, style, _ = line[-1]
+        if style is not None and (style.bgcolor is not None or style.reverse):
+            break
+        kept = text.rstrip()
+        line = line[:-1]
+        if kept:
+            return [*line, Segment(kept, style)]
+    return line
