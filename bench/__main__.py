@@ -143,6 +143,7 @@ def chosen_gateway(found: argparse.Namespace) -> System | None:
 
 def print_table(started: Harness, options: Options) -> int:
     gateway = options.gateway or systems.tidegate
+    taken_on = f"{machines.description()}, nginx {systems.nginx_version()}"
     possible = [one for one in options.scenarios if one.open_files <= started.machine.open_files]
     measured: list[Measured] = []
     notes = list(started.machine.notes)
@@ -165,10 +166,13 @@ def print_table(started: Harness, options: Options) -> int:
         notes.append(
             "A --quick run: the windows are too short for a figure to be quoted or a target to be judged."
         )
-    print(table(found))
+    if options.gateway is None:
+        taken_on += f"; {systems.tidegate_versions()}"
+    notes.append(f"Taken on {taken_on}.")
+    print(table(found, "gateway" if options.gateway else "Tidegate"))
     print("".join(f"\n- {note}" for note in notes))
     if options.results:
-        contents = {"machine": machines.description(), "notes": notes, "rows": found, "readings": measured}
+        contents = {"notes": notes, "rows": found, "readings": measured}
         options.results.write_bytes(msgspec.json.format(msgspec.json.encode(contents)) + b"\n")
     broken = any(one.reading.failures for one in measured if one.system == GATEWAY)
     return 1 if broken or (not options.quick and any(row.missed for row in found)) else 0

@@ -44,16 +44,28 @@ def survey() -> Machine:
     if platform.system() != "Linux":
         raise BenchError("The bench runs on Linux only: it uses epoll and reads /proc.")
     cores = sorted(os.sched_getaffinity(0))
+    apart = [core for core in cores if core not in hardware_threads(cores[0])]
+    harness_core = next(iter([*apart, *cores[1:]]), cores[0])
     realtime = realtime_allowed()
     open_files = raise_open_files()
     notes = []
     if len(cores) == 1:
-        notes.append(
-            "One core only: gateway and harness share it, so latency and sustained rate mean little."
-        )
+        notes.append("One core only, shared by gateway and harness: latency and sustained rate mean little.")
+    elif not apart:
+        notes.append("Gateway and harness run on two threads of one core: each slows the other.")
     if not realtime:
         notes.append("No permission for real-time scheduling (run as root for it): expect more noise.")
-    return Machine(cores[0], cores[min(1, len(cores) - 1)], realtime, open_files, tuple(notes))
+    return Machine(cores[0], harness_core, realtime, open_files, tuple(notes))
+
+
+def hardware_threads(core: int) -> set[int]:
+    """The numbers under which the kernel knows the threads of this core, itself included: `0-1` or `0,4`."""
+    path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    found = {core}
+    for part in path.read_text().strip().split(",") if path.exists() else ():
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 def realtime_allowed() -> bool:
@@ -133,15 +145,9 @@ def parent_of(process: Path) -> int | None:
     return int(after_name.split()[1])
 
 
-def description() -> dict[str, str]:
-    """What the figures were taken on, for the results file."""
+def description() -> str:
+    """What the figures were taken on, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
-    )
-    return {
-        "processor": processor,
-        "cores": str(os.cpu_count()),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
+    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    system = f"Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{processor or platform.machine()}, {os.cpu_count()} cores, {system}"

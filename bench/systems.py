@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -86,6 +87,11 @@ def nginx_program() -> str:
     return found
 
 
+def nginx_version() -> str:
+    told = subprocess.run([nginx_program(), "-v"], capture_output=True, text=True, check=False).stderr
+    return told.rpartition("/")[2].strip()
+
+
 @contextmanager
 def tidegate(surroundings: Surroundings, interpreter_options: Sequence[str] = ()) -> Iterator[Endpoint]:
     """The gateway of this repository, one worker, with keys required and the mock as its only provider."""
@@ -105,6 +111,13 @@ def tidegate(surroundings: Surroundings, interpreter_options: Sequence[str] = ()
     ]
     with running(words, port, surroundings, {"TIDEGATE_HOME": str(surroundings.folder / "home")}) as process:
         yield Endpoint(port, process)
+
+
+def tidegate_versions() -> str:
+    """Of Tidegate and of the libraries on its hot path, as far as they are installed."""
+    packages = {each.name: each.version for each in metadata.distributions()}
+    names = ("tidegate", "uvloop", "httptools", "msgspec", "uvicorn")
+    return ", ".join(f"{name} {packages[name]}" for name in names if name in packages)
 
 
 def tidegate_config(surroundings: Surroundings) -> dict[str, object]:

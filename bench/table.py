@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 from bench.figures import Row, Spread
 
-TITLES = ("figure", "unit", "Tidegate", "nginx", "× nginx", "target", "result")
 NUMERIC = {2, 3, 4, 5}
 
 
-def table(rows: Sequence[Row]) -> str:
-    cells = [TITLES, *map(row_cells, rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(TITLES))]
+def table(rows: Sequence[Row], gateway: str) -> str:
+    titles = ("figure", "unit", gateway, "nginx", "× nginx", "target", "result")
+    cells = [titles, *map(row_cells, rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(titles))]
     rule = [
         ("-" * (width - 1) + ":") if column in NUMERIC else "-" * width for column, width in enumerate(widths)
     ]
     lines = [
-        aligned(TITLES, widths),
+        aligned(titles, widths),
         f"| {' | '.join(rule)} |",
         *(aligned(line, widths) for line in cells[1:]),
     ]

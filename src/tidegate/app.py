@@ -71,19 +71,27 @@ class Watch:
 
     def attempted(self, deployment: str, error: SourceError | None) -> None:
         """See :class:`tidegate.routing.attempt.Observer`."""
-        self._metrics.attempted(deployment, "" if error is None else error.code or error.type)
+        label = "" if error is None else _error_type(error.type, error.code, error.status)
+        self._metrics.attempted(deployment, label)
 
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None:
         """See :class:`tidegate.generation.Observer`."""
         producer, header = stream.producer, stream.header
         seconds = self._clock.monotonic() - producer.begun_at
         first = None if producer.first_delta_at is None else producer.first_delta_at - producer.begun_at
-        error_type = "" if error is None else error.code or error.type
+        error_type = "" if error is None else _error_type(error.type, error.code, error.status)
         label = header.model if self.routes.get(header.model) is not None else "other"
         self._metrics.generated(label, error_type, seconds, first, producer.deltas)
         self._access_log.generated(
             header.caller, header.model, outcome, error, seconds, first, producer.deltas, header.id
         )
+
+
+def _error_type(kind: str, code: str | None, status: int) -> str:
+    """A label for an error, from our own few words: upstreams choose theirs freely."""
+    if kind == "cancelled" or status == 504:
+        return code or kind
+    return str(status)
 
 
 class Application:

@@ -89,7 +89,8 @@ def test_no_parser_fails_otherwise_or_repeats_its_text(text: str) -> None:
     for parse in PARSERS:
         words = refusal(parse, text)
         assert words is None or words.startswith("must ")
-        assert words is None or len(text) < 12 or text not in words
+        marked = refusal(parse, f"S3CRET{text}")
+        assert marked is None or "S3CRET" not in marked
 
 
 @given(st.integers(-(10**11), 10**11))

@@ -1,8 +1,8 @@
 """Owns the examples in the documents: finding the fenced blocks that are run, and running them.
 
-``bash`` and ``python`` blocks are run against a gateway that has the demo model alone; what cannot run there is fenced
-as ``sh`` or ``py``. A block fenced as ``text output`` is what the block before it prints: ``…`` stands for anything,
-ids and times may differ.
+``bash`` and ``python`` blocks are run against a gateway that has the demo model alone; what cannot run there
+is fenced as ``sh`` or ``py``. A block fenced as ``text output`` is what the block before it prints: ``…``
+stands for anything, ids and times may differ.
 """
 
 from __future__ import annotations

@@ -22,14 +22,14 @@ DEMO_ONLY: dict[str, object] = {"providers": {}, "default_model": "demo", "demo"
 
 
 @pytest.fixture(scope="module")
-def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     running = Gateway(tmp_path_factory.mktemp("demo"), DEMO_ONLY)
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def _locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     running = Gateway(tmp_path_factory.mktemp("locked"), {**DEMO_ONLY, "auth": {"list": [KEY]}})
     yield running
     running.stop()
@@ -40,11 +40,11 @@ def place(block: Block | Example) -> str:
 
 
 @pytest.mark.parametrize("example", examples(), ids=place)
-def test_example_runs(example: Example, _demo: Gateway, _locked: Gateway, tmp_path: Path) -> None:
+def test_example_runs(example: Example, demo: Gateway, locked: Gateway, tmp_path: Path) -> None:
     """With the output that is shown; those about keys against a gateway that asks for one."""
     if not shutil.which("curl") and "curl" in example.source:
         pytest.skip("curl is not installed")
-    gateway = _locked if example.document == "docs/how-to/keys.md" else _demo
+    gateway = locked if example.document == "docs/how-to/keys.md" else demo
     printed = run(example, gateway, tmp_path)
     assert printed
     if example.expected:
@@ -59,7 +59,7 @@ def settings_in(block: Block, folder: Path) -> Config:
         file.write_bytes(b"GGUF")
     path = folder / "tidegate.yaml"
     path.write_text(block.text, encoding="utf-8")
-    return load_config(path, {name: "secret" for name in re.findall(r"\$\{(\w+)", block.text)})
+    return load_config(path, dict.fromkeys(re.findall(r"\$\{(\w+)", block.text), "secret"))
 
 
 YAML = [block for block in blocks() if block.words == ("yaml",)]
@@ -85,12 +85,12 @@ def in_front_of(gateway: Gateway, port: int, folder: Path) -> str:
 
 
 @pytest.fixture
-def nginx(_locked: Gateway, tmp_path: Path) -> Iterator[Address]:
+def nginx(locked: Gateway, tmp_path: Path) -> Iterator[Address]:
     if NGINX is None:
         pytest.skip("nginx is not installed")
     port = free_port()
     config, log = tmp_path / "nginx.conf", tmp_path / "error.log"
-    config.write_text(in_front_of(_locked, port, tmp_path), encoding="ascii")
+    config.write_text(in_front_of(locked, port, tmp_path), encoding="ascii")
     process = subprocess.Popen([NGINX, "-p", tmp_path, "-c", config, "-e", log], stderr=subprocess.DEVNULL)
     try:
         eventually(lambda: accepts(("127.0.0.1", port)), "nginx listens")
@@ -108,9 +108,9 @@ def test_nginx_as_documented(nginx: Address) -> None:
     assert answer.response.head.get("content-encoding") is None
 
 
-def test_forwarded_scheme_is_believed_from_this_machine(_locked: Gateway) -> None:
+def test_forwarded_scheme_is_believed_from_this_machine(locked: Gateway) -> None:
     headers = {"Host": "gateway.example", "X-Forwarded-Proto": "https"}
-    page = fetch(_locked.address, "GET", "/", headers=headers).body
+    page = fetch(locked.address, "GET", "/", headers=headers).body
     assert b"https://gateway.example/v1/chat/completions" in page
 
 

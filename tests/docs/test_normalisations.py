@@ -1,4 +1,4 @@
-"""The list in docs/endpoints.md of what is changed on the way to a client: each item is so, and none is missing."""
+"""What docs/endpoints.md says is changed on the way to a client: each item is so, and none is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Way(NamedTuple):
 
     def of(self, sent: bytes, *, usage: bool = False) -> list[Json]:
         self.upstream.play(streamed_bytes(sent))
-        more = {"stream_options": {"include_usage": True}} if usage else {}
+        more: Json = {"stream_options": {"include_usage": True}} if usage else {}
         return stream_chat(self.gateway.address, **more).succeeded().chunks
 
     def deltas(self, *sent: Json) -> list[Any]:

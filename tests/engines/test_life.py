@@ -334,8 +334,13 @@ def test_child_dies_with_a_parent_that_is_killed(loop: str, hello: Path, short_p
 
     asyncio.run(run())
     assert list(short_path.glob("*/engine.sock")), "nobody was left to remove it"
-    EngineDirectory(short_path).remove()
-    assert list(short_path.iterdir()) == [], "the next engine cleans up"
+    asyncio.run(eventually(lambda: _next_engine_cleans_up(short_path), within=10))
+
+
+async def _next_engine_cleans_up(folder: Path) -> bool:
+    # Not always at once: of a killed process the main thread is gone before the last one that holds the lock.
+    EngineDirectory(folder).remove()
+    return os.listdir(folder) == []
 
 
 def test_folder_of_a_living_engine_is_left_alone(hello: Path, short_path: Path) -> None:

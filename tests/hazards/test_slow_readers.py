@@ -45,7 +45,7 @@ def run_slow_readers(gateway: Gateway, upstream: Upstream, count: int) -> None:
     before, connections = gateway.memory, upstream.open_connections
     readers = [small_reader(gateway) for _ in range(count)]
     try:
-        eventually(lambda: len(sent) == count, "all requests have come", 20)
+        eventually(lambda: len(sent) == count, "all requests have come", 20 + count / 2)
         totals = [-1]
 
         def settled() -> bool:

@@ -82,8 +82,8 @@ def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_ga
     gateway = start_gateway(gateway_config(upstream.url))
     upstream.answer = answer
     load = Load(gateway, clients=8)
-    load.run(200)
     descriptors = gateway.descriptors
+    load.run(200)
     for _ in range(8):
         before = gateway.memory
         load.run(600)
@@ -91,7 +91,8 @@ def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_ga
             break
     else:
         pytest.fail("memory grew by more than 1 MB for a thousand requests in every round")
-    eventually(lambda: gateway.descriptors <= descriptors + 4, "descriptors are back to where they were")
+    # What may stay is the pool: an idle connection to the upstream for each client that there was at a time.
+    eventually(lambda: gateway.descriptors <= descriptors + 8 + 4, "descriptors are back to where they were")
 
 
 def test_what_others_say_does_not_grow_the_metrics(upstream: Upstream, start_gateway: StartGateway) -> None:
@@ -115,9 +116,12 @@ def test_an_hour_of_two_hundred_streams(upstream: Upstream, start_gateway: Start
     gateway = start_gateway(gateway_config(upstream.url))
     upstream.answer = answer
     load = Load(gateway, clients=200)
+    descriptors = gateway.descriptors
     load.run(5000)
-    memory, descriptors, begun = gateway.memory, gateway.descriptors, load.done
+    memory, begun = gateway.memory, load.done
     load.run(10**9, until=time.monotonic() + float(os.environ.get("SOAK_SECONDS", "3600")))
-    eventually(lambda: gateway.descriptors <= descriptors + 8, "descriptors are back to where they were")
+    eventually(
+        lambda: gateway.descriptors <= descriptors + 200 + 8, "descriptors are back to where they were"
+    )
     thousands = (load.done - begun) / 1000
     assert (gateway.memory - memory) / thousands < 2**20

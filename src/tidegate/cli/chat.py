@@ -14,7 +14,8 @@ from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import follow
 from tidegate.cli.home import home
 from tidegate.cli.session import Session
-from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay, printable
+from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay
+from tidegate.cli.terminal.lines import printable
 from tidegate.cli.terminal.markdown import THEME
 from tidegate.errors import ConfigError, SourceError
 
@@ -67,7 +68,7 @@ def command(
         )
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         _tolerate_any_text(stream)
-    conversation = Conversation(model, system)
+    conversation = Conversation(_encodable(model), _encodable(system))
     console = Console(theme=THEME, highlight=False, no_color=True if plain else None)
     plain = plain or not console.is_terminal or console.is_dumb_terminal
 
@@ -78,7 +79,7 @@ def command(
 
     try:
         server = find_server(url, key, os.environ)
-        question = _question(message)
+        question = _encodable(_question(message))
         if question is None:
             Session(server, conversation, console, display, home(os.environ)).run()
         else:
@@ -94,7 +95,12 @@ def _question(message: str | None) -> str | None:
     question = sys.stdin.read() if message in (None, "-") else message
     if question is None or not question.strip():
         raise click.UsageError("the question is empty; give it with -m TEXT, or pipe it in")
-    return question
+    return question.rstrip("\n")
+
+
+def _encodable(text: str | None) -> str | None:
+    """The text without the bytes of an argument that are no text, which no request could carry."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _answer_once(

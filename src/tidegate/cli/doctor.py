@@ -17,7 +17,7 @@ from tidegate.cli.checks import Finding, Level, counted
 from tidegate.cli.checks.gateway import check_gateway
 from tidegate.cli.checks.machine import check_machine
 from tidegate.cli.checks.sources import check_files, check_sources
-from tidegate.cli.terminal.display import printable
+from tidegate.cli.terminal.lines import printable
 from tidegate.config import DEFAULT_FILE, Config, load_config
 from tidegate.errors import ConfigError
 

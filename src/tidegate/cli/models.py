@@ -13,7 +13,7 @@ import click
 from rich.cells import cell_len
 
 from tidegate.cli.connection import Server, find_server, get_json, server_options
-from tidegate.cli.terminal.display import printable
+from tidegate.cli.terminal.lines import printable
 from tidegate.errors import Broken, ConfigError, SourceError
 
 _HEAD: Final = ("MODEL", "OWNER", "CONTEXT")

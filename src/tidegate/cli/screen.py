@@ -91,11 +91,10 @@ def _shown(path: Path) -> Path:
 
 def _sources(rows: list[_Row]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(max_width=32, overflow="fold")
+    table.add_column(max_width=36, overflow="fold")
     table.add_column(overflow="fold")
     for colour, name, text in rows:
-        table.add_row(Text("  ●", style=colour), Text(name), Text(text, style="dim"))
+        table.add_row(Text.assemble(("  ● ", colour), name), Text(text, style="dim"))
     return table
 
 
@@ -110,8 +109,9 @@ def _facts(application: Application, url: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    several = {"Models": _models(application)} if len(application.gateway.routes) > 1 else {}
     rows = {
-        "Models": _models(application),
+        **several,
         "Keys": _keys(application),
         "Chat": "tidegate chat",
         "Docs": f"{url}/docs",

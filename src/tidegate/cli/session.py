@@ -16,7 +16,8 @@ from tidegate.cli.connection import Server, get_json
 from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import Ended, follow
 from tidegate.cli.models import Listing, fetch_listing, table
-from tidegate.cli.terminal.display import Display, printable
+from tidegate.cli.terminal.display import Display
+from tidegate.cli.terminal.lines import printable
 from tidegate.cli.terminal.prompt import Prompt
 from tidegate.errors import SourceError
 

@@ -151,11 +151,12 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
             if not self.keep_alive:
                 framing += b"connection: close\r\n"
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            head = b"%b%b%b\r\n%x\r\n" % (STATUS_LINES[200], headers, framing, len(data))
+            self._transport.write(b"%b%b\r\n" % (head, data))
         else:
             self.keep_alive = False
-            framing = b"connection: close\r\n"
-        self._transport.write(b"%b%b%b\r\n%b" % (STATUS_LINES[200], headers, framing, data))
+            head = b"%b%bconnection: close\r\n\r\n" % (STATUS_LINES[200], headers)
+            self._transport.write(head + data)
 
     def write(self, data: bytes) -> None:
         """More of a streamed body, in one write and one chunk."""

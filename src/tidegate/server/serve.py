@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp
@@ -22,6 +24,9 @@ logger = logging.getLogger("tidegate")
 
 _BACKLOG = 4096
 _WANTED_FILES = 65536
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK = 512 * 1024
+"""Blocks of this size go back to the system when they are freed: bodies and images come seldom."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -141,6 +146,10 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    if sys.platform == "linux":
+        # glibc raises its threshold with every large block that is freed, and then keeps the next ones.
+        with contextlib.suppress(OSError, AttributeError):  # musl has no such call
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 async def _reloaded(reload: Callable[[], Awaitable[None]]) -> None:

@@ -105,14 +105,18 @@ def _normalised(data: bytes) -> bytes:
 
 
 def _frames(data: bytes) -> list[Frame]:
+    """The frames in bytes whose lines end in LF. Payloads are cut out once: they may be large."""
     frames: list[Frame] = []
-    for block in data.split(b"\n\n"):
-        if block.startswith(b"data: ") and b"\n" not in block:
-            frames.append((b"", block[6:]))
-        elif block:
-            frame = _parsed(block)
-            if frame is not None:
-                frames.append(frame)
+    start, size = 0, len(data)
+    while start < size:
+        stop = data.find(b"\n\n", start)
+        if stop < 0:
+            stop = size
+        if data.startswith(b"data: ", start) and data.find(b"\n", start, stop) < 0:
+            frames.append((b"", data[start + 6 : stop]))
+        elif stop > start and (frame := _parsed(data[start:stop])) is not None:
+            frames.append(frame)
+        start = stop + 2
     return frames
 
 

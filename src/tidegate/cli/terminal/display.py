@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from tidegate.cli.terminal.lines import Line, rendered
+from tidegate.cli.terminal.lines import Line, printable, rendered
 from tidegate.cli.terminal.live import Tail, undisturbed
 from tidegate.cli.terminal.markdown import GrowingLines, GrowingMarkdown, GrowingText
 
@@ -23,8 +23,6 @@ _SPIN_SECONDS: Final = 0.1
 _THINKING_LINES: Final = 8
 _LONGEST_CALL: Final = 200
 _DIM: Final = Style(dim=True)
-_CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
-"""Everything that could steer a terminal, but for line feed and tab: an answer is not to be trusted."""
 
 
 class Display(Protocol):
@@ -47,11 +45,6 @@ class Display(Protocol):
     def close(self) -> None:
         """The answer has ended: leave what is to stay."""
         ...
-
-
-def printable(text: str) -> str:
-    """The text without control characters."""
-    return text.translate(_CONTROLS)
 
 
 class PlainDisplay:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.console import Console, RenderableType
 from rich.segment import Segment
 
 Line = list[Segment]
+
+_CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+"""Everything that could steer a terminal, but for line feed and tab."""
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what others wrote must not steer the terminal."""
+    return text.translate(_CONTROLS)
 
 
 def rendered(console: Console, shown: RenderableType) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Tail:
     @property
     def height(self) -> int:
         """The most lines that can be drawn over: a terminal cannot go back to what has left its screen."""
-        return max(self._console.height - 1, 1)
+        return max(self._size().lines - 1, 1)
 
     def draw(self, settled: list[Line], changing: list[Line]) -> None:
         """Add lines for good above, and replace the changing ones."""
@@ -38,11 +39,18 @@ class Tail:
         self._console.print(Segments(segments), end="", soft_wrap=True)
         self._console.file.flush()
 
+    def _size(self) -> os.terminal_size:
+        """The size of the terminal itself, which COLUMNS and LINES may belie."""
+        try:
+            return os.get_terminal_size(self._console.file.fileno())
+        except (OSError, ValueError):
+            return os.terminal_size(self._console.size)
+
     def _erased(self) -> Iterator[Segment]:
         """The controls that erase what was drawn, in as many rows as it takes in the present width."""
         if not self._drawn:
             return
-        width = max(self._console.width, 1)
+        width = max(self._size().columns, 1)
         rows = sum(max(-(-Segment.get_line_length(line) // width), 1) for line in self._drawn)
         for row in range(rows):
             move = (ControlType.CURSOR_UP, 1) if row else ControlType.CARRIAGE_RETURN

@@ -15,22 +15,24 @@ from tidegate.server.openapi import chat, chunk, completion, message, service, s
 VERSIONED = "/v1"
 
 _DESCRIPTION = """\
-A streaming gateway for language models: one address for hosted providers, local servers and local model files.
+A streaming gateway for language models: one address for hosted providers, local servers and local model \
+files.
 
-**Paths.** Every path is served with and without `/v1` and with doubled or trailing slashes; none is redirected. \
-It stands here once, in the form that clients use.
+**Paths.** Every path is served with and without `/v1` and with doubled or trailing slashes; none is \
+redirected. It stands here once, in the form that clients use.
 
-**Keys.** Open by default on loopback: no key is asked for, and any key that is sent is ignored. Then both `Host` \
-and, where a browser sends one, `Origin` must name this machine, on every path. With `TIDEGATE_API_KEYS` or \
-`auth.list` set, every path asks for a key but `/`, `/docs`, `/openapi.json`, `/healthz` and `/readyz`.
+**Keys.** Open by default on loopback: no key is asked for, and any key that is sent is ignored. Then both \
+`Host` and, where a browser sends one, `Origin` must name this machine, on every path. With \
+`TIDEGATE_API_KEYS` or `auth.list` set, every path asks for a key but `/`, `/docs`, `/openapi.json`, \
+`/healthz` and `/readyz`.
 
-**Errors** are always OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`. Beside what is listed, \
-every path answers 405 with `Allow` to a method that it does not have, 400 to what is not HTTP/1.1, 408 to a request \
-that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over `server.max_body` (32 MiB) and 431 to a \
-head over 64 KiB.
+**Errors** are always OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`. Beside what is \
+listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
+HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
+`server.max_body` (32 MiB) and 431 to a head over 64 KiB.
 
-**CORS.** A preflight is answered with 204 for an origin that may call and 403 for one that may not. While access is \
-open, only pages of this machine may; with keys, the origins of `server.cors` (`*` by default)."""
+**CORS.** A preflight is answered with 204 for an origin that may call and 403 for one that may not. While \
+access is open, only pages of this machine may; with keys, the origins of `server.cors` (`*` by default)."""
 
 
 def document() -> dict[str, Any]:

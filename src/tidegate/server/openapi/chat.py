@@ -9,20 +9,20 @@ from tidegate.server.openapi.shared import failed, generation_headers, json_cont
 Json = dict[str, Any]
 
 _DESCRIPTION = """\
-The body is read as JSON whatever `Content-Type` says, and `Accept` is ignored. Fields that the gateway does not know \
-are passed on to an upstream of the same dialect byte for byte.
+The body is read as JSON whatever `Content-Type` says, and `Accept` is ignored. Fields that the gateway \
+does not know are passed on to an upstream of the same dialect byte for byte.
 
-**Streaming.** With `"stream": true` the answer is `text/event-stream`: frames of `data: `, one line of ASCII JSON and \
-a blank line, nothing else (no comments, ids, event names or CR). The first chunk of each choice carries the role. \
-Success ends in `data: [DONE]`. Failure ends in one chunk with both `error` and `choices[0].finish_reason: "error"`, and \
-no `[DONE]`.
+**Streaming.** With `"stream": true` the answer is `text/event-stream`: frames of `data: `, one line of \
+ASCII JSON and a blank line, nothing else (no comments, ids, event names or CR). The first chunk of each \
+choice carries the role. Success ends in `data: [DONE]`. Failure ends in one chunk with both `error` and \
+`choices[0].finish_reason: "error"`, and no `[DONE]`.
 
-**Status.** Headers are held back until there is something to show, for at most `server.header_hold` (4 s), so that an \
-early failure has its true status. Afterwards no silence is longer than `server.keep_alive` (8 s): a chunk whose delta is \
-exactly `{}` fills it.
+**Status.** Headers are held back until there is something to show, for at most `server.header_hold` (4 \
+s), so that an early failure has its true status. Afterwards no silence is longer than `server.keep_alive` \
+(8 s): a chunk whose delta is exactly `{}` fills it.
 
-**Failures.** Before the first visible delta a failed attempt is repeated, then the next deployment of the model is \
-tried, and nobody sees it. After it the stream ends in an error."""
+**Failures.** Before the first visible delta a failed attempt is repeated, then the next deployment of the \
+model is tried, and nobody sees it. After it the stream ends in an error."""
 
 
 def schemas() -> Json:
@@ -92,8 +92,8 @@ def _parameters() -> list[Json]:
             "name": "Tidegate-On-Disconnect",
             "in": "header",
             "description": "What happens to the generation when its last reader leaves: `cancel` it (the "
-            "upstream's socket closes at once), `drain` it or let it go on (`detach`) to its end. Without the header "
-            "the model's `on_disconnect` decides, `cancel` by default.",
+            "upstream's socket closes at once), `drain` it or let it go on (`detach`) to its end. Without "
+            "the header the model's `on_disconnect` decides, `cancel` by default.",
             "schema": {"type": "string", "enum": ["cancel", "drain", "detach"]},
         },
         {
@@ -107,8 +107,7 @@ def _parameters() -> list[Json]:
 
 def _answer() -> Json:
     return {
-        "description": "The answer: a stream, or one object. A stream's status is 200 also when the answer breaks "
-        "later.",
+        "description": "The answer: a stream, or one object. A stream that breaks later has 200 too.",
         "headers": generation_headers(),
         "content": {
             **json_content(ref("schemas", "ChatCompletion")),
@@ -140,33 +139,35 @@ _STREAM = (
 
 def _failures() -> Json:
     """What fails with a status of its own. An upstream's refusal keeps its status and its words."""
-    named = generation_headers()
+    refused = {"X-Request-Id": ref("headers", "X-Request-Id")}
+    begun = generation_headers()
     later = {"Retry-After": ref("headers", "Retry-After")}
-    upstream = {**named, **later}
     return {
         "400": failed(
             "The body is not JSON or a field is wrong (`param` names it); `model` is missing and there is no "
-            "default (`model_required`); a header of ours has an unknown value; or the upstream refused the request."
+            "default (`model_required`); a header of ours has an unknown value; or the upstream refused the "
+            "request.",
+            refused,
         ),
         "401": ref("responses", "Unauthenticated"),
         "403": ref("responses", "NotFromHere"),
-        "404": failed("There is no such model; the message names the nearest ones (`model_not_found`)."),
-        "408": failed("The request did not arrive whole in time."),
-        "413": failed("The body is over the limit."),
-        "429": failed("The upstream's rate limit or quota.", headers=upstream),
-        "431": failed("The request's head is over 64 KiB."),
-        "500": failed("The upstream failed with this status, or the gateway has a defect.", headers=named),
+        "404": failed("There is no such model; the message names the nearest ones.", refused),
+        "408": failed("The request did not arrive whole in time.", refused),
+        "413": failed("The body is over the limit.", refused),
+        "429": failed("The upstream's rate limit or quota.", begun | later),
+        "431": failed("The request's head is over 64 KiB.", refused),
+        "500": failed("The upstream failed with this status, or the gateway has a defect.", refused),
         "502": failed(
-            "The upstream cannot be reached, broke off, made no sense, or refused the gateway's own credential "
-            "(`upstream_authentication`).",
-            headers=named,
+            "The upstream cannot be reached, broke off, made no sense, or refused the gateway's own "
+            "credential (`upstream_authentication`).",
+            begun,
         ),
         "503": failed(
-            "The gateway is full (`server.max_streams`) or shutting down; a local engine is not running; or the "
-            "upstream is overloaded.",
-            headers=later,
+            "The gateway is full (`server.max_streams`) or shutting down; every deployment of the model has "
+            "as many streams as it may; a local engine is not running; or the upstream is overloaded.",
+            refused | later,
         ),
-        "504": failed("No token came in time: `code` says which deadline passed.", headers=named),
-        "4XX": failed("Any other refusal of the upstream, with its status and its words.", headers=upstream),
-        "5XX": failed("Any other failure of the upstream, with its status and its words.", headers=upstream),
+        "504": failed("No token came in time: `code` says which deadline passed.", begun),
+        "4XX": failed("Any other refusal of the upstream, with its status and its words.", begun | later),
+        "5XX": failed("Any other failure of the upstream, with its status and its words.", begun | later),
     }

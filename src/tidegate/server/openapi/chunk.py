@@ -31,11 +31,11 @@ def _chunk() -> Json:
                 "type": "array",
                 "maxItems": 1,
                 "items": ref("schemas", "ChunkChoice"),
-                "description": "Exactly one; none on the usage chunk, which is sent only when it was asked for.",
+                "description": "Exactly one; none on the usage chunk, which is sent only when asked for.",
             },
             "usage": {
                 "oneOf": [ref("schemas", "Usage"), {"type": "null"}],
-                "description": "Only with `stream_options.include_usage`: `null` on every chunk but the last.",
+                "description": "Only with `include_usage`: `null` on every chunk but the last.",
             },
             "error": ref("schemas", "ErrorObject"),
         },

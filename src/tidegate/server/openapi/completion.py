@@ -10,8 +10,8 @@ Json = dict[str, Any]
 
 CHAT_ID: Json = {"type": "string", "pattern": "^chatcmpl-[0-9a-f]{32}$"}
 FINISH_REASON = (
-    "`stop`, `length`, `tool_calls`, `content_filter`, or what else the upstream said; `error` only at the end of a "
-    "broken stream."
+    "`stop`, `length`, `tool_calls`, `content_filter`, or what else the upstream said; `error` only at the "
+    "end of a broken stream."
 )
 
 

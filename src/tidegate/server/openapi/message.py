@@ -19,8 +19,8 @@ def _message() -> Json:
         {
             "role": {
                 "type": "string",
-                "description": "`system`, `developer`, `user`, `assistant`, `tool`, or what else the upstream "
-                "takes; in any order.",
+                "description": "`system`, `developer`, `user`, `assistant`, `tool`, or what else the "
+                "upstream takes; in any order.",
             },
             "content": {
                 "type": ["string", "array", "null"],

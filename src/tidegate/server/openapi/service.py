@@ -67,8 +67,8 @@ def ready() -> Json:
         {
             "200": {"description": "Yes; `streams` are open.", "content": json_content(is_ready)},
             "503": {
-                "description": "Not yet, or not any more. While the gateway starts, connections wait instead; while "
-                "it shuts down, new ones are refused.",
+                "description": "Not yet, or not any more. While the gateway starts, connections wait "
+                "instead; while it shuts down, new ones are refused.",
                 "content": json_content(is_not),
             },
         },
@@ -86,8 +86,8 @@ def metrics() -> Json:
             "200": {
                 "description": "The exposition text. Names follow OpenTelemetry's `gen_ai.server.*`, with "
                 "underscores: `gen_ai_server_request_duration_seconds`, "
-                "`gen_ai_server_time_to_first_token_seconds`, `gen_ai_server_time_per_output_token_seconds`; ours are "
-                "`tidegate_open_streams` and `tidegate_attempts_total`.",
+                "`gen_ai_server_time_to_first_token_seconds`, `gen_ai_server_time_per_output_token_seconds`; "
+                "ours are `tidegate_open_streams` and `tidegate_attempts_total`.",
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             }
         },

@@ -55,7 +55,7 @@ def headers() -> Json:
         },
         "X-Request-Id": {
             "description": "The request's own `X-Request-Id` where it sent one of at most 128 ASCII "
-            "characters, else the id of the generation.",
+            "characters, else the id of the generation, or one made for a request that began none.",
             "schema": {"type": "string"},
         },
         "Retry-After": {
@@ -88,7 +88,8 @@ def schemas() -> Json:
                     "type": ["string", "null"],
                     "description": "For programs: `model_not_found`, `model_required`, `invalid_api_key`, "
                     "`host_not_allowed`, `origin_not_allowed`, `upstream_authentication`; `connect`, "
-                    "`first_token`, `idle` or `total` for the deadline that passed; or an upstream's own word.",
+                    "`first_token`, `idle` or `total` for the deadline that passed; or an upstream's "
+                    "own word.",
                 },
             }
         ),
@@ -103,7 +104,7 @@ def schemas() -> Json:
     }
 
 
-def failed(description: str, *, headers: Json | None = None) -> Json:
+def failed(description: str, headers: Json | None = None) -> Json:
     """An error response in the envelope."""
     response: Json = {"description": description, "content": json_content(ref("schemas", "Error"))}
     return {**response, "headers": headers} if headers else response

@@ -6,5 +6,13 @@ from tidegate.server.pages.reference import docs
 
 __all__ = ["CONTENT_SECURITY_POLICY", "base_url", "docs", "landing"]
 
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 """Goes with every page: even a text that slipped through unescaped could load and run nothing."""

@@ -10,8 +10,8 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?
 def base_url(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
     """The address that a request was sent to, without a path.
 
-    ``host`` is the Host header: what it holds ends in lines that people paste into a shell, so only a host and port
-    are taken from it. ``server`` is where the request arrived, for want of better.
+    ``host`` is the Host header: what it holds ends in lines that people paste into a shell, so only a host
+    and port are taken from it. ``server`` is where the request arrived, for want of better.
     """
     if host is not None and _HOST.fullmatch(host):
         return f"{scheme}://{host}"

@@ -1,0 +1,93 @@
+"""Owns the fixtures that run `tidegate` commands against a running gateway."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.gateway import Gateway, clean_environment
+
+if TYPE_CHECKING:
+    from tests.cli.terminal import Terminal
+
+DEADLINE = 30.0
+
+
+class RunCommand(Protocol):
+    def __call__(
+        self, *arguments: str, text: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+class OpenTerminal(Protocol):
+    def __call__(
+        self,
+        *arguments: str,
+        home: Path | None = None,
+        columns: int = 80,
+        rows: int = 24,
+        environment: Mapping[str, str] | None = None,
+    ) -> Terminal: ...
+
+
+@pytest.fixture
+def run_command(tmp_path: Path) -> RunCommand:
+    """Runs a command to its end, with pipes for a terminal and an empty folder to stand in."""
+
+    def run(
+        *arguments: str, text: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tidegate", *arguments],
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env={
+                **clean_environment(),
+                "TIDEGATE_HOME": str(tmp_path),
+                "COLUMNS": "100",
+                **(environment or {}),
+            },
+            timeout=DEADLINE,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def open_terminal(tmp_path: Path) -> Iterator[OpenTerminal]:
+    """Opens terminals, and closes them at the end of the test."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no pseudo-terminals of this kind")
+    from tests.cli.terminal import Terminal
+
+    opened: list[Terminal] = []
+
+    def open_one(
+        *arguments: str,
+        home: Path | None = None,
+        columns: int = 80,
+        rows: int = 24,
+        environment: Mapping[str, str] | None = None,
+    ) -> Terminal:
+        terminal = Terminal(home or tmp_path, arguments, environment, columns=columns, rows=rows)
+        opened.append(terminal)
+        return terminal
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()
+
+
+@pytest.fixture
+def at(gateway: Gateway) -> dict[str, str]:
+    """The environment in which commands find this worker's gateway."""
+    return {"TIDEGATE_URL": gateway.url}
