@@ -142,30 +142,18 @@ def chosen_gateway(found: argparse.Namespace) -> System | None:
 
 
 def print_table(started: Harness, options: Options) -> int:
-    gateway = options.gateway or systems.tidegate
     taken_on = f"{machines.description()}, nginx {systems.nginx_version()}"
     possible = [one for one in options.scenarios if one.open_files <= started.machine.open_files]
     measured: list[Measured] = []
-    notes = list(started.machine.notes)
-    notes += [
-        f"{one.name} left out: it takes {one.open_files} open files, and the hard limit (ulimit -Hn) is "
-        f"{started.machine.open_files}."
-        for one in options.scenarios
-        if one not in possible
-    ]
-    compared: dict[str, System] = {GATEWAY: gateway, NGINX: systems.nginx, DIRECT: systems.direct}
+    notes = [*started.machine.notes, *left_out(started, options)]
     try:
-        for one in measure_all(started, possible, compared, options.rounds):
-            measured.append(one)
-            print(progress(one, options.rounds), file=sys.stderr, flush=True)
+        measure_into(measured, started, possible, options)
     except KeyboardInterrupt:
         notes.append("Interrupted: later rounds are missing.")
     found = [row for scenario in possible for row in rows(scenario, by_round(measured, scenario.name))]
-    notes += [note for scenario in possible for note in remarks(scenario, by_round(measured, scenario.name))]
+    notes += remarks_on(measured, possible)
     if options.quick:
-        notes.append(
-            "A --quick run: the windows are too short for a figure to be quoted or a target to be judged."
-        )
+        notes.append("A --quick run: its windows are too short to quote a figure or judge a target.")
     if options.gateway is None:
         taken_on += f"; {systems.tidegate_versions()}"
     notes.append(f"Taken on {taken_on}.")
@@ -176,6 +164,37 @@ def print_table(started: Harness, options: Options) -> int:
         options.results.write_bytes(msgspec.json.format(msgspec.json.encode(contents)) + b"\n")
     broken = any(one.reading.failures for one in measured if one.system == GATEWAY)
     return 1 if broken or (not options.quick and any(row.missed for row in found)) else 0
+
+
+def left_out(started: Harness, options: Options) -> list[str]:
+    limit = started.machine.open_files
+    return [
+        f"{one.name} left out: it takes {one.open_files} open files, the hard limit (ulimit -Hn) is {limit}."
+        for one in options.scenarios
+        if one.open_files > limit
+    ]
+
+
+def measure_into(
+    measured: list[Measured], started: Harness, possible: Sequence[Scenario], options: Options
+) -> None:
+    """Fills the list one by one, so that what was measured before an interruption is there."""
+    compared: dict[str, System] = {
+        GATEWAY: options.gateway or systems.tidegate,
+        NGINX: systems.nginx,
+        DIRECT: systems.direct,
+    }
+    for one in measure_all(started, possible, compared, options.rounds):
+        measured.append(one)
+        print(progress(one, options.rounds), file=sys.stderr, flush=True)
+
+
+def remarks_on(measured: Sequence[Measured], possible: Sequence[Scenario]) -> list[str]:
+    found = [note for scenario in possible for note in remarks(scenario, by_round(measured, scenario.name))]
+    rivals = sorted({name for one in measured for name in one.rivals})
+    if rivals:
+        found.append(f"Worth nothing: other real-time programs ran meanwhile ({', '.join(rivals)}).")
+    return found
 
 
 def progress(one: Measured, rounds: int) -> str:

@@ -138,6 +138,6 @@ def lower_bounds(scenario: Scenario, taken: Mapping[str, Reading]) -> list[str]:
     used = [
         f"{reading.gateway_utilisation:.0%} in {where}"
         for where, reading in taken.items()
-        if scenario.climbs and reading.gateway_utilisation < SATURATED
+        if scenario.levels and reading.gateway_utilisation < SATURATED
     ]
     return [f"a lower bound, as the core was not full: {', '.join(used)}"] if used else []

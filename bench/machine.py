@@ -145,6 +145,25 @@ def parent_of(process: Path) -> int | None:
     return int(after_name.split()[1])
 
 
+def rivals(ours: int) -> list[str]:
+    """The names of other programs that are real-time now, the harness's own process aside.
+
+    They go before anything that is measured here, and before the mock upstream where they are more urgent.
+    """
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdigit() or int(entry.name) == ours:
+                continue
+            realtime = os.sched_getscheduler(int(entry.name)) in {os.SCHED_FIFO, os.SCHED_RR}
+            # A thread of the kernel has no command line.
+            if realtime and (entry / "cmdline").read_bytes():
+                found.append((entry / "comm").read_text().strip())
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a process that has ended meanwhile
+    return sorted(set(found))
+
+
 def description() -> str:
     """What the figures were taken on, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench import machine as machines
 from bench.figures import DIRECT
 from bench.harness import Harness, Reading
 from bench.scenarios import Scenario, climb
@@ -17,6 +18,7 @@ class Measured:
     round: int
     system: str
     reading: Reading
+    rivals: tuple[str, ...] = ()  # other real-time programs that were there when it ended
 
 
 def measure_all(
@@ -27,7 +29,9 @@ def measure_all(
         for scenario in scenarios:
             names = [name for name in systems if name != DIRECT or scenario.needs_direct]
             for name in names if number % 2 else reversed(names):
-                yield Measured(scenario.name, number, name, measure(harness, scenario, systems[name]))
+                reading = measure(harness, scenario, systems[name])
+                rivals = tuple(machines.rivals(harness.mock_process))
+                yield Measured(scenario.name, number, name, reading, rivals)
 
 
 def measure(harness: Harness, scenario: Scenario, system: System) -> Reading:
@@ -35,7 +39,7 @@ def measure(harness: Harness, scenario: Scenario, system: System) -> Reading:
         load = replace(scenario.load, streams=streams)
         return harness.measure(system, load, access_log=scenario.access_log)
 
-    return climb(at_level) if scenario.climbs else at_level(scenario.load.streams)
+    return climb(at_level, scenario.levels) if scenario.levels else at_level(scenario.load.streams)
 
 
 def by_round(measured: Sequence[Measured], scenario: str) -> list[dict[str, Reading]]:

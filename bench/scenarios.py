@@ -36,14 +36,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One load with its figures; `climbs` repeats it with more and more streams until it is too much."""
+    """One load with its figures; with `levels` it is repeated with more and more streams."""
 
     name: str
     summary: str
     load: Load
     figures: tuple[Figure, ...]
     access_log: bool = False
-    climbs: bool = False
+    levels: tuple[int, ...] = ()  # of streams, among which to look for the highest that is held
     smoke: bool = True  # part of a --quick run
 
     @property
@@ -53,7 +53,7 @@ class Scenario:
     @property
     def open_files(self) -> int:
         """What a proxy needs for it: two sockets for a stream, and some to spare."""
-        return 2 * self.load.streams + 600
+        return 2 * max(self.load.streams, *self.levels, 0) + 600
 
 
 def cpu_per_delta(name: str, target: float | None = None) -> Figure:
@@ -155,7 +155,7 @@ SUSTAINED = Scenario(
             at_least=True,
         ),
     ),
-    climbs=True,
+    levels=LEVELS,
 )
 OPEN_STREAMS = Scenario(
     "open-streams",
@@ -193,7 +193,7 @@ def quick(scenario: Scenario) -> Scenario:
         window=min(load.window, 1.0),
         grace=5.0,
     )
-    return replace(scenario, load=short)
+    return replace(scenario, load=short, levels=(FIRST_LEVEL,) if scenario.levels else ())
 
 
 def sustained(reading: Reading) -> bool:
@@ -202,9 +202,7 @@ def sustained(reading: Reading) -> bool:
     return not reading.failures and arrives and reading.latency_p50_us < INTERVAL_US
 
 
-def climb(
-    measure: Callable[[int], Reading], levels: tuple[int, ...] = LEVELS, first: int = FIRST_LEVEL
-) -> Reading:
+def climb(measure: Callable[[int], Reading], levels: tuple[int, ...], first: int = FIRST_LEVEL) -> Reading:
     """The reading at the highest level that is held: upwards from `first`, or down if that is too much.
 
     If no level is held, the reading of the lowest.

@@ -6,7 +6,17 @@ import pytest
 from bench.figures import DIRECT, GATEWAY, NGINX, Spread, remarks, row, rows, spread
 from bench.harness import Reading
 from bench.rounds import Measured, by_round
-from bench.scenarios import DELTA, LATENCY, OPEN_STREAMS, SCENARIOS, SUSTAINED, climb, quick, sustained
+from bench.scenarios import (
+    DELTA,
+    LATENCY,
+    LEVELS,
+    OPEN_STREAMS,
+    SCENARIOS,
+    SUSTAINED,
+    climb,
+    quick,
+    sustained,
+)
 from bench.table import spread_text, table
 
 
@@ -99,7 +109,7 @@ def test_climb_finds_the_highest_level_that_is_held(limit: int, reached: int, tr
         levels.append(streams)
         return reading(deltas=min(streams * 50, limit), offered_per_second=streams * 50)
 
-    assert climb(measure).deltas_per_second == reached
+    assert climb(measure, LEVELS).deltas_per_second == reached
     assert levels == tried
 
 

@@ -193,12 +193,14 @@ def test_pages_are_served_with_their_policy(gateway: Gateway, path: str) -> None
 
 
 def test_lines_of_the_landing_page_work(gateway: Gateway, tmp_path: Path) -> None:
-    """curl and Python print an answer when they are pasted as they stand."""
+    """They print an answer when they are pasted as they stand, but for the model's name."""
     page = Page(fetch(gateway.address, "GET", "/").body.decode("utf-8"))
-    curl, python, _ = (each.replace('"m"', '"demo"') for each in page.blocks)
+    curl, python, terminal = (each.replace('"m"', '"demo"') for each in page.blocks)
     assert gateway.url in curl
     assert "[DONE]" in run(Example("landing", 0, "bash", curl, ""), gateway, tmp_path)
     assert "demo model of Tidegate" in run(Example("landing", 0, "python", python, ""), gateway, tmp_path)
+    chat = f"echo Hello | {terminal.removesuffix('m')}demo"
+    assert "demo model of Tidegate" in run(Example("landing", 0, "bash", chat, ""), gateway, tmp_path)
 
 
 def test_landing_keeps_models_to_itself_where_keys_are_required(start_gateway: StartGateway) -> None:

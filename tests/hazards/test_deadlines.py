@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 
 import pytest
@@ -146,8 +147,9 @@ def test_a_first_token_timeout_tries_again(upstream: Upstream, start_gateway: St
     assert stream_chat(gateway.address, model="pair").succeeded().text() == "b"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops a SYN when a listener's queue is full")
 def test_a_host_that_does_not_answer(start_gateway: StartGateway) -> None:
-    """hazard 26: connecting has a deadline of its own (a listener whose queue is full drops every SYN)."""
+    """hazard 26: connecting has a deadline of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

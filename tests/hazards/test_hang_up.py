@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from openai import OpenAI
 
-from tests.chat import chunk, frame, text_chunks, text_stream
-from tests.chat_stream import LiveAnswer, body_for, start_chat
+from tests.chat import DONE, chunk, frame, text_chunks, text_stream
+from tests.chat_stream import LiveAnswer, body_for, post_chat, start_chat
 from tests.gateway import Gateway, eventually
 from tests.raw_http import RawConnection
-from tests.script import Flood, Gate, Head, Reach, Send, Stall, WaitFor
+from tests.script import End, Flood, Gate, Head, Reach, Send, Stall, WaitFor
 from tests.upstream import Upstream
 
 LIMIT = 1.0
@@ -131,6 +131,28 @@ def test_hang_up_releases_what_it_held(gateway: Gateway, upstream: Upstream) -> 
         with LiveAnswer(gateway.address, body_for()) as live:
             live.read()
     eventually(lambda: gateway.descriptors <= before, "descriptors are back to where they were")
+
+
+@pytest.mark.parametrize("policy", ["drain", "detach"])
+def test_a_hang_up_may_let_the_upstream_finish(gateway: Gateway, upstream: Upstream, policy: str) -> None:
+    """hazard 2, the other way round: a caller who asks for it pays for the whole answer."""
+    left, sent = Gate(), Gate()
+    rest = frame(chunk(" two")) + frame(chunk(finish="stop")) + DONE
+    upstream.play([Head(), Send(frame(chunk("one"))), WaitFor(left), Send(rest), End(), Reach(sent)])
+    with LiveAnswer(gateway.address, body_for(), {"Tidegate-On-Disconnect": policy}) as live:
+        live.read_past("one")
+    left.open()
+    sent.wait()
+    with LiveAnswer(gateway.address, body_for()) as live:
+        live.rest().succeeded()
+    assert upstream.request(0).connection is upstream.request(1).connection
+
+
+def test_an_unknown_policy_is_refused(gateway: Gateway, upstream: Upstream) -> None:
+    """hazard 2: a misspelt wish must not become the default in silence."""
+    response = post_chat(gateway.address, body_for(), {"Tidegate-On-Disconnect": "stay"})
+    assert response.status == 400
+    assert "drain" in response.json["error"]["message"]
 
 
 def test_reading_to_the_end_is_no_hang_up(gateway: Gateway, upstream: Upstream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.chat import DONE, chunk, frame, frames, text_chunks
 from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, post_chat, stream_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Config, Gateway, eventually, gateway_config
+from tests.raw_http import RawConnection, request_bytes
 from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
 
@@ -110,6 +112,35 @@ def test_a_stop_lets_streams_finish(own_gateway: Gateway, live_streams: LiveStre
     own_gateway.signal(signal.SIGTERM)
     assert_whole(live_streams.finish())
     assert own_gateway.process.wait(10) == 0
+
+
+def test_a_stop_waits_for_nobody_who_is_idle(upstream: Upstream, start_gateway: StartGateway) -> None:
+    """hazard 30: connections that are only kept open, on either side, do not hold up the exit."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    with RawConnection(gateway.address) as idle, RawConnection(gateway.address) as silent:
+        idle.send(request_bytes("POST", "/v1/chat/completions", body_for()))
+        idle.read_response()
+        began = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        assert gateway.process.wait(10) == 0
+        assert time.monotonic() - began < 3
+        assert idle.ended()
+        assert silent.ended()
+
+
+def test_newcomers_are_refused_while_it_stops(own_gateway: Gateway, live_streams: LiveStreams) -> None:
+    """hazard 30: a stopping gateway says so, or does not answer at all; it takes nothing on."""
+    own_gateway.signal(signal.SIGTERM)
+    eventually(lambda: newcomer_is_refused(own_gateway), "newcomers are refused")
+    assert_whole(live_streams.finish())
+    assert own_gateway.process.wait(10) == 0
+
+
+def newcomer_is_refused(gateway: Gateway) -> bool:
+    try:
+        return post_chat(gateway.address, body_for(), timeout=1).status == 503
+    except (OSError, EOFError):
+        return True
 
 
 def test_a_stop_ends_what_does_not_finish_honestly(upstream: Upstream, start_gateway: StartGateway) -> None:

@@ -235,9 +235,12 @@ def test_no_head_before_there_is_something_to_say(gateway: Gateway, upstream: Up
 
 
 def test_every_answer_has_a_request_id(gateway: Gateway, upstream: Upstream) -> None:
-    """A new one each time, on errors too."""
+    """A new one each time, on errors too, or the one that the caller gave."""
     made = [post_chat(gateway.address, body_for()).head.get("x-request-id") for _ in range(2)]
     assert made[0] != made[1]
+    given = post_chat(gateway.address, body_for(), {"X-Request-Id": "mine-17"}).head
+    assert given.get("x-request-id") == "mine-17"
+    assert given.get("tidegate-stream") != "mine-17"
     assert post_chat(gateway.address, {"messages": 7}).head.get("x-request-id")
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from tidegate import __version__
@@ -17,7 +16,7 @@ from tidegate.cli.checks import Finding, Level, counted
 from tidegate.cli.checks.gateway import check_gateway
 from tidegate.cli.checks.machine import check_machine
 from tidegate.cli.checks.sources import check_files, check_sources
-from tidegate.cli.terminal.lines import printable
+from tidegate.cli.terminal.lines import console_for_lines, printable
 from tidegate.config import DEFAULT_FILE, Config, load_config
 from tidegate.errors import ConfigError
 
@@ -111,7 +110,7 @@ class _Report:
     """Prints findings section by section, and counts them."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = console_for_lines()
         self.counts: dict[Level, int] = dict.fromkeys(_MARKS, 0)
         self.only_demo = False
         self._ascii = not self.console.encoding.lower().startswith("utf")

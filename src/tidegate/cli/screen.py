@@ -17,24 +17,19 @@ from rich.text import Text
 
 from tidegate import __version__
 from tidegate.app import Application
-from tidegate.cli.terminal.lines import rendered
+from tidegate.cli.terminal.lines import console_for_lines, rendered
 from tidegate.config import is_loopback
 from tidegate.engines import local_engine_problem
 from tidegate.sources.discovery import Found
 
 _MOST_NAMES: Final = 6
-_UNBOUNDED: Final = 1000
-"""Columns where nobody looks at them: a log is not to be wrapped."""
-
 _Row = tuple[str, str, str]
 """The colour of a mark, a name, and what there is to say about it."""
 
 
 def show_start(application: Application, url: str) -> None:
     """Print the screen to stderr, plain where stderr is no terminal."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.width = _UNBOUNDED
+    console = console_for_lines(stderr=True)
     rows = [*_providers(application), *_engines(application)]
     console.print()
     console.print(Text.assemble((f"Tidegate {__version__}", "bold"), " is serving on ", (url, "bold cyan")))

@@ -56,7 +56,8 @@ def command(
       tidegate serve
       tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
       tidegate serve --config tidegate.yaml --check
-      export TIDEGATE_API_KEYS=$(openssl rand -hex 24); tidegate serve --host 0.0.0.0
+      export TIDEGATE_API_KEYS=$(openssl rand -hex 24)
+      tidegate serve --host 0.0.0.0
 
     Ctrl-C stops it once the answers under way have ended, a second Ctrl-C at once.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import secrets
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,10 @@ def _gigabytes(size: int) -> str:
 def _logged_reason(log: Path) -> str | None:
     """Wait for llama.cpp's last line, then look for the reason above it."""
     text = ""
+    never = threading.Event()  # a file that grows tells nobody
     deadline = time.monotonic() + _LOG_PATIENCE
     while _LAST_LOG_LINE not in text and time.monotonic() < deadline:
-        time.sleep(0.02)
+        never.wait(0.02)
         text = log.read_text("utf-8", "replace")
     return reason_for_failed_load(text)
 

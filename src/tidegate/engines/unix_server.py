@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -161,7 +160,7 @@ class UnixServer:
     ) -> None:
         self._handle = handle
         self._path = str(path)
-        self._closing = False
+        self._closing = threading.Event()
         self._room = threading.BoundedSemaphore(most_connections)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # The mode is set at creation: between bind and a later chmod the socket would be open to others.
@@ -178,20 +177,20 @@ class UnixServer:
 
     def close(self) -> None:
         """Accept no more connections; those that are open go on."""
-        self._closing = True
+        self._closing.set()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock, suppress(ConnectionRefusedError):
             knock.connect(self._path)  # wakes the thread that accepts, unless it saw the end by itself
 
     def _accept(self) -> None:
         with self._listener:
-            while not self._closing:
+            while not self._closing.is_set():
                 self._accept_one()
 
     def _accept_one(self) -> None:
         try:
             peer, _ = self._listener.accept()
         except OSError:
-            time.sleep(0.1)  # out of descriptors: some connection has to end first
+            self._closing.wait(0.1)  # out of descriptors: some connection has to end first
             return
         if self._room.acquire(blocking=False):
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()

@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
         receiver = self._receiver
         if parts:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._parts = []
+            parts.clear()
             if receiver is None:
                 self._drain(len(data))
                 return

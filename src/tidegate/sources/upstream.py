@@ -137,7 +137,10 @@ class _Call:
             try:
                 self._decoder.feed(data, events)
             finally:  # what came before an error was said all the same
-                self._emit(events)
+                if events and not self._done.done():
+                    self._out.emit_all(events)
+                    if type(events[-1]) is End:
+                        self._done.set_result(None)
             return
         self._whole += data
         assert self._head is not None

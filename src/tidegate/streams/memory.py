@@ -41,7 +41,7 @@ class MemoryLog:
         committed: Committed,
         passed: Passed,
         *,
-        window: int = 256 * 1024,
+        window: int = 16 * 1024,
         most: int = 64 * 1024 * 1024,
     ) -> None:
         self._clock = clock

@@ -111,8 +111,12 @@ class Streams:
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]
-        for reader in tuple(live.readers):  # one that ends leaves the list
-            reader.advance()
+        readers = live.readers
+        if len(readers) == 1:
+            readers[0].advance()
+        else:
+            for reader in tuple(readers):  # one that ends leaves the list
+                reader.advance()
         if live.producer.ended and not live.readers:
             self.forget(live)
 

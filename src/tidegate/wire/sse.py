@@ -31,6 +31,11 @@ class SSEDecoder:
         self._begun = False
         self._max_frame = max_frame
 
+    @property
+    def pending(self) -> bool:
+        """Whether an event has begun whose end has not come."""
+        return bool(self._rest)
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that ``data`` completes, in order."""
         if not self._begun and not (data := self._without_bom(data)):

@@ -9,6 +9,8 @@ from rich.segment import Segment
 
 Line = list[Segment]
 
+_UNBOUNDED: Final = 1000
+
 _CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 """Everything that could steer a terminal, but for line feed and tab."""
 
@@ -34,3 +36,11 @@ def _trimmed(line: Line) -> Line:
         if kept:
             return [*line, Segment(kept, style)]
     return line
+
+
+def console_for_lines(*, stderr: bool = False) -> Console:
+    """A console that wraps lines where somebody looks at them, and leaves them whole in a file or a pipe."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    return console

@@ -5,7 +5,7 @@ Nothing of the text is left out: HTML, link targets and reference definitions ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final, Protocol
 
 from markdown_it import MarkdownIt
@@ -104,7 +104,6 @@ def _wrapped(text: Text, options: ConsoleOptions) -> RenderResult:
 class _Rule(HorizontalRule):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Rule(style="markdown.hr")
-        yield Text()
 
 
 class _Code(CodeBlock):
@@ -156,20 +155,34 @@ class ChatMarkdown(Markdown):
         "list_item_open": _Item,
     }
 
-    def __init__(self, markup: str) -> None:
+    def __init__(self, tokens: Iterable[Token]) -> None:
         super().__init__("", code_theme="ansi_dark", hyperlinks=False)
-        self.markup = markup
-        self.parsed = [_with_shown_children(token) for token in _parser().parse(markup)]
+        self.parsed = [_with_shown_children(token) for token in tokens]
 
 
 def markdown_lines(console: Console, markup: str) -> list[Line]:
-    """The lines that ``markup`` takes in the width of the console, without blank ones at its edges."""
-    lines = rendered(console, ChatMarkdown(markup))
-    while lines and not lines[-1]:
-        lines.pop()
-    while lines and not lines[0]:
-        del lines[0]
+    """The lines that ``markup`` takes in the width of the console, with one blank line between blocks."""
+    lines: list[Line] = []
+    for block in _blocks(_parser().parse(markup)):
+        if lines:
+            lines.append([])
+        lines += _without_blank_edges(rendered(console, ChatMarkdown(block)))
     return lines
+
+
+def _blocks(tokens: Iterable[Token]) -> Iterator[list[Token]]:
+    """The tokens of each block that stands in no other."""
+    block: list[Token] = []
+    for token in tokens:
+        block.append(token)
+        if token.level == 0 and token.nesting <= 0:
+            yield block
+            block = []
+
+
+def _without_blank_edges(lines: list[Line]) -> list[Line]:
+    full = [number for number, line in enumerate(lines) if line]
+    return lines[full[0] : full[-1] + 1] if full else []
 
 
 class GrowingText(Protocol):

@@ -20,9 +20,6 @@ _CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "logprobs", "messa
 _DELTA_KNOWN = frozenset({"role", "content", "tool_calls"})
 _TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
 
-_SNAPSHOT_HEAD = 64
-"""So many characters of the text are kept to recognise that the whole of it is said again."""
-
 _SNAPSHOT_TEXTS = 3
 _SNAPSHOT_LENGTH = 16
 
@@ -40,15 +37,15 @@ class ChoiceDecoder:
 
     __slots__ = (
         "_calls",
-        "_head",
-        "_length",
+        "_first_text",
         "_next_block",
         "_open",
         "_position_at",
         "_shared",
-        "_texts",
         "finished",
         "index",
+        "length",
+        "texts",
     )
 
     def __init__(self, index: int, shared: Callable[[Fields], Extra | None]) -> None:
@@ -60,9 +57,11 @@ class ChoiceDecoder:
         self._open: object = None
         """What the open block holds: Text, Thinking, or a call's position."""
         self._next_block = 0
-        self._texts = 0
-        self._length = 0
-        self._head = ""
+        self._first_text = ""
+        self.texts = 0
+        """Text deltas so far, also those that were decoded elsewhere."""
+        self.length = 0
+        """Characters of text so far."""
 
     @property
     def open_call(self) -> str | None:
@@ -87,13 +86,6 @@ class ChoiceDecoder:
         elif not said and any(choice[key] is not None for key in choice if key not in _CHOICE_KNOWN):
             value = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
             events.append(Item(kind="choice", value=value, choice=self.index, extra=self._shared(outer)))
-
-    def saw_text(self, text: str) -> None:
-        """Text of this choice that was decoded elsewhere."""
-        if self._length < _SNAPSHOT_HEAD:
-            self._head = (self._head + text[:_SNAPSHOT_HEAD])[:_SNAPSHOT_HEAD]
-        self._length += len(text)
-        self._texts += 1
 
     def _finish(
         self, reason: str, choice: Fields, outer: Fields, said: list[AnyEvent], events: list[AnyEvent]
@@ -128,7 +120,9 @@ class ChoiceDecoder:
             events.append(Thinking(text=thinking, choice=self.index, block=block, extra=self._shared(named)))
             extra = outer
         if text:
-            self.saw_text(text)
+            self._first_text = self._first_text or text
+            self.texts += 1
+            self.length += len(text)
             events.append(
                 Text(
                     text=text,
@@ -198,9 +192,9 @@ class ChoiceDecoder:
 
     def _is_snapshot(self, text: str) -> bool:
         """Whether ``text`` repeats everything that was said so far, as some engines do at an abort."""
-        if self._texts < _SNAPSHOT_TEXTS or self._length < _SNAPSHOT_LENGTH:
+        if self.texts < _SNAPSHOT_TEXTS or self.length < _SNAPSHOT_LENGTH:
             return False  # so little may well be said twice
-        return len(text) == self._length and text[:_SNAPSHOT_HEAD] == self._head
+        return len(text) == self.length and text.startswith(self._first_text)
 
 
 def _outer_extra(choice: Fields, chunk_extra: Fields) -> Fields:

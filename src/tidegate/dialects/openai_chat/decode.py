@@ -7,8 +7,9 @@ that it has decoded in full; a frame with the same surroundings then needs just 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from json import loads
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -31,12 +32,19 @@ _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 _LEARNING_LIMIT = 8
 """So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
 
+_BEFORE, _AFTER = b"data: ", b"\n\n"
+"""The framing around a payload, as nearly every server writes it."""
+
 _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
 
 
-class _Surroundings(NamedTuple):
-    """The bytes before and after the one string in which the frames of a block differ."""
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """The bytes before and after the one string in which the frames of a block differ.
+
+    Framing included: a read that holds one such frame is recognised before it is cut into frames.
+    """
 
     before: bytes
     after: bytes
@@ -61,6 +69,18 @@ class ChatDecoder:
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
+        known = self._known
+        if (
+            known is not None
+            and data.startswith(known.before)
+            and data.endswith(known.after)
+            and not self._sse.pending
+        ):
+            text = _string(data[len(known.before) : -len(known.after)])
+            if text:
+                self._learned_in_vain = 0
+                events.append(_delta_event(known, text))
+                return
         try:
             for name, payload in self._sse.feed(data):
                 self._frame(name, payload, events)
@@ -99,7 +119,7 @@ class ChatDecoder:
             return
         known = self._known
         if known is not None and not name:
-            text = _between(payload, known.before, known.after)
+            text = _between(payload, known)
             if text:
                 self._learned_in_vain = 0
                 events.append(_delta_event(known, text))
@@ -193,7 +213,8 @@ class ChatDecoder:
         if payload[at : at + 1] == b" ":
             at += 1
         if payload.startswith(quoted, at):
-            before, after = payload[: at + 1], payload[at + len(quoted) - 1 :]
+            before = _BEFORE + payload[: at + 1]
+            after = payload[at + len(quoted) - 1 :] + _AFTER
             choice = self._choices[event.choice]
             self._known = _Surroundings(before, after, type(event), event.block, event.extra, choice)
 
@@ -202,23 +223,29 @@ def _delta_event(known: _Surroundings, text: str) -> Text | Thinking | Tool:
     """The event of a frame of which all but the text was known."""
     choice = known.choice
     if known.kind is Text:
-        choice.saw_text(text)
+        choice.texts += 1
+        choice.length += len(text)
         return Text(text=text, choice=choice.index, block=known.block, extra=known.extra)
     if known.kind is Thinking:
         return Thinking(text=text, choice=choice.index, block=known.block, extra=known.extra)
     return Tool(arguments=text, choice=choice.index, block=known.block, extra=known.extra)
 
 
-def _between(payload: bytes, before: bytes, after: bytes) -> str | None:
-    """The JSON string between the two, or None when the payload is not made that way."""
-    if not payload.startswith(before) or not payload.endswith(after):
+def _between(payload: bytes, known: _Surroundings) -> str | None:
+    """The string of a frame without its framing, or None when the frame is not made that way."""
+    start, stop = len(known.before) - len(_BEFORE), len(payload) - len(known.after) + len(_AFTER)
+    if payload[:start] != known.before[len(_BEFORE) :] or payload[stop:] != known.after[: -len(_AFTER)]:
         return None
-    middle = payload[len(before) : len(payload) - len(after)]
+    return _string(payload[start:stop])
+
+
+def _string(literal: bytes) -> str | None:
+    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
     try:
-        if b"\\" in middle or b'"' in middle:
-            # Only a valid string literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % middle)
-        return middle.decode()
+        if b"\\" in literal or b'"' in literal or b"\n" in literal:
+            # Only a valid literal decodes, so a quote in the middle cannot fool this.
+            return _decode_string(b'"%b"' % literal)
+        return literal.decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -53,15 +53,14 @@ def _models(routes: Routes) -> str:
         if routes.default is not None
         else f"<p>There is no default: a request must name its {code('model')}.</p>"
     )
-    return (
-        f"<section><h2>{count}</h2>{table(('Name', 'Answered by', 'Context'), rows)}{rest}{default}</section>"
-    )
+    listed = table(("Name", "Answered by", "Context"), rows, stacked=True)
+    return f"<section><h2>{count}</h2>{listed}{rest}{default}</section>"
 
 
 def _row(route: Route, default: str | None) -> tuple[str, str, str]:
     is_default = " <small>default</small>" if route.model == default else ""
     length = route.facts.get("context_length")
-    shown = f"{length:,} tokens" if isinstance(length, int) else "not told"
+    shown = f"{length:,} tokens" if isinstance(length, int) else ""
     deployments = ", ".join(deployment.name for deployment in route.deployments)
     return code(route.model) + is_default, text(deployments), text(shown)
 
