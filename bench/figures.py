@@ -122,6 +122,12 @@ def remarks(scenario: Scenario, rounds: Rounds) -> list[str]:
         for where, reading in taken.items()
         if reading.failures and not where.endswith(GATEWAY)
     ]
+    load = scenario.load
+    ended = [
+        where for where, reading in taken.items() if not load.closed and reading.open_at_end < load.streams
+    ]
+    if ended and not scenario.levels:
+        found.append(f"streams ended before the window did, so it saw too little ({', '.join(ended)})")
     late = {where: reading.mock_late_us for where, reading in taken.items() if reading.mock_late_us > LATE_US}
     if late:
         worst = max(late, key=late.__getitem__)

@@ -343,15 +343,13 @@ int main(int count, char **arguments)
     options = read_options(count, arguments);
     prepare();
     account_find(&gateway_tree, options.gateway);
+    account_find(&mock_tree, options.mock);
     results.resident_before_kib = account_read(&gateway_tree).resident_kib;
     results.offered_per_second =
         options.loop || !options.interval_us ? 0 : options.streams * 1e6 / (double)options.interval_us;
 
-    uint64_t start = now_ns(), ramped = start + (uint64_t)(options.ramp * 1e9);
-    run_until(start, ramped);
-    account_find(&gateway_tree, options.gateway); /* again: it may have started processes on first use */
-    account_find(&mock_tree, options.mock);
-    run_until(start, ramped + (uint64_t)(options.settle * 1e9));
+    uint64_t start = now_ns();
+    run_until(start, start + (uint64_t)((options.ramp + options.settle) * 1e9));
 
     results.first = take_edge(&gateway_tree, &mock_tree);
     measuring = true;

@@ -26,8 +26,12 @@ def reading(**changes: float) -> Reading:
     return msgspec.convert(nothing | {"seconds": 1.0} | changes, Reading)
 
 
+def all_open(**changes: float) -> Reading:
+    return reading(**{"open_at_end": DELTA.load.streams} | changes)
+
+
 def costing(us_per_delta: float) -> Reading:
-    return reading(deltas=10_000, gateway_cpu_seconds=us_per_delta / 100)
+    return reading(open_at_end=500, deltas=10_000, gateway_cpu_seconds=us_per_delta / 100)
 
 
 def test_spread_is_median_and_range() -> None:
@@ -115,11 +119,12 @@ def test_climb_finds_the_highest_level_that_is_held(limit: int, reached: int, tr
 
 def test_remarks_name_noise_and_where_it_was() -> None:
     rounds = [
-        {GATEWAY: reading(mock_late_us=9_000), NGINX: reading(stolen=0.05)},
-        {GATEWAY: reading(), NGINX: reading(cut=1)},
+        {GATEWAY: all_open(mock_late_us=9_000), NGINX: all_open(stolen=0.05)},
+        {GATEWAY: all_open(open_at_end=499), NGINX: all_open(cut=1)},
     ]
     assert remarks(DELTA, rounds) == [
         "delta: round 2, nginx: 1 streams cut off.",
+        "delta: streams ended before the window did, so it saw too little (round 2, gateway).",
         "delta: the mock upstream itself was up to 9 ms late (round 1, gateway).",
         "delta: the hypervisor gave up to 5% of the time to others (round 1, nginx).",
     ]

@@ -81,6 +81,21 @@ class Terminal:
         """Ctrl-C."""
         self.type("\x03")
 
+    def interrupt_prompt(self, answer: str) -> None:
+        """Ctrl-C at the prompt, until the answer to it is on the screen once more than before.
+
+        Python notices a signal that comes just before readline begins to wait at the next key only, so a
+        Ctrl-C without an answer is pressed again, as a person would.
+        """
+        before = self.screen.text.count(answer)
+        deadline = time.monotonic() + DEADLINE
+        while self.screen.text.count(answer) == before:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"Ctrl-C was not answered with {answer!r}:\n{self.screen.text}")
+            self.interrupt()
+            while self.screen.text.count(answer) == before and self._has_output(1.0):
+                self._read(0)
+
     def end_input(self) -> None:
         """Ctrl-D."""
         self.type("\x04")
@@ -110,9 +125,12 @@ class Terminal:
             pass
         return self.process.wait(max(deadline - time.monotonic(), 0.1))
 
+    def _has_output(self, timeout: float) -> bool:
+        return bool(select.select([self._leader], [], [], max(timeout, 0))[0])
+
     def _read(self, timeout: float) -> bool:
         """Takes what the program writes next; False when it has ended."""
-        if not select.select([self._leader], [], [], max(timeout, 0))[0]:
+        if not self._has_output(timeout):
             raise AssertionError(f"nothing happens any more:\n{self.screen.text}")
         try:
             data = os.read(self._leader, 65536)

@@ -137,7 +137,7 @@ def tool_calls(way: Way) -> Change:
     told = [
         each["tool_calls"][0] for each in way.deltas(chunk(tool_calls=[first]), chunk(tool_calls=[second]))
     ]
-    written = {"name": "f", "arguments": '{"a": 1}'}
+    written = {"name": "f", "arguments": '{"a": 1}', "x": 2}
     is_so = (
         [each["index"] for each in told] == [0, 1] and told[0]["function"] == written and bool(told[0]["id"])
     )

@@ -4,7 +4,8 @@ Blocks are implied: a block opens at its first event and is closed by the next b
 or by the choice's :class:`Finish`. Block numbers count from 0 within a choice.
 
 ``extra`` keeps what an upstream said beyond the fields here, by level of the wire format that it came
-in (for OpenAI Chat: ``chunk``, ``choice``, ``delta``, ``tool``), and is rendered in that format only.
+in (for OpenAI Chat: ``chunk``, ``choice``, ``delta``, ``tool``, ``function``), and is rendered in that
+format only.
 """
 
 from __future__ import annotations

@@ -15,8 +15,11 @@ class ToolCall:
 
     call_id: str | None
     name: str | None
-    extra: dict[str, Any]
     arguments: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Unknown fields of the call."""
+    inside: dict[str, Any] = field(default_factory=dict)
+    """Unknown fields of its function."""
 
 
 @dataclass(slots=True)
@@ -70,9 +73,10 @@ class Fold:
             case Tool(arguments=arguments):
                 call = choice.calls.get(event.block)
                 if call is None:
-                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name, {})
+                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name)
                 call.arguments.append(arguments)
                 call.extra.update((event.extra or {}).get("tool", {}))
+                call.inside.update((event.extra or {}).get("function", {}))
             case Finish(reason=reason):
                 choice.reason = reason
             case Item(kind="chunk", value=value):

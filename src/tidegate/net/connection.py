@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, cast
 
 import httptools
 
-from tidegate.errors import Broken, SourceError, Unreachable
+from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 
 logger = logging.getLogger("tidegate")
 
@@ -43,7 +43,7 @@ class Receiver(Protocol):
         """The body ended as its framing promised."""
         ...
 
-    def failed(self, error: SourceError) -> None:
+    def failed(self, error: TidegateError) -> None:
         """The exchange broke; nothing more will come."""
         ...
 
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
                 data = inflated
             try:
                 receiver.data(data)
-            except SourceError as error:
+            except TidegateError as error:
                 self._fail(error)
                 return
             except Exception as error:  # a defect behind the receiver must not leave its task waiting
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
         elif settled is not None:
             settled(self)
 
-    def _fail(self, error: SourceError) -> None:
+    def _fail(self, error: TidegateError) -> None:
         receiver = self._receiver
         self.abort()
         if receiver is not None:

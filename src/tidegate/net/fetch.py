@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from tidegate.errors import Broken, SourceError, TimedOut
+from tidegate.errors import Broken, TidegateError, TimedOut
 from tidegate.net.address import Address
 from tidegate.net.connection import ResponseHead
 from tidegate.net.pool import Pool
@@ -53,6 +53,6 @@ class _Answer:
         if not self.done.done():
             self.done.set_result((self._status, bytes(self._body)))
 
-    def failed(self, error: SourceError) -> None:
+    def failed(self, error: TidegateError) -> None:
         if not self.done.done():
             self.done.set_exception(error)

@@ -14,6 +14,12 @@ STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
 
+
+def status_line(status: int) -> bytes:
+    """The first line of a response, also for a status that has no name, such as Cloudflare's 520."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d Upstream Error\r\n" % status
+
+
 _LINGER_SECONDS = 2.0
 """So long a client may go on sending a body that was refused, so that it gets to read why."""
 
@@ -141,7 +147,7 @@ class Exchange:
         connection = b"" if self.keep_alive else b"connection: close\r\n"
         self._transport.write(
             b"%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], headers, connection, len(body), body)
+            % (status_line(status), headers, connection, len(body), body)
         )
         self._complete()
 

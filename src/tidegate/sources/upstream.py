@@ -19,7 +19,7 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.dialects import Decoder, Dialect, load_dialect
-from tidegate.errors import Broken, SourceError, Unreachable
+from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
 
@@ -166,7 +166,7 @@ class _Call:
         else:
             self._emit(events)
 
-    def failed(self, error: SourceError) -> None:
+    def failed(self, error: TidegateError) -> None:
         if not self._done.done():
             self._done.set_exception(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, Item, Record, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.errors import Fenced, Full
 from tidegate.streams.log import Committed, Passed
@@ -59,6 +59,8 @@ class MemoryLog:
         kept = self._streams[stream]
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
+        if kept.size > self._most and type(events[-1]) is not End:  # the end always has room
+            raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
         at_ms = self._clock.now_ms()
         for event in events:
             kept.events.append(event)
@@ -66,8 +68,6 @@ class MemoryLog:
             kept.size += _EVENT_BYTES + (len(event.text) if type(event) is Text else weight(event))
         if kept.size > self._window:
             self._let_go(kept, self._passed(stream))
-            if kept.size > self._most:
-                raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
         self._committed(stream, kept.first + len(kept.events) - 1)
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:

@@ -60,7 +60,7 @@ class Producer:
         if not events or self.ended:
             return
         if type(events[0]) is Text or any(shows(event) for event in events):
-            self.deltas += len(events)
+            self.deltas += sum(shows(event) for event in events) if len(events) > 1 else 1
             self.last_delta_at = self._clock.monotonic()
         if type(events[-1]) is End:
             self.ended = True

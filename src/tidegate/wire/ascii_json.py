@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -24,5 +25,20 @@ def ascii_json(value: Any) -> str:
     try:
         encoded = _encode(value)
     except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and UTF-8 cannot
+        return _escaped(value)
+    return encoded.decode("ascii") if encoded.isascii() else _escaped(value)
+
+
+def _escaped(value: Any) -> str:
+    try:
         return _encode_escaped(value)
-    return encoded.decode("ascii") if encoded.isascii() else _encode_escaped(value)
+    except ValueError:  # a number that JSON lacks, which Python's decoder takes and msgspec writes as null
+        return _encode_escaped(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return value if not isinstance(value, float) or isfinite(value) else None

@@ -41,7 +41,12 @@ class SSEDecoder:
         if not self._begun and not (data := self._without_bom(data)):
             return []
         # Most reads hold whole frames in the plainest form; they need no line parser and no copy.
-        if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
+        if (
+            not self._rest
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+            and len(data) <= self._max_frame
+        ):
             if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
                 return [(b"", data[6:-2])]
             return _frames(data)
@@ -71,14 +76,18 @@ class SSEDecoder:
             self._check(len(rest))
             return []
         self._scanned = 0
-        self._check(end)
         if rest.startswith(b"data: ") and rest.find(b"\n") == end - 2 and rest.find(b"\r", 0, end) < 0:
+            self._check(end)
             payload = bytes(memoryview(rest)[6 : end - 2])  # the one copy that a large event costs
             del rest[:end]
             return [(b"", payload)]
         whole = bytes(memoryview(rest)[:end])
         del rest[:end]
-        return _frames(_normalised(whole))
+        frames = _frames(_normalised(whole))
+        if end > self._max_frame:  # all of them together, that is
+            for _, payload in frames:
+                self._check(len(payload))
+        return frames
 
     def _check(self, size: int) -> None:
         if size > self._max_frame:
@@ -91,17 +100,15 @@ def _last_blank_line(data: bytearray, start: int) -> int:
     A CR at the very end may be half of a CRLF, so it closes nothing until the next byte is known.
     """
     best = -1
-    for ending in (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\n\r", b"\r\n\r"):
+    for ending in (b"\n\n", b"\r\n\r\n", b"\n\r\n"):
         at = data.rfind(ending, start)
-        if at < 0:
-            continue
-        stop = at + len(ending)
-        if ending.endswith(b"\r"):
-            if stop == len(data):
-                continue
-            if data[stop] == 0x0A:
-                stop += 1
-        best = max(best, stop)
+        if at >= 0:
+            best = max(best, at + len(ending))
+    for ending in (b"\r\r", b"\n\r", b"\r\n\r"):
+        at = data.rfind(ending, start, len(data) - 1)
+        if at >= 0:
+            stop = at + len(ending)
+            best = max(best, stop + 1 if data[stop] == 0x0A else stop)
     return best
 
 
@@ -135,5 +142,4 @@ def _parsed(block: bytes) -> Frame | None:
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
-    joined = b"\n".join(data)
-    return (name, joined) if joined else None
+    return (name, b"\n".join(data)) if data else None

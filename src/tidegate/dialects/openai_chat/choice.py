@@ -151,12 +151,15 @@ class ChoiceDecoder:
         unknown = {key: value for key, value in call.items() if key not in _TOOL_KNOWN and value is not None}
         if call.get("type") not in (None, "", "function"):
             unknown["type"] = call["type"]
+        inside = {key: value for key, value in function.items() if key not in ("name", "arguments")}
+        if inside or unknown:
+            extra = {**extra, "tool": unknown, "function": inside}
         position = self._position(call.get("index"), call_id, name)
         begins = position is None
         if position is None:
             position = self._position_at[call.get("index")] = len(self._calls)
             self._calls.append(_Call(self._block(position), call_id, name))
-        elif not arguments and not unknown:
+        elif not arguments and not unknown and not inside:
             return False
         self._open = position  # fragments of parallel calls may alternate; a call keeps its block
         events.append(
@@ -166,7 +169,7 @@ class ChoiceDecoder:
                 block=self._calls[position].block,
                 call_id=call_id if begins else None,
                 name=name if begins else None,
-                extra=self._shared({**extra, "tool": unknown} if unknown else extra),
+                extra=self._shared(extra),
             )
         )
         return True

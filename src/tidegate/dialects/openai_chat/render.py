@@ -155,7 +155,8 @@ class ChatStreamRenderer:
     def _call(self, event: Tool, extra: Extra) -> tuple[str, str]:
         """What stands before and after the arguments in a tool call's delta."""
         position = self._positions.get((event.choice, event.block))
-        closing = f"}}{_members(extra.get('tool', _NOTHING))}}}]}}"
+        inside, beside = _members(extra.get("function", _NOTHING)), _members(extra.get("tool", _NOTHING))
+        closing = f"{inside}}}{beside}}}]}}"
         if position is not None:
             return f'{{"tool_calls":[{{"index":{position},"function":{{"arguments":', closing
         position = sum(choice == event.choice for choice, _ in self._positions)

@@ -58,7 +58,11 @@ class ChatWholeRenderer:
                 {
                     "id": call.call_id or f"call_{self._header.id[:20]}{index}{position}",
                     "type": "function",
-                    "function": {"name": call.name or "", "arguments": "".join(call.arguments)},
+                    "function": {
+                        "name": call.name or "",
+                        "arguments": "".join(call.arguments),
+                        **call.inside,
+                    },
                     **call.extra,
                 }
                 for position, (_, call) in enumerate(sorted(choice.calls.items()))

@@ -1,0 +1,1 @@
+"""Values and rules: events, failures and the fold of a stream."""

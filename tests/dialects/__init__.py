@@ -1,0 +1,1 @@
+"""Wire formats: what every dialect promises, and what single vendors really send."""

@@ -1,0 +1,1 @@
+"""Bytes to frames and back; tests/wire is what clients see."""

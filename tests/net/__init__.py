@@ -1,0 +1,1 @@
+"""Connections to upstreams, against servers on a real socket."""

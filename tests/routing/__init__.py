@@ -1,0 +1,1 @@
+"""Names, order, health, attempts and deadlines."""

@@ -1,0 +1,1 @@
+"""HTTP on the side of the client, below the level of a request."""

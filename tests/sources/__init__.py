@@ -1,0 +1,1 @@
+"""Whatever answers: the demo model and remote servers."""

@@ -1,0 +1,1 @@
+"""Log, producer, reader and the registry of live streams."""
