@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def eventually(condition: Callable[[], bool], what: str, timeout: float = 5.0) -
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout:g} s")
-        time.sleep(0.01)
+        threading.Event().wait(0.01)
 
 
 def gateway_config(upstream_url: str, **sections: Any) -> Config:

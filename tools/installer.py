@@ -32,21 +32,25 @@ UV_INDEX_SETTINGS = (
 
 @dataclass(frozen=True)
 class Installer:
-    """One way to install into an environment: `command` stands before what is installed, `probe` is whole."""
+    """One way to install into an environment.
+
+    `command` stands before what is installed, `pins` between the two; `probe` is whole.
+    """
 
     name: str
     command: tuple[str, ...]
+    pins: tuple[str, ...]
     probe: tuple[str, ...]
     root: Path
     wheels: Path | None
     environment: Mapping[str, str]
     probe_environment: Mapping[str, str]
 
-    def install(self, requirements: list[str], log: Path) -> bool:
+    def install(self, requirements: list[str], log: Path, *, pinned: bool = True) -> bool:
         """Whether it worked; all that the installer says is added to `log`."""
         with log.open("ab") as output:
             done = subprocess.run(
-                [*self.command, *requirements],
+                [*self.command, *(self.pins if pinned else ()), *requirements],
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -96,7 +100,8 @@ def pip_installer(
     unasked = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     return Installer(
         name="pip",
-        command=(str(python), "-m", "pip", "install", *pins, *wheel_options(wheels)),
+        command=(str(python), "-m", "pip", "install", *wheel_options(wheels)),
+        pins=pins,
         # Downloading is allowed in a Python that its distribution manages; a dry run of installing is not.
         probe=(asking, "-m", "pip", "download", *pins, *once, PROBED_PACKAGE),
         root=root,
@@ -113,7 +118,8 @@ def uv_installer(
     pins = ("-c", constraints(root))
     return Installer(
         name="uv",
-        command=(uv, "pip", "install", "--python", str(python), *pins, *wheel_options(wheels)),
+        command=(uv, "pip", "install", "--python", str(python), *wheel_options(wheels)),
+        pins=pins,
         # Compiles what stands on standard input; without --refresh a cached answer would hide a dead index.
         probe=(uv, "pip", "compile", "--python", asking, *pins, "--no-deps", "--refresh", "-"),
         root=root,

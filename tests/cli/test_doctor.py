@@ -52,7 +52,7 @@ def test_everything_in_order(
     assert "✓ up: 1 model, with a key from the settings" in done.stdout
     assert f"✓ port {free_port} is free" in done.stdout
     assert "  · no gateway is running\n      tidegate serve\n" in done.stdout
-    assert "`tidegate serve` will work." in done.stdout
+    assert done.stdout.endswith("\nNo problems.\n")
     assert "sk-up" not in done.stdout
     assert upstream.requests == []
 

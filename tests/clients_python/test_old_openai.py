@@ -18,7 +18,8 @@ from tests.gateway import Gateway, clean_environment
 from tests.script import Pause
 from tests.upstream import Upstream
 
-FOLDER = os.environ.get("OLD_OPENAI_PATH", "")
+INSTALLED = Path(__file__).resolve().parents[2] / ".venv" / "openai-1.6.1"
+FOLDER = os.environ.get("OLD_OPENAI_PATH") or (str(INSTALLED) if INSTALLED.is_dir() else "")
 PROGRAM = Path(old_openai_program.__file__)
 WHOLE = "Hello 世界 \u2028\u0085 data: x"
 

@@ -142,9 +142,7 @@ class _Report:
         if problems:
             words = f"{counted(problems, 'problem')} to solve before `tidegate serve` works."
         elif self.only_demo:
-            words = (
-                "`tidegate serve` will work, with the demo model alone until there is something else to ask."
-            )
+            words = "No problems. Only the demo model can answer so far."
         else:
-            words = "`tidegate serve` will work."
+            words = "No problems."
         self.console.print(Text(f"\n{words}", style="red" if problems else "green"))

@@ -222,7 +222,9 @@ _COMMANDS: Final = {
     "help": _Command("/help", "this list", Session._help),
     "model": _Command("/model NAME", "go on with another model", Session._change_model),
     "models": _Command("/models", "the models that there are", Session._list_models),
-    "system": _Command("/system TEXT", "say how to answer; off says nothing", Session._change_system),
+    "system": _Command(
+        "/system TEXT", "say how to answer from now on; off takes it back", Session._change_system
+    ),
     "retry": _Command("/retry", "ask the last question again", Session._retry),
     "clear": _Command("/clear", "begin a new conversation", Session._clear),
     "save": _Command("/save FILE", "write the conversation to a file, .md or .json", Session._save),

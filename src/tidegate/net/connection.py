@@ -21,8 +21,8 @@ logger = logging.getLogger("tidegate")
 _LONGEST_TAIL = 64 * 1024
 """Bytes that a connection may still bring after its receiver has left, before it is not worth reusing."""
 
-_MOST_INFLATED = 64 * 1024 * 1024
-"""Bytes that one read may unfold to; more is a bomb."""
+_MOST_INFLATED = 16 * 1024 * 1024
+"""Bytes that one read, of at most 256 KiB, may unfold to; more is a bomb."""
 
 
 class ResponseHead(NamedTuple):
