@@ -49,7 +49,8 @@ def recorded_address(environ: Mapping[str, str]) -> str | None:
     """The address that the running gateway wrote, unless its process is gone."""
     try:
         record = json.loads((home(environ) / _RECORD).read_text("utf-8"))
-        os.kill(record["pid"], 0)
+        if sys.platform != "win32":  # there this would be a Ctrl-C for the process
+            os.kill(record["pid"], 0)
         return str(record["url"])
     except PermissionError:
         return str(record["url"])

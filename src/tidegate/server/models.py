@@ -13,7 +13,12 @@ from tidegate.routing.table import Route, Routes
 
 def listing(routes: Routes) -> dict[str, Any]:
     """All models."""
-    return {"object": "list", "success": True, "data": [_model(route) for route in routes]}
+    return {
+        "object": "list",
+        "success": True,
+        "default_model": routes.default,
+        "data": [_model(route) for route in routes],
+    }
 
 
 def one(routes: Routes, name: str) -> dict[str, Any]:
