@@ -53,6 +53,7 @@ class Fold:
                 self.chunk.update((event.extra or {}).get("chunk", {}))
             elif isinstance(event, End):
                 self.end = event
+                self.chunk.update((event.extra or {}).get("chunk", {}))
             else:
                 self._add_to_choice(event)
 
@@ -75,14 +76,14 @@ class Fold:
                 if call is None:
                     call = choice.calls[event.block] = ToolCall(event.call_id, event.name)
                 call.arguments.append(arguments)
-                call.extra.update((event.extra or {}).get("tool", {}))
-                call.inside.update((event.extra or {}).get("function", {}))
+                call.extra = merge(call.extra, (event.extra or {}).get("tool", {}))
+                call.inside = merge(call.inside, (event.extra or {}).get("function", {}))
             case Finish(reason=reason):
                 choice.reason = reason
             case Item(kind="chunk", value=value):
                 self.chunk.update(value)
             case Item(kind="choice", value=value):
-                choice.extra.setdefault("choice", {}).update(value)
+                _keep_fields(choice, value)
             case Item(kind="delta", value=value):
                 choice.extra["delta"] = merge(choice.extra.get("delta", {}), value)
             case Item():
@@ -91,9 +92,16 @@ class Fold:
     def _keep(self, choice: Choice, extra: Extra) -> None:
         self.chunk.update(extra.get("chunk", {}))
         if "choice" in extra:
-            choice.extra.setdefault("choice", {}).update(extra["choice"])
+            _keep_fields(choice, extra["choice"])
         if "delta" in extra:
             choice.extra["delta"] = merge(choice.extra.get("delta", {}), extra["delta"])
+
+
+def _keep_fields(choice: Choice, fields: Mapping[str, Any]) -> None:
+    """Keep fields beside a delta: the newest, but logprobs, which add up whatever they came with."""
+    if isinstance(fields.get("logprobs"), dict):
+        choice.logprobs = merge(choice.logprobs or {}, fields["logprobs"])
+    choice.extra.setdefault("choice", {}).update(fields)
 
 
 def merge(kept: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,23 @@ class Receiver(Protocol):
 class Connection(asyncio.Protocol):
     """A connection that carries one exchange at a time."""
 
+    __slots__ = (
+        "_complete",
+        "_headers",
+        "_inflate",
+        "_name",
+        "_parser",
+        "_parts",
+        "_receiver",
+        "_settled",
+        "_tail",
+        "_transport",
+        "_until_close",
+        "answered",
+        "closed",
+        "exchanges",
+    )
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._transport: asyncio.Transport | None = None
@@ -129,7 +146,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: PLR0912 - the hot path, in one frame
         if self._parser is None:  # nobody asked: an upstream that talks out of turn is not to be reused
             self.abort()
             return
@@ -150,7 +167,30 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(Broken(f"{self._name} sent a response that is not HTTP: {error}"))
                 return
-        self._deliver()
+        parts = self._parts
+        if parts:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            if self._receiver is None:
+                self._drain(len(data))
+                return
+            if self._inflate is not None:
+                data = self._inflated(data)
+            try:
+                if data and self._receiver is not None:
+                    self._receiver.data(data)
+            except TidegateError as error:
+                self._fail(error)
+                return
+            except Exception as error:  # a defect behind the receiver must not leave its task waiting
+                logger.exception("%s: a defect ended an exchange", self._name)
+                self._fail(SourceError(f"the gateway failed: {type(error).__name__}", status=500))
+                return
+        if self._complete and self._parser is not None:
+            if self._receiver is not None:
+                self._receiver.complete()
+            else:
+                self._settle()
 
     def eof_received(self) -> None:
         return None
@@ -202,46 +242,17 @@ class Connection(asyncio.Protocol):
 
     # the rest
 
-    def _deliver(self) -> None:
-        """Hand what this read brought to the receiver, in one call."""
-        parts = self._parts
-        receiver = self._receiver
-        if parts:
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-            if receiver is None:
-                self._drain(len(data))
-                return
-            if self._inflate is not None:
-                inflated = self._inflated(data)
-                if inflated is None:
-                    return
-                data = inflated
-            try:
-                receiver.data(data)
-            except TidegateError as error:
-                self._fail(error)
-                return
-            except Exception as error:  # a defect behind the receiver must not leave its task waiting
-                logger.exception("%s: a defect ended an exchange", self._name)
-                self._fail(SourceError(f"the gateway failed: {type(error).__name__}", status=500))
-                return
-        if self._complete:
-            if self._receiver is not None:
-                self._receiver.complete()
-            elif receiver is None:
-                self._settle()
-
-    def _inflated(self, data: bytes) -> bytes | None:
+    def _inflated(self, data: bytes) -> bytes:
+        """What compressed bytes unfold to; nothing, and the exchange has failed, when they do not."""
         assert self._inflate is not None
         try:
             inflated = self._inflate.decompress(data, _MOST_INFLATED)
         except zlib.error as error:
             self._fail(Broken(f"{self._name} sent a body that does not decompress: {error}"))
-            return None
+            return b""
         if self._inflate.unconsumed_tail:
             self._fail(Broken(f"{self._name} sent a body that decompresses to too much"))
-            return None
+            return b""
         return inflated
 
     def _drain(self, size: int) -> None:

@@ -72,6 +72,7 @@ class Exchange:
         "message_event",
         "more_body",
         "response_complete",
+        "writes",
     )
 
     def __init__(
@@ -93,6 +94,8 @@ class Exchange:
         self.client: Client | None = None
         self.begun = False
         self.arrived = False
+        self.writes = 0
+        """Writes of a streamed body so far, its first not counted."""
         # uvicorn's protocol sets and reads these four on its cycles.
         self.response_complete = False
         self.disconnected = False
@@ -166,6 +169,7 @@ class Exchange:
 
     def write(self, data: bytes) -> None:
         """More of a streamed body, in one write and one chunk."""
+        self.writes += 1
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def close(self, data: bytes) -> None:
@@ -175,11 +179,6 @@ class Exchange:
         elif data:
             self._transport.write(data)
         self._complete()
-
-    def cut(self) -> None:
-        """End a streamed body without its end, so that the client sees that it was cut."""
-        self.response_complete = True
-        self._transport.close()
 
     def _complete(self) -> None:
         self.response_complete = True

@@ -115,7 +115,7 @@ class _Sink:
 class _StreamSink(_Sink):
     """A streamed answer. One timer per stream, armed again only when it fires."""
 
-    __slots__ = ("_loop", "_opened", "_pace", "_silent", "_timer")
+    __slots__ = ("_loop", "_opened", "_pace", "_timer", "_writes")
 
     def __init__(
         self,
@@ -130,12 +130,11 @@ class _StreamSink(_Sink):
         self._loop = asyncio.get_running_loop()
         self._pace = pace
         self._opened = False
-        self._silent = False
-        """Nothing was written since the timer was armed."""
+        self._writes = 0
+        """How many writes the exchange had seen when the timer was armed."""
         self._timer = self._loop.call_later(pace.header_hold, self._tick)
 
     def write(self, data: bytes) -> None:
-        self._silent = False
         if self._opened:
             self._exchange.write(data)
         else:
@@ -162,10 +161,10 @@ class _StreamSink(_Sink):
             return
         if not self._opened:
             self._stream.producer.commit_start()
-        elif self._silent and not reader.blocked:
+        elif self._writes == self._exchange.writes and not reader.blocked:
             self._exchange.write(self._renderer.keep_alive())
         # Half of the longest silence: what is written just after one tick is missed by the next.
-        self._silent = True
+        self._writes = self._exchange.writes
         self._timer = self._loop.call_later(self._pace.keep_alive / 2, self._tick)
 
     def _leave(self) -> None:

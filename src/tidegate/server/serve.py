@@ -24,6 +24,10 @@ logger = logging.getLogger("tidegate")
 
 _BACKLOG = 4096
 _WANTED_FILES = 65536
+_MOST_ACCEPTED = 256
+"""Connections taken at one turn of the event loop: more would keep streams waiting."""
+
+_ACCEPT_PAUSE = 0.1
 _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK = 512 * 1024
 """Blocks of this size go back to the system when they are freed: bodies and images come seldom."""
@@ -101,12 +105,69 @@ async def serve(
         _on_signal(loop, signal.SIGHUP, asked_to_reload)
     # Until then connections wait in the listener's backlog, so nobody meets a server without routes.
     await started()
-    server = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
+    accepting: _Accepting | asyncio.Server
+    try:
+        accepting = _Accepting(listener, lambda: GatewayProtocol(config, state, service), loop)
+    except NotImplementedError:  # Windows
+        accepting = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
     service.ready = True
     _settle_memory()
     await stop.wait()
-    server.close()
+    accepting.close()
     await _wind_down(service, state, shutdown, now)
+
+
+class _Accepting:
+    """Accepts connections: all that wait, at each turn of the event loop.
+
+    uvloop's own server takes one a turn, so that a burst of clients behind many open streams would wait
+    for seconds, and overflow the listener's backlog.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._listener = listener
+        self._protocol = protocol
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+        loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept no more and give the address back."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_ACCEPTED):
+            try:
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # out of descriptors: those that wait are served when one is free
+                logger.error("cannot accept connections: %s", error.strerror or error)
+                self._loop.remove_reader(self._listener.fileno())
+                self._loop.call_later(_ACCEPT_PAUSE, self._resume)
+                return
+            connection.setblocking(False)
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._serve(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _resume(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()  # gone before it was served
 
 
 async def _wind_down(service: Service, state: ServerState, seconds: float, now: asyncio.Event) -> None:

@@ -43,7 +43,9 @@ class Reader:
 
     def advance(self) -> None:
         """Take everything that is committed, unless blocked; called at every commit."""
-        while not self.blocked and not self.finished:
+        if self.blocked or self.finished:
+            return
+        while True:
             events = self._log.read(self._stream, self.seq, _BATCH)
             if not events:
                 return
@@ -55,5 +57,5 @@ class Reader:
                 self._sink.end(data, last)
             elif data:
                 self._sink.write(data)
-            if len(events) < _BATCH:
+            if len(events) < _BATCH or self.blocked:
                 return

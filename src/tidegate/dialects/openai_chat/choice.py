@@ -11,6 +11,7 @@ from json import dumps
 from typing import Any, NamedTuple
 
 from tidegate.core.event import AnyEvent, Extra, Finish, Item, Text, Thinking, Tool
+from tidegate.dialects.openai_chat.errors import reported_error
 from tidegate.errors import Broken
 
 REASONING_NAMES = ("reasoning_content", "reasoning")
@@ -19,6 +20,8 @@ REASONING_NAMES = ("reasoning_content", "reasoning")
 _CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "usage"})
 _DELTA_KNOWN = frozenset({"role", "content", "tool_calls"})
 _TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
+
+_NULL_LOGPROBS: Fields = {"logprobs": None}
 
 _SNAPSHOT_TEXTS = 3
 _SNAPSHOT_LENGTH = 16
@@ -71,6 +74,9 @@ class ChoiceDecoder:
     def decode(self, choice: Fields, chunk_extra: Fields, events: list[AnyEvent]) -> None:
         """Append the events of one choice object of a chunk."""
         delta = choice.get("delta") or {}
+        if len(delta) == 1 and not self.finished and (text := _only_text(choice, delta)):
+            self._text(text, None, _outer_extra(choice, chunk_extra), events)
+            return
         if not isinstance(delta, dict):
             raise Broken("the upstream sent a chunk whose delta is not an object")
         reason = choice.get("finish_reason")
@@ -83,19 +89,22 @@ class ChoiceDecoder:
                 raise Broken("the upstream went on with a choice that it had finished")
         elif reason:
             self._finish(str(reason), choice, outer, events[first:], events)
-        elif not said and any(choice[key] is not None for key in choice if key not in _CHOICE_KNOWN):
+        elif not said:
             value = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
-            events.append(Item(kind="choice", value=value, choice=self.index, extra=self._shared(outer)))
+            if choice.get("logprobs"):  # those of a token that ends inside a character, for one
+                value["logprobs"] = choice["logprobs"]
+            if any(field is not None for field in value.values()):
+                events.append(Item(kind="choice", value=value, choice=self.index, extra=self._shared(outer)))
 
     def _finish(
         self, reason: str, choice: Fields, outer: Fields, said: list[AnyEvent], events: list[AnyEvent]
     ) -> None:
         if reason == "error":
-            raise Broken("the upstream broke off with finish_reason 'error'")
+            words = reported_error({"error": choice.get("error")})
+            raise words or Broken("the upstream broke off with finish_reason 'error'")
         self.finished = True
-        logprobs = choice.get("logprobs")
-        if logprobs and not any(isinstance(event, Text) for event in said):
-            outer = {**outer, "choice": {**outer.get("choice", {}), "logprobs": logprobs}}
+        if choice.get("logprobs") and not said:
+            outer = _with_logprobs(outer, choice["logprobs"])
         events.append(Finish(reason=reason, choice=self.index, extra=self._shared(outer)))
 
     def _delta(
@@ -113,36 +122,35 @@ class ChoiceDecoder:
             for key, value in delta.items()
             if value is not None and value != "" and key not in _DELTA_KNOWN and key != name
         }
-        extra = {**outer, "delta": unknown} if unknown else outer
+        beside = _with_logprobs(outer, logprobs) if logprobs and not text else outer
+        extra = {**beside, "delta": unknown} if unknown else beside
         if thinking:
             named = {**extra, "name": name} if name and name != REASONING_NAMES[0] else extra
             block = self._block(Thinking)
             events.append(Thinking(text=thinking, choice=self.index, block=block, extra=self._shared(named)))
-            extra = outer
+            extra, unknown = outer, {}
         if text:
-            self._first_text = self._first_text or text
-            self.texts += 1
-            self.length += len(text)
-            events.append(
-                Text(
-                    text=text,
-                    choice=self.index,
-                    block=self._block(Text),
-                    logprobs=logprobs or None,
-                    extra=self._shared(extra),
-                )
-            )
-            extra = outer
+            self._text(text, logprobs or None, extra, events)
+            extra, unknown = outer, {}
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict) and self._tool(call, extra, events):
-                extra = outer
-        if extra is not outer:
-            events.append(Item(kind="delta", value=unknown, choice=self.index, extra=self._shared(outer)))
+                extra, unknown = outer, {}
+        if unknown:
+            events.append(Item(kind="delta", value=unknown, choice=self.index, extra=self._shared(beside)))
+
+    def _text(self, text: str, logprobs: Any, extra: Fields, events: list[AnyEvent]) -> None:
+        self._first_text = self._first_text or text
+        self.texts += 1
+        self.length += len(text)
+        block = self._block(Text)
+        events.append(
+            Text(text=text, choice=self.index, block=block, logprobs=logprobs, extra=self._shared(extra))
+        )
 
     def _tool(self, call: Fields, extra: Fields, events: list[AnyEvent]) -> bool:
         """One fragment of a tool call. Whether it said anything."""
         function = call.get("function") or {}
-        call_id, name = call.get("id") or None, function.get("name") or None
+        call_id, name = _word(call.get("id")), _word(function.get("name"))
         arguments = function.get("arguments")
         if arguments is None:
             arguments = ""
@@ -177,12 +185,15 @@ class ChoiceDecoder:
     def _position(self, index: Any, call_id: str | None, name: str | None) -> int | None:
         """Which call a fragment goes on with; None when it begins one.
 
-        Some upstreams number every call 0, some do not number at all: a new id with a name is a new call.
+        Some upstreams number every call 0, some do not number at all: a new id with a name is a new call,
+        and so is a name that comes without either.
         """
         position = self._position_at.get(index)
         if position is None:
             return None
         if name and call_id != self._calls[position].call_id and (call_id or index is None):
+            return None
+        if name and call_id is None and index is None:
             return None
         return position
 
@@ -202,15 +213,37 @@ class ChoiceDecoder:
 
 def _outer_extra(choice: Fields, chunk_extra: Fields) -> Fields:
     """The unknown fields around a delta; a ``logprobs`` that is null counts as one, to stay as it was."""
-    inner = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
-    if "logprobs" in choice and not choice["logprobs"]:
-        inner["logprobs"] = choice["logprobs"]
+    inner: Fields
+    if choice.keys() <= _CHOICE_KNOWN:
+        inner = _NULL_LOGPROBS if choice.get("logprobs", 0) is None else {}
+    else:
+        inner = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
+        if "logprobs" in choice and not choice["logprobs"]:
+            inner["logprobs"] = choice["logprobs"]
     outer: Fields = {}
     if chunk_extra:
         outer["chunk"] = chunk_extra
     if inner:
         outer["choice"] = inner
     return outer
+
+
+def _with_logprobs(outer: Fields, logprobs: Any) -> Fields:
+    """The fields around a delta that is no text, with the logprobs that came beside it."""
+    return {**outer, "choice": {**outer.get("choice", {}), "logprobs": logprobs}}
+
+
+def _word(value: Any) -> str | None:
+    """An id or a name, which some servers send as a number."""
+    return str(value) if value else None
+
+
+def _only_text(choice: Fields, delta: Fields) -> str | None:
+    """The text of a choice that holds a piece of it and nothing else, as nearly all of them do."""
+    text = delta.get("content")
+    if isinstance(text, str) and choice.get("finish_reason") is None and not choice.get("logprobs"):
+        return text
+    return None
 
 
 def _reasoning(delta: Fields) -> tuple[str, str | None]:

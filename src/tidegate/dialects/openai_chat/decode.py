@@ -17,7 +17,7 @@ from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinkin
 from tidegate.core.usage import Usage
 from tidegate.dialects.openai_chat.choice import REASONING_NAMES, ChoiceDecoder
 from tidegate.dialects.openai_chat.errors import reported_error
-from tidegate.dialects.openai_chat.usage import read_usage
+from tidegate.dialects.openai_chat.usage import read_usage, reported_usage
 from tidegate.errors import Broken
 from tidegate.wire.sse import SSEDecoder
 
@@ -64,6 +64,8 @@ class ChatDecoder:
         self._ended = False
         self._usage: Usage | None = None
         self._extra: Extra | None = None
+        self._beside_usage: Extra | None = None
+        """Unknown fields of the chunk without choices that had the usage."""
         self._known: _Surroundings | None = None
         self._learned_in_vain = 0
 
@@ -76,10 +78,18 @@ class ChatDecoder:
             and data.endswith(known.after)
             and not self._sse.pending
         ):
-            text = _string(data[len(known.before) : -len(known.after)])
-            if text:
+            literal = data[len(known.before) : -len(known.after)]
+            plain = literal and b'"' not in literal and b"\\" not in literal and b"\n" not in literal
+            text = literal.decode("utf-8", "replace") if plain else _string(literal)
+            if text and (literal.isascii() or "\ufffd" not in text):
                 self._learned_in_vain = 0
-                events.append(_delta_event(known, text))
+                choice = known.choice
+                if known.kind is Text:
+                    choice.texts += 1
+                    choice.length += len(text)
+                    events.append(Text(text=text, choice=choice.index, block=known.block, extra=known.extra))
+                else:
+                    events.append(_delta_event(known, text))
                 return
         try:
             for name, payload in self._sse.feed(data):
@@ -158,19 +168,24 @@ class ChatDecoder:
                     extra={"chunk": extra} if extra else None,
                 )
             )
-        usage = read_usage(chunk.get("usage"))
+        usage = reported_usage(chunk)
         choices = chunk.get("choices") or ()
         for choice in choices:
             if isinstance(choice, dict):
                 index = choice.get("index") or 0
+                if type(index) is not int:
+                    raise Broken("the upstream sent a choice whose index is not a number")
                 decoder = self._choices.get(index)
                 if decoder is None:
                     decoder = self._choices[index] = ChoiceDecoder(index, self._shared)
                 decoder.decode(choice, extra, events)
                 usage = usage or read_usage(choice.get("usage"))  # where Moonshot reports it
         self._usage = usage or self._usage
-        if not choices and extra and not begins and usage is None:
-            events.append(Item(kind="chunk", value=extra))
+        if not choices and extra and not begins:
+            if usage is None:
+                events.append(Item(kind="chunk", value=extra))
+            else:
+                self._beside_usage = {"chunk": extra}
 
     def _end(self, events: list[AnyEvent]) -> None:
         """The end of the answer, if it is one: every choice that began must have finished."""
@@ -184,7 +199,7 @@ class ChatDecoder:
         if not self._choices:
             raise Broken("the upstream's answer ended before it began")
         self._ended = True
-        events.append(End(outcome="completed", usage=self._usage))
+        events.append(End(outcome="completed", usage=self._usage, extra=self._beside_usage))
 
     def _shared(self, extra: dict[str, Any]) -> Extra | None:
         """One object for equal extras in a row, so that renderers can tell by identity."""
@@ -255,9 +270,12 @@ def _read_object(payload: bytes) -> dict[str, Any]:
         value = _decode_json(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         try:
-            value = loads(payload)  # takes lone surrogates, which some servers cut an emoji into
-        except ValueError:
+            # Takes lone surrogates, which some servers cut an emoji into, and bare control characters.
+            value = loads(payload, strict=False)
+        except (ValueError, RecursionError):
             raise Broken("the upstream sent an event that is not JSON") from None
+    except RecursionError:
+        raise Broken("the upstream sent an event that is nested too deeply") from None
     if not isinstance(value, dict):
         raise Broken("the upstream sent an event that is not a JSON object")
     return value

@@ -51,7 +51,7 @@ def reported_error(chunk: dict[str, Any]) -> SourceError | None:
     if not error:
         return None
     if not isinstance(error, dict):
-        error = {"message": str(error)}
+        error = {"message": error}
     code = error.get("code")
     error_type = error.get("type") if isinstance(error.get("type"), str) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else None
@@ -79,22 +79,40 @@ def read_error(status: int, body: bytes, retry_after: float | None) -> SourceErr
     """The error in an upstream's response of a status other than 200, whatever its body looks like."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
-    error: Any = None
-    if isinstance(value, dict):
-        error = value.get("error") or value.get("detail") or value.get("message")
-        if error is value.get("message"):
-            error = value
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        error = value[0].get("error")  # Gemini wraps its envelope in a list
-    if not isinstance(error, dict):
-        error = {"message": error if isinstance(error, str) else ""}
-    return _rejection(status, error, retry_after)
+    return _rejection(status, _told(value), retry_after)
+
+
+def _told(value: Any) -> dict[str, Any]:
+    """The error object in a body."""
+    if isinstance(value, list) and value:
+        value = value[0]  # Gemini wraps its envelope in a list
+    if not isinstance(value, dict):
+        return {}
+    for name in ("error", "detail", "errors"):
+        inner = value.get(name)
+        if isinstance(inner, dict):
+            return _told(inner) if isinstance(inner.get("error"), dict) else inner
+        if inner:
+            return {"message": inner}
+    return {**value, "message": value.get("message") or value.get("msg")}
+
+
+def _words(said: Any) -> str:
+    """What an error says; FastAPI, for one, says it as a list of objects."""
+    if isinstance(said, list):
+        return "; ".join(_words(each) for each in said)
+    if isinstance(said, dict):
+        inner = said.get("message") or said.get("msg") or said.get("detail")
+        where = "".join(f"{part}: " for part in said.get("loc") or ())
+        return where + _words(inner) if inner else ascii_json(said)
+    return str(said)
 
 
 def _rejection(status: int, error: dict[str, Any], retry_after: float | None = None) -> SourceError:
-    message = str(error.get("message") or f"the upstream answered with status {status}")[:_LONGEST_MESSAGE]
+    message = error.get("message")
+    message = _words(message)[:_LONGEST_MESSAGE] if message else f"the upstream answered with status {status}"
     error_type, code, param = error.get("type"), error.get("code"), error.get("param")
     if status in (401, 403):
         # Told as ours, a caller would doubt their own key.

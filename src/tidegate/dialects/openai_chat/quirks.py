@@ -65,8 +65,10 @@ def _no_developer_role(message: Fields) -> None:
 
 
 def _short_tool_call_ids(message: Fields) -> None:
-    for call in message.get("tool_calls") or ():
-        call["id"] = _short(call.get("id"))
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict) and "id" in call:
+            call["id"] = _short(call["id"])
     if "tool_call_id" in message:
         message["tool_call_id"] = _short(message["tool_call_id"])
 

@@ -19,7 +19,7 @@ from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json, quote
 
-_FINISH_REASONS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+FINISH_REASONS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
 _ROLE = '{"role":"assistant","content":""}'
 _NOTHING: Extra = {}
@@ -50,6 +50,7 @@ class ChatStreamRenderer:
         self._finished: set[int] = set()
         self._positions: dict[tuple[int, int], int] = {}
         self._known: _Surroundings | None = None
+        self._extra: Extra | None = None
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
@@ -104,24 +105,23 @@ class ChatStreamRenderer:
         return known.before + _quoted(text) + known.after
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
-        match event:
-            case Start():
-                if event.model is not None:
-                    self._head = self._head_for(event.model)
-                self._role(0, frames, event.extra)
-            case End():
-                self._end(event, frames)
-            case Finish():
-                self._role(event.choice, frames)
-                self._finished.add(event.choice)
-                reason = quote(_FINISH_REASONS.get(event.reason, event.reason))
-                frames.append(self._frame(event.choice, "{}", event.extra, reason))
-            case Item():
-                self._role(event.choice, frames)
-                frames.append(self._item(event))
-            case Text() | Thinking() | Tool():
-                self._role(event.choice, frames)
-                frames.append(self._delta(event))
+        if isinstance(event, (Text, Thinking, Tool)):
+            self._role(event.choice, frames)
+            frames.append(self._delta(event))
+        elif isinstance(event, Start):
+            if event.model is not None:
+                self._head = self._head_for(event.model)
+            self._role(0, frames, event.extra)
+        elif isinstance(event, End):
+            self._end(event, frames)
+        elif isinstance(event, Finish):
+            self._role(event.choice, frames)
+            self._finished.add(event.choice)
+            reason = quote(FINISH_REASONS.get(event.reason, event.reason))
+            frames.append(self._frame(event.choice, "{}", event.extra, reason))
+        else:
+            self._role(event.choice, frames)
+            frames.append(self._item(event))
 
     def _role(self, choice: int, frames: list[str], extra: Extra | None = None) -> None:
         if choice not in self._roles:
@@ -131,6 +131,7 @@ class ChatStreamRenderer:
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
+        begins = isinstance(event, Tool) and (event.choice, event.block) not in self._positions
         logprobs = ""
         if isinstance(event, Text):
             opening, text, closing = '{"content":', event.text, "}"
@@ -146,7 +147,9 @@ class ChatStreamRenderer:
             closing = f"{closing[:-1]}{_members(extra['delta'])}}}"
         before = _escaped(f'{self._head}{event.choice},"delta":{opening}')
         after = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
-        if not logprobs and not (isinstance(event, Tool) and (event.call_id or event.name)):
+        # Extras that differ from delta to delta are not worth remembering; equal ones are one object.
+        repeats, self._extra = event.extra is self._extra, event.extra
+        if repeats and not logprobs and not begins:
             self._known = _Surroundings(
                 type(event), event.choice, event.block, event.extra, f"data: {before}", f"{after}\n\n"
             )
@@ -155,18 +158,20 @@ class ChatStreamRenderer:
     def _call(self, event: Tool, extra: Extra) -> tuple[str, str]:
         """What stands before and after the arguments in a tool call's delta."""
         position = self._positions.get((event.choice, event.block))
-        inside, beside = _members(extra.get("function", _NOTHING)), _members(extra.get("tool", _NOTHING))
-        closing = f"{inside}}}{beside}}}]}}"
+        inside, beside = _members(extra.get("function", _NOTHING)), extra.get("tool", _NOTHING)
         if position is not None:
+            closing = f"{inside}}}{_members(beside)}}}]}}"
             return f'{{"tool_calls":[{{"index":{position},"function":{{"arguments":', closing
         position = sum(choice == event.choice for choice, _ in self._positions)
         self._positions[event.choice, event.block] = position
         call_id = event.call_id or f"call_{self._header.id[:20]}{event.choice}{position}"
+        kind = ascii_json(beside.get("type", "function"))
         opening = (
-            f'{{"tool_calls":[{{"index":{position},"id":{quote(call_id)},"type":"function",'
+            f'{{"tool_calls":[{{"index":{position},"id":{quote(call_id)},"type":{kind},'
             f'"function":{{"name":{quote(event.name or "")},"arguments":'
         )
-        return opening, closing
+        beside = {key: value for key, value in beside.items() if key != "type"}
+        return opening, f"{inside}}}{_members(beside)}}}]}}"
 
     def _item(self, item: Item) -> str:
         # A delta that is exactly {} is the mark of a keep-alive, hence the empty content.
@@ -190,9 +195,10 @@ class ChatStreamRenderer:
         frames += [self._frame(choice, "{}", None, '"stop"') for choice in unfinished]
         if self._header.include_usage:
             head = self._head.removesuffix('[{"index":')
-            frames.append(
-                f'data: {head}[],"usage":{_escaped(ascii_json(write_usage(end.usage or Usage())))}}}\n\n'
-            )
+            usage = ascii_json(write_usage(end.usage or Usage()))
+            rest = _members((end.extra or _NOTHING).get("chunk", _NOTHING))
+            chunk = f'{head}[],"usage":{usage}{rest}}}'
+            frames.append(f"data: {_escaped(chunk)}\n\n")
         frames.append("data: [DONE]\n\n")
 
     def _head_for(self, model: str) -> str:

@@ -51,6 +51,8 @@ _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 def read_request(body: bytes) -> Request:
     """See :meth:`tidegate.dialects.api.Dialect.read_request`."""
     try:
+        if not body.isascii():
+            body.decode()  # what stays encoded is not looked at again before it reaches an upstream
         known = _read_known(body)
         fields = _read_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -88,7 +90,7 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
 def _invalid(body: bytes, error: Exception) -> InvalidRequest:
     """One sentence about what is wrong with a body."""
     if isinstance(error, UnicodeDecodeError):
-        return InvalidRequest("the body is not valid UTF-8")
+        return InvalidRequest("the body is not valid JSON: it is not UTF-8")
     if not body.strip():
         return InvalidRequest("the body is empty; send a JSON object with 'messages'")
     if not isinstance(error, msgspec.ValidationError):

@@ -7,6 +7,14 @@ from typing import Any
 from tidegate.core.usage import Usage
 
 
+def reported_usage(chunk: dict[str, Any]) -> Usage | None:
+    """The usage that a chunk reports outside of its choices; Groq has it in a place of its own."""
+    usage = read_usage(chunk.get("usage"))
+    if usage is None and isinstance(chunk.get("x_groq"), dict):
+        usage = read_usage(chunk["x_groq"].get("usage"))
+    return usage
+
+
 def read_usage(value: Any) -> Usage | None:
     """Usage from an upstream's object, which may lack any of its members."""
     if not isinstance(value, dict):
@@ -14,11 +22,12 @@ def read_usage(value: Any) -> Usage | None:
     prompt_details = value.get("prompt_tokens_details")
     output_details = value.get("completion_tokens_details")
     cached = _count(prompt_details, "cached_tokens") or _count(value, "prompt_cache_hit_tokens")
+    reasoning = _count(output_details, "reasoning_tokens") or _count(value, "reasoning_tokens")
     return Usage(
         input_tokens=_count(value, "prompt_tokens"),
         output_tokens=_count(value, "completion_tokens"),
-        cached_tokens=cached,
-        reasoning_tokens=_count(output_details, "reasoning_tokens"),
+        cached_tokens=cached or _count(value, "cached_tokens"),
+        reasoning_tokens=reasoning,
         extra=value,
     )
 

@@ -9,6 +9,7 @@ from tidegate.core.event import AnyEvent
 from tidegate.core.fold import Choice, Fold
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
+from tidegate.dialects.openai_chat.render import FINISH_REASONS
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
 
@@ -74,6 +75,6 @@ class ChatWholeRenderer:
             "index": index,
             "message": message,
             "logprobs": choice.logprobs,
-            "finish_reason": choice.reason or "stop",
+            "finish_reason": FINISH_REASONS.get(choice.reason or "stop", choice.reason),
             **{k: v for k, v in choice.extra.get("choice", {}).items() if k != "logprobs"},
         }

@@ -1,0 +1,136 @@
+"""Through the gateway in one dialect: what an upstream said is what the client is told, known or not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.dialects.chat_frames import DONE, Json, chunk, frame, heard, strict_object, texts, told
+from tests.dialects.recorded import header_for
+from tidegate.core.event import AnyEvent
+from tidegate.dialects import load_dialect
+
+CHAT = load_dialect("openai-chat")
+LEVELS = ("chunk", "choice", "delta", "tool", "function")
+
+kept = st.recursive(
+    st.booleans() | st.integers(-(10**20), 10**20) | texts.filter(bool) | st.just(1.5),
+    lambda inner: st.lists(inner, min_size=1, max_size=2)
+    | st.dictionaries(texts, inner | st.none(), min_size=1, max_size=2),
+    max_leaves=4,
+)
+"""Values that say something: null and "" in a delta are documented to be dropped."""
+
+
+@st.composite
+def odd_chunks(draw: st.DrawFn, number: int) -> Json:
+    """A chunk that says something, with members that nobody knows on every level that it has."""
+    unknown = {
+        level: {f"x_{level}_{number}": draw(kept)} for level in LEVELS if draw(st.booleans())
+    }
+    text = draw(texts.filter(bool))
+    kind = draw(st.sampled_from(["content", "reasoning_content", "reasoning", "tool_calls", "unknown"]))
+    delta: Json = {kind: text}
+    if kind == "unknown":
+        delta = {f"x_only_{number}": draw(kept)}
+    elif kind == "tool_calls":
+        function = {"arguments": text, **unknown.pop("function", {})}
+        delta = {kind: [{"index": 0, "function": function, **unknown.pop("tool", {})}]}
+    value = chunk({**delta, **unknown.get("delta", {})}, index=draw(st.integers(0, 1)))
+    value["choices"][0].update(unknown.get("choice", {}))
+    return {**value, **unknown.get("chunk", {})}
+
+
+@st.composite
+def odd_streams(draw: st.DrawFn) -> list[Json]:
+    opening = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    begins = [chunk({"tool_calls": [opening]}, index=index) for index in (0, 1)]
+    said = [draw(odd_chunks(number)) for number in range(draw(st.integers(0, 6)))]
+    ends = [chunk({}, index=index, finish="stop") for index in (0, 1)]
+    ends[1]["choices"][0]["x_finish"] = draw(kept)
+    return [*begins, *said, *ends]
+
+
+def unknown_members(value: Any, level: str = "chunk") -> dict[str, tuple[str, Any]]:
+    """Every member whose name begins with x_, with where it stood and its value."""
+    found = {name: (level, member) for name, member in value.items() if name.startswith("x_")}
+    for choice in value.get("choices") or []:
+        found |= unknown_members(choice, "choice")
+        found |= unknown_members(choice["delta"], "delta")
+        for call in choice["delta"].get("tool_calls") or []:
+            found |= unknown_members(call, "tool")
+            found |= unknown_members(call["function"], "function")
+    return found
+
+
+def spoken(chunks: list[Json], index: int) -> list[tuple[str, str]]:
+    """Text, thinking and arguments of a choice in their order, neighbours joined."""
+    said: list[tuple[str, str]] = []
+    for choice in (choice for each in chunks for choice in each["choices"] if choice["index"] == index):
+        delta = choice["delta"]
+        pieces = [(name, delta.get(name)) for name in ("reasoning_content", "reasoning", "content")]
+        pieces += [("arguments", call["function"]["arguments"]) for call in delta.get("tool_calls") or []]
+        for name, text in pieces:
+            if text and said and said[-1][0] == name:
+                said[-1] = (name, said[-1][1] + text)
+            elif text:
+                said.append((name, text))
+    return said
+
+
+@settings(deadline=None, max_examples=150)
+@given(sent=odd_streams(), asked=st.booleans(), ascii_only=st.booleans())
+def test_every_member_arrives_where_it_stood(sent: list[Json], asked: bool, ascii_only: bool) -> None:
+    events, error = heard(CHAT, [*(frame(each, ascii_only=ascii_only) for each in sent), DONE])
+    assert error == ""
+    received = told(CHAT.renderer(header_for(CHAT, include_usage=asked)).render(events))
+    expected: dict[str, tuple[str, Any]] = {}
+    for each in sent:
+        expected |= unknown_members(each)
+    found: dict[str, tuple[str, Any]] = {}
+    for each in received:
+        found |= unknown_members(each)
+    assert found == json.loads(json.dumps(expected), object_hook=None) or found == {
+        name: tuple(value) for name, value in expected.items()
+    }
+    for index in (0, 1):
+        assert spoken(received, index) == spoken(sent, index)
+
+
+@settings(deadline=None, max_examples=100)
+@given(sent=odd_streams())
+def test_a_second_gateway_changes_nothing(sent: list[Json]) -> None:
+    """Rendered, decoded and rendered again, a stream is the same to the byte."""
+    events, _ = heard(CHAT, [*(frame(each) for each in sent), DONE])
+    header = header_for(CHAT, include_usage=True)
+    once = CHAT.renderer(header).render(events)
+    again, error = heard(CHAT, [once])
+    assert error == ""
+    assert CHAT.renderer(header).render(again) == once
+
+
+@settings(deadline=None, max_examples=100)
+@given(sent=odd_streams())
+def test_a_whole_answer_says_what_the_stream_says(sent: list[Json]) -> None:
+    events, _ = heard(CHAT, [*(frame(each) for each in sent), DONE])
+    streamed = told(CHAT.renderer(header_for(CHAT)).render(events))
+    whole = whole_answer(events)
+    for choice in whole["choices"]:
+        joined: dict[str, str] = {}
+        for name, text in spoken(streamed, choice["index"]):
+            joined[name] = joined.get(name, "") + text
+        message = choice["message"]
+        assert (message["content"] or "") == joined.pop("content", "")
+        [call] = message["tool_calls"]
+        assert call["function"]["arguments"] == joined.pop("arguments", "")
+        thinking = "".join(message.get(name, "") for name in ("reasoning_content", "reasoning"))
+        assert sorted(thinking) == sorted("".join(joined.values()))
+
+
+def whole_answer(events: list[AnyEvent]) -> Json:
+    body = CHAT.renderer(msgspec.structs.replace(header_for(CHAT), stream=False)).render(events)
+    return strict_object(body.decode("ascii"))
