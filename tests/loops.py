@@ -46,7 +46,7 @@ class _Jumping(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop without sockets whose clock begins at 0 and jumps to the next timer when there is nothing to do."""
+    """A loop without sockets whose clock begins at 0 and jumps to the next timer when nothing is to do."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
@@ -57,7 +57,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The running loop's time as a :class:`tidegate.core.clock.Clock`; the calendar begins at ``epoch_ms``."""
+    """The running loop's time as a :class:`tidegate.core.clock.Clock`; the calendar begins at an epoch."""
 
     def __init__(self, epoch_ms: int = 1_700_000_000_000) -> None:
         self._epoch_ms = epoch_ms

@@ -23,7 +23,9 @@ usages = st.builds(Usage, counts, counts, counts, counts, st.none() | st.diction
 failures = st.builds(Failure, names, names, st.none() | names, st.none() | names, st.integers(400, 599))
 events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(Start, model=st.none() | names, extra=extras),
-    st.builds(Text, text=names, choice=choices, block=choices, logprobs=st.none() | st.just({}), extra=extras),
+    st.builds(
+        Text, text=names, choice=choices, block=choices, logprobs=st.none() | st.just({}), extra=extras
+    ),
     st.builds(Thinking, text=names, choice=choices, signature=st.none() | names, extra=extras),
     st.builds(Tool, arguments=names, choice=choices, call_id=st.none() | names, name=st.none() | names),
     st.builds(Item, kind=names, value=st.none() | names | st.lists(names), choice=choices),

@@ -1,4 +1,4 @@
-"""Owns Chat chunks as bytes for the tests of `openai-chat`: what upstreams could send, and what clients must get."""
+"""Owns Chat chunks as bytes for the tests of `openai-chat`: what upstreams may send and clients must get."""
 
 from __future__ import annotations
 
@@ -62,7 +62,14 @@ def frame(chunk: Json, *, ascii_only: bool = True, compact: bool = True) -> byte
 def chunk(delta: Json, *, index: int = 0, finish: str | None = None, **more: Any) -> Json:
     """A chunk with one choice."""
     choice = {"index": index, "delta": delta, "finish_reason": finish}
-    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
+    return {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        **more,
+    }
 
 
 def heard(dialect: Dialect, pieces: Iterable[bytes]) -> tuple[list[AnyEvent], str]:
@@ -86,7 +93,7 @@ def told(body: bytes) -> list[Json]:
     chunks = []
     for event in body.decode("ascii").split("\n\n")[:-1]:
         assert event.startswith("data: ")
-        assert event.isprintable()
+        assert event.splitlines() == [event]
         assert "data: " not in event[6:]
         if event != "data: [DONE]":
             chunks.append(strict_object(event[6:]))

@@ -1,8 +1,8 @@
-"""Owns the recorded answers in cases/: what an upstream sent, the events that it means, and the frames it becomes.
+"""Owns the recorded answers in cases/: what an upstream sent, the events that it means, and the frames.
 
 A case is a text file. Lines before the first section say what it shows and where its shape is documented. A
-section begins with `--- name`: `asked` holds settings of the client's header, `stream` or `body` what came from
-the upstream, `events` one event a line, `error` what is raised after them, `rendered` the client's stream."""
+section begins with `--- name`: `asked` holds settings of the client's header, `stream` or `body` what the
+upstream sent, `events` one event a line, `error` what is raised after them, `rendered` what clients get."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _read_event = msgspec.json.Decoder(AnyEvent).decode
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One recorded answer; ``error`` holds the expected fields of the exception, empty when none is raised."""
+    """One recorded answer; ``error`` holds the fields of the exception, empty when none is raised."""
 
     name: str
     dialect: Dialect
@@ -42,9 +42,7 @@ class Case:
 
 def header_for(dialect: Dialect, **asked: Any) -> Header:
     """A stream's header whose every field is known."""
-    return Header(
-        id=ID, caller="caller", dialect=dialect.name, model="asked", created=1_700_000_000, **asked
-    )
+    return Header(id=ID, caller="caller", dialect=dialect.name, model="asked", created=1_700_000_000, **asked)
 
 
 def dialects() -> list[Dialect]:

@@ -1,8 +1,9 @@
-"""The decoder and the renderer keep what similar deltas have in common; with and without that they say the same."""
+"""Decoder and renderer keep what similar deltas have in common; with and without that they say the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,11 +26,14 @@ SAYS_NOTHING = b'data: {"choices":[]}\n\n'
 def deltas(draw: st.DrawFn) -> Json:
     """A chunk whose surroundings are those of many others, with a text of its own."""
     text = draw(texts)
-    kind = draw(st.sampled_from(["content", "content", "reasoning_content", "reasoning", "refusal", "arguments"]))
+    kind = draw(
+        st.sampled_from(["content", "content", "reasoning_content", "reasoning", "refusal", "arguments"])
+    )
     delta: Json = {kind: text}
     if kind == "arguments":
         delta = {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
-    beside = draw(st.sampled_from([{}, {}, {}, {"x": text}, {"usage": None}, {"x": "a"}, {"content": text}]))
+    others: list[Json] = [{}, {}, {}, {"x": text}, {"usage": None}, {"x": "a"}, {"content": text}]
+    beside = draw(st.sampled_from(others))
     return chunk(delta, index=draw(st.sampled_from([0, 0, 0, 1])), **beside)
 
 
@@ -39,7 +43,9 @@ def frames(draw: st.DrawFn) -> list[bytes]:
     opening = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
     ascii_only, compact = draw(st.booleans()), draw(st.booleans())
     said = draw(st.lists(deltas(), max_size=10))
-    repeats = draw(st.lists(st.sampled_from(FRAGMENTS).map(lambda text: chunk({"content": text})), max_size=6))
+    repeats = draw(
+        st.lists(st.sampled_from(FRAGMENTS).map(lambda text: chunk({"content": text})), max_size=6)
+    )
     begins = [chunk({"tool_calls": [opening]}, index=index) for index in (0, 1)]
     ends = [chunk({}, index=index, finish="stop") for index in (0, 1)]
     chunks = [*begins, *said, *repeats, *ends]
@@ -71,7 +77,13 @@ def test_learned_surroundings_change_nothing_when_frames_are_cut(sent: list[byte
 
 @pytest.mark.parametrize(
     "text",
-    ['b","finish_reason":"stop', 'b"},"finish_reason":null},{"index":1,"delta":{"content":"c', '"', "\\", "\\u00"],
+    [
+        'b","finish_reason":"stop',
+        'b"},"finish_reason":null},{"index":1,"delta":{"content":"c',
+        '"',
+        "\\",
+        "\\u00",
+    ],
 )
 def test_bytes_that_are_no_string_are_not_taken_for_one(text: str) -> None:
     """A frame of learned surroundings in which more than the text differs is read in full."""
@@ -96,15 +108,23 @@ def test_a_text_after_the_end_is_ignored_although_its_surroundings_are_known() -
 
 
 extras = st.sampled_from(
-    [None, None, {"chunk": {"x": "data: "}}, {"choice": {"y": 1}, "delta": {"z": "世"}}, {"name": "reasoning"}]
+    [
+        None,
+        None,
+        {"chunk": {"x": "data: "}},
+        {"choice": {"y": 1}, "delta": {"z": "世"}},
+        {"name": "reasoning"},
+    ]
 )
-where = {"choice": st.integers(0, 1), "block": st.integers(0, 2), "extra": extras}
+where: dict[str, Any] = {"choice": st.integers(0, 1), "block": st.integers(0, 2), "extra": extras}
 said = st.one_of(
     st.builds(Text, text=texts, logprobs=st.sampled_from([None, None, {"content": []}]), **where),
     st.builds(Text, text=texts),
     st.builds(Thinking, text=texts, signature=st.sampled_from([None, None, "s"]), **where),
     st.builds(Tool, arguments=texts, call_id=st.sampled_from([None, None, "i"]), **where),
-    st.builds(Item, kind=st.sampled_from(["delta", "choice", "chunk", "citation"]), value=st.just({"k": "v"})),
+    st.builds(
+        Item, kind=st.sampled_from(["delta", "choice", "chunk", "citation"]), value=st.just({"k": "v"})
+    ),
 )
 FINISHED: list[AnyEvent] = [Finish(reason="stop", choice=0), Finish(reason="length", choice=1)]
 ends = st.sampled_from([End(outcome="completed", usage=Usage(1, 2)), End(outcome="failed")])

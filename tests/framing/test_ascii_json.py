@@ -16,7 +16,9 @@ from tidegate.wire.ascii_json import ascii_json, quote
 texts = st.text(st.characters(codec=None), max_size=20)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
 )
 
 
@@ -32,7 +34,7 @@ def test_any_value_comes_back_as_it_was(value: Any) -> None:
 def test_it_is_one_line_of_ascii(value: Any) -> None:
     written = ascii_json(value)
     assert written.isascii()
-    assert written.isprintable()
+    assert len(written.splitlines()) <= 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,10 @@ class StreamLog(Protocol):
         ...
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
-        """The committed events after seq ``after``, at most ``most``; seq is dense, so theirs is known."""
+        """The committed events after seq ``after``, at most ``most``; seq is dense, so theirs is known.
+
+        Raises LogError for events that were let go of: never a silent gap.
+        """
         ...
 
     def records(self, stream: str, after: int, most: int) -> list[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Tool
 from tidegate.core.request import Header
-from tidegate.errors import Fenced, Full
+from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.log import Committed, Passed
 
 _EVENT_BYTES = 200
@@ -32,7 +32,8 @@ class MemoryLog:
     """A :class:`tidegate.streams.log.StreamLog` that dies with the process.
 
     ``window`` and ``most`` are bytes a stream: beyond the window what every reader has passed is let go
-    of; beyond ``most`` the log is full. Weights are estimates (ASCII text weighs a byte a character).
+    of, which is at once without a window, since nobody can come back to what is in memory alone; beyond
+    ``most`` the log is full. Weights are estimates (ASCII text weighs a byte a character).
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class MemoryLog:
         committed: Committed,
         passed: Passed,
         *,
-        window: int = 16 * 1024,
+        window: int = 0,
         most: int = 64 * 1024 * 1024,
     ) -> None:
         self._clock = clock
@@ -66,18 +67,31 @@ class MemoryLog:
             kept.events.append(event)
             kept.times.append(at_ms)
             kept.size += _EVENT_BYTES + (len(event.text) if type(event) is Text else weight(event))
+        last = kept.first + len(kept.events) - 1
+        self._committed(stream, last)
         if kept.size > self._window:
-            self._let_go(kept, self._passed(stream))
-        self._committed(stream, kept.first + len(kept.events) - 1)
+            passed = self._passed(stream)
+            if passed >= last and not self._window:
+                # Memory that is used again at once stays in the processor's cache.
+                kept.events.clear()
+                kept.times.clear()
+                kept.first = last + 1
+                kept.size = 0
+            else:
+                self._let_go(kept, passed)
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         kept = self._streams[stream]
         begin = after + 1 - kept.first
+        if begin < 0:
+            raise _gone(stream, kept.first)
         return kept.events[begin : begin + most]
 
     def records(self, stream: str, after: int, most: int) -> list[Record]:
         kept = self._streams[stream]
         begin = after + 1 - kept.first
+        if begin < 0:
+            raise _gone(stream, kept.first)
         found = zip(kept.times[begin : begin + most], kept.events[begin : begin + most], strict=True)
         return [Record(kept.epoch, after + 1 + at, at_ms, event) for at, (at_ms, event) in enumerate(found)]
 
@@ -106,6 +120,10 @@ class MemoryLog:
             del kept.times[:drop]
             kept.first += drop
             kept.size -= freed
+
+
+def _gone(stream: str, first: int) -> LogError:
+    return LogError(f"the events of stream {stream} before {first} are not kept any more", status=410)
 
 
 def weight(event: AnyEvent) -> int:

@@ -30,6 +30,24 @@ from tidegate.streams.log import StreamLog
 class Producer:
     """Writes one stream. Implements :class:`tidegate.core.source.Output`."""
 
+    __slots__ = (
+        "_clock",
+        "_epoch",
+        "_flow",
+        "_held",
+        "_log",
+        "_room",
+        "_stream",
+        "begun_at",
+        "deltas",
+        "ended",
+        "first_delta_at",
+        "last_delta_at",
+        "paused",
+        "started",
+        "visible",
+    )
+
     def __init__(self, stream: str, log: StreamLog, clock: Clock, epoch: int = 1) -> None:
         self._stream = stream
         self._log = log

@@ -57,5 +57,5 @@ class Reader:
                 self._sink.end(data, last)
             elif data:
                 self._sink.write(data)
-            if len(events) < _BATCH or self.blocked:
+            if len(events) < _BATCH or self.blocked or self.finished:
                 return

@@ -15,6 +15,8 @@ from tidegate.streams.reader import Reader
 
 CANCELLED = Failure("the generation was cancelled", type="cancelled", status=499)
 
+_EVERYTHING = 1 << 62
+
 
 class Stream:
     """One live stream. A lone reader without room pauses the producer; a shared one is never paused."""
@@ -121,5 +123,9 @@ class Streams:
             self.forget(live)
 
     def _passed(self, stream: str) -> int:
-        readers = self._streams[stream].readers
-        return min((reader.seq for reader in readers), default=1 << 62)
+        live = self._streams.get(stream)
+        if live is None or not live.readers:
+            return _EVERYTHING
+        if len(live.readers) == 1:
+            return live.readers[0].seq
+        return min(reader.seq for reader in live.readers)

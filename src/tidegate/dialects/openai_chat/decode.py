@@ -57,8 +57,23 @@ class _Surroundings:
 class ChatDecoder:
     """Decodes one streamed or whole Chat Completions answer."""
 
+    __slots__ = (
+        "_begun",
+        "_beside_usage",
+        "_choices",
+        "_ended",
+        "_extra",
+        "_known",
+        "_learned_in_vain",
+        "_partial",
+        "_sse",
+        "_usage",
+    )
+
     def __init__(self, max_frame: int) -> None:
         self._sse = SSEDecoder(max_frame)
+        self._partial = False
+        """A frame has begun whose end has not come."""
         self._choices: dict[int, ChoiceDecoder] = {}
         self._begun = False
         self._ended = False
@@ -76,7 +91,7 @@ class ChatDecoder:
             known is not None
             and data.startswith(known.before)
             and data.endswith(known.after)
-            and not self._sse.pending
+            and not self._partial
         ):
             literal = data[len(known.before) : -len(known.after)]
             plain = literal and b'"' not in literal and b"\\" not in literal and b"\n" not in literal
@@ -92,7 +107,9 @@ class ChatDecoder:
                     events.append(_delta_event(known, text))
                 return
         try:
-            for name, payload in self._sse.feed(data):
+            frames = self._sse.feed(data)
+            self._partial = self._sse.pending
+            for name, payload in frames:
                 self._frame(name, payload, events)
         except _WRONG_SHAPE as error:
             raise Broken(f"the upstream sent an event of a shape that cannot be read: {error}") from error

@@ -111,8 +111,8 @@ def _words(said: Any) -> str:
 
 
 def _rejection(status: int, error: dict[str, Any], retry_after: float | None = None) -> SourceError:
-    message = error.get("message")
-    message = _words(message)[:_LONGEST_MESSAGE] if message else f"the upstream answered with status {status}"
+    words = _words(error["message"])[:_LONGEST_MESSAGE] if error.get("message") else ""
+    message = words or f"the upstream answered with status {status}"
     error_type, code, param = error.get("type"), error.get("code"), error.get("param")
     if status in (401, 403):
         # Told as ours, a caller would doubt their own key.

@@ -42,6 +42,8 @@ class ChatStreamRenderer:
 
     content_type = b"text/event-stream; charset=utf-8"
 
+    __slots__ = ("_extra", "_finished", "_head", "_header", "_known", "_positions", "_roles", "_usage")
+
     def __init__(self, header: Header) -> None:
         self._header = header
         self._head = self._head_for(header.model)

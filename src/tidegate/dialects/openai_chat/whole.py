@@ -49,6 +49,7 @@ class ChatWholeRenderer:
         return b""
 
     def _choice(self, index: int, choice: Choice) -> dict[str, Any]:
+        reason = choice.reason or "stop"
         message: dict[str, Any] = {"role": "assistant", "content": "".join(choice.text)}
         if choice.calls and not choice.text:
             message["content"] = None
@@ -75,6 +76,6 @@ class ChatWholeRenderer:
             "index": index,
             "message": message,
             "logprobs": choice.logprobs,
-            "finish_reason": FINISH_REASONS.get(choice.reason or "stop", choice.reason),
+            "finish_reason": FINISH_REASONS.get(reason, reason),
             **{k: v for k, v in choice.extra.get("choice", {}).items() if k != "logprobs"},
         }

@@ -1,0 +1,268 @@
+"""Live streams: readers come and go, and the last one to go decides by the stream's policy."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.loops import in_virtual_time
+from tests.streams.parts import END, ManualClock, Page, Plain, Tap, header, texts
+from tidegate.core.event import End
+from tidegate.core.request import OnDisconnect
+from tidegate.streams.reader import Reader
+from tidegate.streams.registry import CANCELLED, Stream, Streams
+
+
+class Live:
+    """One live stream, whose generation waits until it is told to say something."""
+
+    def __init__(self, policy: OnDisconnect = "cancel") -> None:
+        self.streams = Streams(ManualClock())
+        self.stream: Stream = self.streams.create(header(on_disconnect=policy))
+        self.tap = Tap()
+        self.stream.producer.control(self.tap)
+        self.cancelled = asyncio.Event()
+        self._go = asyncio.Event()
+        self.stream.run(self._generate())
+
+    async def _generate(self) -> None:
+        try:
+            await self._go.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    def say(self, *words: str) -> None:
+        self.stream.producer.emit_all(texts(*words))
+
+    async def finish(self) -> None:
+        """The generation ends well."""
+        self.stream.producer.emit(END)
+        self._go.set()
+        assert self.stream.task is not None
+        await self.stream.task
+        await asyncio.sleep(0)
+
+    def attach(self, page: Page) -> Reader:
+        reader = Reader(self.stream.header.id, self.streams.log, Plain(), page)
+        self.stream.attach(reader)
+        return reader
+
+    async def stopped(self) -> None:
+        assert self.stream.task is not None
+        await asyncio.wait([self.stream.task])
+        await asyncio.sleep(0)
+
+
+@in_virtual_time
+async def test_a_reader_is_told_everything_and_the_end() -> None:
+    live, page = Live(), Page()
+    reader = live.attach(page)
+    live.say("a")
+    live.say("b", "c")
+    await live.finish()
+    assert (page.writes, page.last) == ([b"<Start>a", b"bc", b"<End>"], END)
+    live.stream.detach(reader)
+    assert len(live.streams) == 0
+
+
+@in_virtual_time
+async def test_a_stream_is_found_until_it_has_ended_and_nobody_reads_it() -> None:
+    live, page = Live(), Page()
+    reader = live.attach(page)
+    assert live.streams.get("s") is live.stream
+    assert list(live.streams) == [live.stream]
+    await live.finish()
+    live.stream.detach(reader)
+    assert live.streams.get("s") is None
+    with pytest.raises(KeyError):
+        live.streams.log.read("s", 0, 1)
+
+
+@in_virtual_time
+async def test_the_last_reader_cancels() -> None:
+    live = Live("cancel")
+    first, second = live.attach(Page()), live.attach(Page())
+    live.stream.detach(first)
+    await asyncio.sleep(1)
+    assert not live.cancelled.is_set()
+    live.stream.detach(second)
+    await live.stopped()
+    assert live.cancelled.is_set()
+    assert len(live.streams) == 0
+
+
+@pytest.mark.parametrize("policy", ["drain", "detach"])
+@in_virtual_time
+async def test_or_lets_it_go_on(policy: OnDisconnect) -> None:
+    live = Live(policy)
+    reader = live.attach(Page())
+    live.say("a")
+    live.stream.detach(reader)
+    await asyncio.sleep(1)
+    assert not live.cancelled.is_set()
+    live.say("b")
+    await live.finish()
+    assert len(live.streams) == 0
+
+
+@in_virtual_time
+async def test_a_reader_that_leaves_at_the_end_has_finished_and_not_aborted() -> None:
+    """It does so inside of the write that told it."""
+    live = Live("cancel")
+
+    class Leaving(Page):
+        def end(self, data: bytes, last: End) -> None:
+            super().end(data, last)
+            live.stream.detach(reader)
+
+    page = Leaving()
+    reader = live.attach(page)
+    live.say("a" * 1_000_000)
+    await live.finish()
+    assert page.last == END
+    assert not live.cancelled.is_set()
+    assert len(live.streams) == 0
+
+
+@in_virtual_time
+async def test_a_cancelled_stream_ends_in_an_error() -> None:
+    live, page = Live(), Page()
+    live.attach(page)
+    live.say("a")
+    live.stream.cancel()
+    await live.stopped()
+    assert page.last == End(outcome="cancelled", error=CANCELLED)
+
+
+@in_virtual_time
+async def test_also_when_it_is_cancelled_before_its_first_step() -> None:
+    streams = Streams(ManualClock())
+    stream, page = streams.create(header()), Page()
+    stream.attach(Reader("s", streams.log, Plain(), page))
+
+    async def generate() -> None:
+        raise AssertionError("it has no first step")
+
+    stream.run(generate())
+    stream.cancel()
+    assert stream.task is not None
+    await asyncio.wait([stream.task])
+    await asyncio.sleep(0)
+    assert page.last == End(outcome="cancelled", error=CANCELLED)
+
+
+@in_virtual_time
+async def test_a_lone_reader_without_room_pauses_the_source() -> None:
+    live = Live("drain")
+    reader = live.attach(Page())
+    live.stream.block(reader)
+    assert live.tap.calls == ["pause"]
+    live.stream.unblock(reader)
+    assert live.tap.calls == ["pause", "resume"]
+    await live.finish()
+    live.stream.detach(reader)
+
+
+@in_virtual_time
+async def test_with_room_again_it_reads_what_it_has_missed_before_more_comes() -> None:
+    live, page = Live("drain"), Page()
+    reader = live.attach(page)
+    live.stream.block(reader)
+    live.say("a", "b")
+    assert page.writes == []
+    live.stream.unblock(reader)
+    assert page.body == b"<Start>ab"
+    await live.finish()
+    live.stream.detach(reader)
+
+
+@in_virtual_time
+async def test_a_shared_stream_is_never_paused() -> None:
+    """Not even when all of its readers are slow: one must not hold up another that may come."""
+    live = Live("drain")
+    slow, quick = live.attach(Page()), live.attach(Page())
+    live.stream.block(slow)
+    assert live.tap.calls == []
+    live.stream.block(quick)
+    assert live.tap.calls == []
+    await live.finish()
+    for reader in (slow, quick):
+        live.stream.detach(reader)
+
+
+@in_virtual_time
+async def test_who_is_left_alone_and_slow_pauses_it() -> None:
+    live = Live("drain")
+    slow, quick = live.attach(Page()), live.attach(Page())
+    live.stream.block(slow)
+    live.stream.detach(quick)
+    assert live.tap.calls == ["pause"]
+    live.attach(Page())
+    assert live.tap.calls == ["pause", "resume"]
+    await live.finish()
+    for reader in tuple(live.stream.readers):
+        live.stream.detach(reader)
+
+
+@pytest.mark.parametrize("policy", ["drain", "detach"])
+@in_virtual_time
+async def test_a_stream_that_nobody_reads_any_more_is_not_paused(policy: OnDisconnect) -> None:
+    live = Live(policy)
+    reader = live.attach(Page())
+    live.stream.block(reader)
+    live.stream.detach(reader)
+    assert live.tap.calls == ["pause", "resume"]
+    for _ in range(10):
+        live.say("x" * 100_000)
+    await live.finish()
+    assert len(live.streams) == 0
+
+
+@in_virtual_time
+async def test_a_slow_reader_does_not_delay_another() -> None:
+    live, pages = Live("drain"), (Page(), Page())
+    slow, quick = (live.attach(page) for page in pages)
+    live.stream.block(slow)
+    for word in "abc":
+        live.say(word)
+    assert [page.body for page in pages] == [b"", b"<Start>abc"]
+    live.stream.unblock(slow)
+    assert pages[0].body == pages[1].body
+    await live.finish()
+    for reader in (slow, quick):
+        live.stream.detach(reader)
+
+
+@in_virtual_time
+async def test_several_readers_end_and_leave_in_one_commit() -> None:
+    live = Live("cancel")
+
+    class Leaving(Page):
+        def end(self, data: bytes, last: End) -> None:
+            super().end(data, last)
+            for reader in tuple(live.stream.readers):
+                if reader.finished:
+                    live.stream.detach(reader)
+
+    pages = [Leaving() for _ in range(5)]
+    for page in pages:
+        live.attach(page)
+    live.say("a")
+    await live.finish()
+    assert [page.body for page in pages] == [b"<Start>a<End>"] * 5
+    assert len(live.streams) == 0
+
+
+@in_virtual_time
+async def test_streams_are_apart() -> None:
+    streams = Streams(ManualClock())
+    one, two = streams.create(header("one")), streams.create(header("two"))
+    pages = Page(), Page()
+    for stream, page in zip((one, two), pages, strict=True):
+        stream.attach(Reader(stream.header.id, streams.log, Plain(), page))
+    one.producer.emit_all(texts("a"))
+    two.producer.emit_all([*texts("b"), END])
+    assert [page.body for page in pages] == [b"<Start>a", b"<Start>b<End>"]
+    assert [stream.header.id for stream in streams] == ["one", "two"]
