@@ -183,12 +183,11 @@ class Connection(asyncio.Protocol):
                 self._fail(error)
                 return
             except Exception as error:  # a defect behind the receiver must not leave its task waiting
-                logger.exception("%s: a defect ended an exchange", self._name)
-                self._fail(SourceError(f"the gateway failed: {type(error).__name__}", status=500))
+                self._fail(self._defect(error))
                 return
         if self._complete and self._parser is not None:
             if self._receiver is not None:
-                self._receiver.complete()
+                self._end(self._receiver)
             else:
                 self._settle()
 
@@ -202,7 +201,7 @@ class Connection(asyncio.Protocol):
         if receiver is None or parser is None:
             return
         if self._until_close and exc is None and not self._complete:
-            receiver.complete()
+            self._end(receiver)
         elif not self._complete:
             detail = f": {exc}" if exc is not None else ""
             if self.answered:
@@ -212,13 +211,18 @@ class Connection(asyncio.Protocol):
 
     # httptools
 
+    def on_message_begin(self) -> None:
+        if self._complete:  # a response that nobody asked for: none of it is told
+            self.closed = True
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if not self._complete:
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         status = self._parser.get_status_code()
-        if status < 200:  # 100 Continue and the like: the response is still to come
+        if status < 200 or self._complete:  # 100 Continue and the like: the response is still to come
             return
         headers = self._headers
         encoding = headers.get(b"content-encoding", b"").strip().lower()
@@ -229,10 +233,13 @@ class Connection(asyncio.Protocol):
             self._receiver.head(ResponseHead(status, headers))
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        if not self._complete:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
         assert self._parser is not None
+        if self._complete:
+            return
         if self._parser.get_status_code() < 200:
             self._headers = {}
             return
@@ -241,6 +248,25 @@ class Connection(asyncio.Protocol):
             self.closed = True
 
     # the rest
+
+    def _end(self, receiver: Receiver) -> None:
+        """The body has ended; what a receiver makes of that must not leave its task waiting either."""
+        self._receiver = None
+        error: TidegateError
+        try:
+            receiver.complete()
+        except TidegateError as raised:
+            error = raised
+        except Exception as raised:  # see data_received
+            error = self._defect(raised)
+        else:
+            return
+        self.abort()
+        receiver.failed(error)
+
+    def _defect(self, error: Exception) -> SourceError:
+        logger.exception("%s: a defect ended an exchange", self._name)
+        return SourceError(f"the gateway failed: {type(error).__name__}", status=500)
 
     def _inflated(self, data: bytes) -> bytes:
         """What compressed bytes unfold to; nothing, and the exchange has failed, when they do not."""

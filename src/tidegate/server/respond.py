@@ -152,6 +152,8 @@ class _StreamSink(_Sink):
 
     def _open(self, data: bytes) -> None:
         self._opened = True
+        if self._reader is not None:
+            self._reader.write = self._exchange.write
         content_type = b"content-type: %b\r\n" % self._renderer.content_type
         self._exchange.open(content_type + _STREAM_HEADERS + self._headers, data)
 

@@ -62,23 +62,18 @@ class MemoryLog:
             raise Fenced(f"stream {stream} is written by another producer")
         if kept.size > self._most and type(events[-1]) is not End:  # the end always has room
             raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
-        at_ms = self._clock.now_ms()
-        for event in events:
-            kept.events.append(event)
-            kept.times.append(at_ms)
-            kept.size += _EVENT_BYTES + (len(event.text) if type(event) is Text else weight(event))
+        kept.events += events
         last = kept.first + len(kept.events) - 1
         self._committed(stream, last)
-        if kept.size > self._window:
-            passed = self._passed(stream)
-            if passed >= last and not self._window:
-                # Memory that is used again at once stays in the processor's cache.
-                kept.events.clear()
-                kept.times.clear()
-                kept.first = last + 1
-                kept.size = 0
-            else:
-                self._let_go(kept, passed)
+        passed = self._passed(stream)
+        if passed >= last and not self._window:
+            # Memory that is used again at once stays in the processor's cache.
+            kept.events.clear()
+            kept.times.clear()
+            kept.first = last + 1
+            kept.size = 0
+        else:
+            self._keep(kept, events, passed)
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         kept = self._streams[stream]
@@ -105,6 +100,14 @@ class MemoryLog:
             "events": sum(len(kept.events) for kept in self._streams.values()),
             "bytes": sum(kept.size for kept in self._streams.values()),
         }
+
+    def _keep(self, kept: _Stream, events: Sequence[AnyEvent], passed: int) -> None:
+        """Book what somebody has still to read, or may come back to."""
+        at_ms = self._clock.now_ms()
+        kept.times += [at_ms] * len(events)
+        kept.size += sum(_EVENT_BYTES + weight(event) for event in events)
+        if kept.size > self._window:
+            self._let_go(kept, passed)
 
     def _let_go(self, kept: _Stream, passed: int) -> None:
         """Drop what everybody has passed, down to half the window, so that this happens seldom."""

@@ -73,6 +73,11 @@ class Producer:
         self.emit_all((event,))
 
     def emit_all(self, events: Sequence[AnyEvent]) -> None:
+        if self.visible and len(events) == 1 and type(events[0]) is Text and not self.ended:
+            self.deltas += 1  # nearly every call is for one text
+            self.last_delta_at = self._clock.monotonic()
+            self._log.append(self._stream, self._epoch, events)
+            return
         if not self.visible:
             events = self._first(events)
         if not events or self.ended:

@@ -30,7 +30,7 @@ class Reader:
     :meth:`block` and :meth:`unblock` follow the room in the sink: a blocked reader stays where it is.
     """
 
-    __slots__ = ("_log", "_renderer", "_sink", "_stream", "blocked", "finished", "seq")
+    __slots__ = ("_log", "_renderer", "_sink", "_stream", "blocked", "finished", "seq", "write")
 
     def __init__(self, stream: str, log: StreamLog, renderer: Renderer, sink: Sink, seq: int = 0) -> None:
         self._stream = stream
@@ -38,6 +38,8 @@ class Reader:
         self._renderer = renderer
         self._sink = sink
         self.seq = seq
+        self.write = sink.write
+        """Where more of the body goes; a sink may replace it by what its own ``write`` would call."""
         self.blocked = False
         self.finished = False
 
@@ -56,6 +58,6 @@ class Reader:
                 self.finished = True
                 self._sink.end(data, last)
             elif data:
-                self._sink.write(data)
+                self.write(data)
             if len(events) < _BATCH or self.blocked or self.finished:
                 return

@@ -23,7 +23,6 @@ _TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
 
 _NULL_LOGPROBS: Fields = {"logprobs": None}
 
-_SNAPSHOT_TEXTS = 3
 _SNAPSHOT_LENGTH = 16
 
 Fields = dict[str, Any]
@@ -48,7 +47,6 @@ class ChoiceDecoder:
         "finished",
         "index",
         "length",
-        "texts",
     )
 
     def __init__(self, index: int, shared: Callable[[Fields], Extra | None]) -> None:
@@ -61,10 +59,8 @@ class ChoiceDecoder:
         """What the open block holds: Text, Thinking, or a call's position."""
         self._next_block = 0
         self._first_text = ""
-        self.texts = 0
-        """Text deltas so far, also those that were decoded elsewhere."""
         self.length = 0
-        """Characters of text so far."""
+        """Characters of text so far, also of deltas that were decoded elsewhere."""
 
     @property
     def open_call(self) -> str | None:
@@ -140,7 +136,6 @@ class ChoiceDecoder:
 
     def _text(self, text: str, logprobs: Any, extra: Fields, events: list[AnyEvent]) -> None:
         self._first_text = self._first_text or text
-        self.texts += 1
         self.length += len(text)
         block = self._block(Text)
         events.append(
@@ -206,9 +201,9 @@ class ChoiceDecoder:
 
     def _is_snapshot(self, text: str) -> bool:
         """Whether ``text`` repeats everything that was said so far, as some engines do at an abort."""
-        if self.texts < _SNAPSHOT_TEXTS or self.length < _SNAPSHOT_LENGTH:
+        if len(text) != self.length or len(text) < _SNAPSHOT_LENGTH:
             return False  # so little may well be said twice
-        return len(text) == self.length and text.startswith(self._first_text)
+        return text.startswith(self._first_text) and text != self._first_text
 
 
 def _outer_extra(choice: Fields, chunk_extra: Fields) -> Fields:

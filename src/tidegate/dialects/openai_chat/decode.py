@@ -87,25 +87,14 @@ class ChatDecoder:
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
         known = self._known
-        if (
-            known is not None
-            and data.startswith(known.before)
-            and data.endswith(known.after)
-            and not self._partial
-        ):
-            literal = data[len(known.before) : -len(known.after)]
-            plain = literal and b'"' not in literal and b"\\" not in literal and b"\n" not in literal
-            text = literal.decode("utf-8", "replace") if plain else _string(literal)
-            if text and (literal.isascii() or "\ufffd" not in text):
-                self._learned_in_vain = 0
-                choice = known.choice
-                if known.kind is Text:
-                    choice.texts += 1
-                    choice.length += len(text)
-                    events.append(Text(text=text, choice=choice.index, block=known.block, extra=known.extra))
-                else:
+        if known is not None and not self._partial:
+            before, after = known.before, known.after
+            if data.startswith(before) and data.endswith(after):
+                text = _string(data[len(before) : -len(after)])
+                if text:
+                    self._learned_in_vain = 0
                     events.append(_delta_event(known, text))
-                return
+                    return
         try:
             frames = self._sse.feed(data)
             self._partial = self._sse.pending
@@ -255,7 +244,6 @@ def _delta_event(known: _Surroundings, text: str) -> Text | Thinking | Tool:
     """The event of a frame of which all but the text was known."""
     choice = known.choice
     if known.kind is Text:
-        choice.texts += 1
         choice.length += len(text)
         return Text(text=text, choice=choice.index, block=known.block, extra=known.extra)
     if known.kind is Thinking:

@@ -57,18 +57,9 @@ class ChatStreamRenderer:
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
         if len(events) == 1:
-            event, known = events[0], self._known
-            if (  # nearly every call is for one text like the one before: the shortest way for it
-                type(event) is Text
-                and known is not None
-                and known.kind is Text
-                and event.extra is known.extra
-                and event.choice == known.choice
-                and event.block == known.block
-                and event.logprobs is None
-                and "data: " not in event.text
-            ):
-                return (known.before + quote(event.text) + known.after).encode("ascii")
+            frame = self._known_frame(events[0])  # nearly every call is for one delta like the one before
+            if frame is not None:
+                return frame.encode("ascii")
         frames: list[str] = []
         for event in events:
             if (frame := self._known_frame(event)) is not None:
@@ -86,9 +77,13 @@ class ChatStreamRenderer:
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that differs in its text alone from the one before."""
         known = self._known
-        if known is None or type(event) is not known.kind:
-            return None
-        if event.extra is not known.extra or event.block != known.block or event.choice != known.choice:
+        if (
+            known is None
+            or type(event) is not known.kind
+            or event.extra is not known.extra
+            or event.block != known.block
+            or event.choice != known.choice
+        ):
             return None
         if type(event) is Text:
             if event.logprobs is not None:

@@ -1,0 +1,142 @@
+"""Owns both ends of a connection for these tests: a receiver that notes its calls, a wire, and servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tidegate.errors import TidegateError
+from tidegate.net import Address, Connection, ResponseHead
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Heard:
+    """A receiver that keeps what it is told, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.heads: list[ResponseHead] = []
+        self.reads: list[bytes] = []
+        self.completed = 0
+        self.error: TidegateError | None = None
+        self.over = asyncio.Event()
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.reads)
+
+    @property
+    def status(self) -> int:
+        [head] = self.heads
+        return head.status
+
+    def head(self, head: ResponseHead) -> None:
+        self.heads.append(head)
+
+    def data(self, data: bytes) -> None:
+        assert self.heads, "a body before its head"
+        assert not self.completed, "a body after its end"
+        self.reads.append(data)
+
+    def complete(self) -> None:
+        self.completed += 1
+        self.over.set()
+
+    def failed(self, error: TidegateError) -> None:
+        assert self.error is None, "failed twice"
+        assert not self.completed, "failed after its end"
+        self.error = error
+        self.over.set()
+
+
+class Wire(asyncio.Transport):
+    """A transport without a socket: a test is the other side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.aborted = False
+        self.paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+class Line:
+    """A connection on a wire, with a request under way."""
+
+    def __init__(self) -> None:
+        self.wire = Wire()
+        self.connection = Connection("up")
+        self.connection.connection_made(self.wire)
+        self.settled: list[Connection] = []
+        self.heard = Heard()
+        self.ask()
+
+    def ask(self) -> Heard:
+        """Begin an exchange."""
+        self.heard = Heard()
+        self.connection.send(REQUEST, self.heard)
+        return self.heard
+
+    def feed(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.connection.data_received(piece)
+
+    def lose(self, reason: Exception | None = None) -> None:
+        """The other side closes, or something happens to the socket."""
+        self.connection.connection_lost(reason)
+
+    def leave(self) -> bool:
+        """The receiver has all that it wants. Whether the connection can be used again at once."""
+        self.connection.leave(self.settled.append)
+        return self.settled == [self.connection] and self.connection.idle
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def response(body: bytes, headers: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+async def request(reader: asyncio.StreamReader) -> bytes:
+    """One request without a body."""
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+@asynccontextmanager
+async def served(serve: Serve, **options: object) -> AsyncIterator[Address]:
+    """A server on a port of this machine; ``options`` go to asyncio."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **options)  # type: ignore[arg-type]
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield Address("127.0.0.1", port, tls="ssl" in options)
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
