@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Tool
@@ -10,12 +10,14 @@ from tidegate.core.request import Header
 from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.log import Committed, Passed
 
+Follower = Callable[[Sequence[AnyEvent]], None]
+
 _EVENT_BYTES = 200
 """What an event weighs without its text: the object, its string's head, two list slots, its time."""
 
 
 class _Stream:
-    __slots__ = ("epoch", "events", "first", "header", "size", "times")
+    __slots__ = ("epoch", "events", "first", "follower", "header", "size", "times")
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -23,6 +25,7 @@ class _Stream:
         self.events: list[AnyEvent] = []
         self.times: list[int] = []
         """When each event was appended, Unix time in ms."""
+        self.follower: Follower | None = None
         self.first = 1
         """The seq of ``events[0]``."""
         self.size = 0
@@ -60,6 +63,10 @@ class MemoryLog:
         kept = self._streams[stream]
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
+        if kept.follower is not None and not kept.events:
+            kept.first += len(events)
+            kept.follower(events)
+            return
         if kept.size > self._most and type(events[-1]) is not End:  # the end always has room
             raise Full(f"the answer outgrew the {self._most} bytes that are kept for its readers")
         kept.events += events
@@ -74,6 +81,16 @@ class MemoryLog:
             kept.size = 0
         else:
             self._keep(kept, events, passed)
+
+    def follow(self, stream: str, follower: Follower | None) -> None:
+        """Name the one reader that has everything so far, if that is all there are.
+
+        What is appended is handed to it and need not be kept, as long as it keeps up; a log with a window
+        keeps it all the same.
+        """
+        kept = self._streams.get(stream)
+        if kept is not None and not self._window:
+            kept.follower = follower
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         kept = self._streams[stream]

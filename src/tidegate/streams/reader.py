@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from tidegate.core.event import End
+from tidegate.core.event import AnyEvent, End
 from tidegate.dialects import Renderer
 from tidegate.streams.log import StreamLog
 
@@ -30,18 +31,29 @@ class Reader:
     :meth:`block` and :meth:`unblock` follow the room in the sink: a blocked reader stays where it is.
     """
 
-    __slots__ = ("_log", "_renderer", "_sink", "_stream", "blocked", "finished", "seq", "write")
+    __slots__ = ("_log", "_render", "_sink", "_stream", "blocked", "finished", "seq", "write")
 
     def __init__(self, stream: str, log: StreamLog, renderer: Renderer, sink: Sink, seq: int = 0) -> None:
         self._stream = stream
         self._log = log
-        self._renderer = renderer
+        self._render = renderer.render
         self._sink = sink
         self.seq = seq
         self.write = sink.write
         """Where more of the body goes; a sink may replace it by what its own ``write`` would call."""
         self.blocked = False
         self.finished = False
+
+    def take(self, events: Sequence[AnyEvent]) -> None:
+        """Take what was just appended, having everything before it: :meth:`advance` without the log."""
+        self.seq += len(events)
+        data = self._render(events)
+        last = events[-1]
+        if type(last) is End:
+            self.finished = True
+            self._sink.end(data, last)
+        elif data:
+            self.write(data)
 
     def advance(self) -> None:
         """Take everything that is committed, unless blocked; called at every commit."""
@@ -51,13 +63,6 @@ class Reader:
             events = self._log.read(self._stream, self.seq, _BATCH)
             if not events:
                 return
-            self.seq += len(events)
-            data = self._renderer.render(events)
-            last = events[-1]
-            if type(last) is End:
-                self.finished = True
-                self._sink.end(data, last)
-            elif data:
-                self.write(data)
+            self.take(events)
             if len(events) < _BATCH or self.blocked or self.finished:
                 return

@@ -8,7 +8,6 @@ from collections.abc import Coroutine, Iterator
 from tidegate.core.clock import Clock
 from tidegate.core.event import Failure
 from tidegate.core.request import Header
-from tidegate.streams.log import StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
@@ -39,16 +38,17 @@ class Stream:
     def attach(self, reader: Reader) -> None:
         """Begin to read: what is in the log at once, then as it comes."""
         self.readers.append(reader)
-        self._balance()
         reader.advance()
+        self._balance()
 
     def detach(self, reader: Reader) -> None:
         """A reader has gone or has finished; the last one to go decides by the stream's policy."""
         if reader in self.readers:
             self.readers.remove(reader)
+        self._balance()
         if self.readers:
-            self._balance()
-        elif self.producer.ended:
+            return
+        if self.producer.ended:
             self._registry.forget(self)
         elif self.header.on_disconnect == "cancel":
             self.cancel()
@@ -75,9 +75,12 @@ class Stream:
         self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
-        if len(self.readers) == 1 and self.readers[0].blocked:
+        lone = self.readers[0] if len(self.readers) == 1 else None
+        if lone is not None and lone.blocked:
+            self._registry.log.follow(self.header.id, None)
             self.producer.pause()
         else:
+            self._registry.log.follow(self.header.id, lone.take if lone is not None else None)
             self.producer.resume()
 
 
@@ -87,7 +90,7 @@ class Streams:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self.log: StreamLog = MemoryLog(clock, self._committed, self._passed)
+        self.log = MemoryLog(clock, self._committed, self._passed)
 
     def create(self, header: Header) -> Stream:
         """A new stream, ready for its producer."""

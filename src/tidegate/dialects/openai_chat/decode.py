@@ -90,7 +90,17 @@ class ChatDecoder:
         if known is not None and not self._partial:
             before, after = known.before, known.after
             if data.startswith(before) and data.endswith(after):
-                text = _string(data[len(before) : -len(after)])
+                literal = data[len(before) : -len(after)]
+                if b"\\" in literal or b'"' in literal or not literal.isascii():
+                    text = _string(literal)
+                else:
+                    text = literal.decode("ascii")
+                if text and known.kind is Text:
+                    choice = known.choice
+                    choice.length += len(text)
+                    self._learned_in_vain = 0
+                    events.append(Text(text=text, choice=choice.index, block=known.block, extra=known.extra))
+                    return
                 if text:
                     self._learned_in_vain = 0
                     events.append(_delta_event(known, text))
