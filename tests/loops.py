@@ -80,11 +80,13 @@ def run(test: Coroutine[Any, Any, None], loop: Callable[[], asyncio.AbstractEven
         asyncio.get_running_loop().set_exception_handler(note)
         await test
         left = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not left, f"tasks are left: {left}"
+        if left:
+            raise AssertionError(f"tasks are left: {left}")
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(watched())
-    assert problems == []
+    if problems:
+        raise AssertionError("; ".join(problems))
 
 
 def in_virtual_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
