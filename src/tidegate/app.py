@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.streams.registry import Stream, Streams
+
+logger = logging.getLogger("tidegate")
 
 DEMO = "demo"
 _RETIRING_SECONDS = 1.0
@@ -104,7 +107,7 @@ class Application:
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
         self._engines: dict[EngineSettings, Engine] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
         self.metrics = Metrics()
         access_log = AccessLog()
@@ -138,6 +141,8 @@ class Application:
         self._engines = wiring.engines
         for engine in retired:
             self._retire(engine)
+        for engine in wiring.preloaded:
+            self._own(self._preload(engine))
         self.config = config
         # A local server that nobody asked for and that is not there is no news.
         self.found = [
@@ -148,17 +153,27 @@ class Application:
 
     async def close(self) -> None:
         """Stop engines and connections."""
-        for task in self._retiring:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
 
     def _retire(self, engine: Engine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""
-        task = asyncio.get_running_loop().create_task(self._stop_when_idle(engine))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._own(self._stop_when_idle(engine))
+
+    def _own(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _preload(self, engine: Engine) -> None:
+        """Load a model before somebody asks for it; a failure is told, and tried again at first use."""
+        try:
+            await engine.ready()
+        except SourceError as error:
+            logger.error("%s was not loaded: %s", engine.settings.name, error.message)
 
     async def _stop_when_idle(self, engine: Engine) -> None:
         health = self._health[_engine_deployment(engine.settings.name)]
@@ -182,6 +197,7 @@ class _Wiring:
         clock: SystemClock,
     ) -> None:
         self.engines: dict[EngineSettings, Engine] = {}
+        self.preloaded: list[Engine] = []
         self._config = config
         self._running = engines
         self._health = health
@@ -263,6 +279,8 @@ class _Wiring:
         if model.slots is not None:
             settings = replace(settings, slots=model.slots)
         engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
+        if model.preload:
+            self.preloaded.append(engine)
         source = EngineSource(
             engine, self._pool, self._clock, model.timeouts.connect, self._config.server.max_frame
         )

@@ -16,10 +16,11 @@ from tidegate.config.values import (
     parse_integer,
     parse_model_name,
     parse_number,
+    parse_switch,
     ranged,
 )
 
-_ENGINE_SETTINGS: Final = ("context", "slots", "threads")
+_ENGINE_SETTINGS: Final = ("context", "slots", "threads", "preload")
 _EXAMPLE: Final = "such as use: [openai/gpt-4o-mini]"
 
 
@@ -93,6 +94,7 @@ def _read_model(
         ),
         slots=section.optional("slots", ranged(parse_integer, 1, 256, "a number from 1 to 256")),
         threads=section.optional("threads", ranged(parse_integer, 1, 1024, "a number from 1 to 1024")),
+        preload=section.parsed("preload", parse_switch, False),
         timeouts=read_timeouts(section.section("timeouts"), timeouts),
         retry=_read_retry(section.section("retry")),
         on_break=cast(

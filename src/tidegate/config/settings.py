@@ -117,7 +117,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A name that callers ask for: either deployments in order, or a GGUF file that a local engine serves.
 
-    ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None.
+    ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None; ``preload`` loads
+    it at start instead of at its first use.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     context: int | None = None
     slots: int | None = None
     threads: int | None = None
+    preload: bool = False
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     on_break: Literal["continue", "fail"] = "continue"
