@@ -123,6 +123,18 @@ def on_a_skipping_loop(
     return running
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until the condition holds; the test's own deadline ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0)
+
+
+async def turns(count: int = 20) -> None:
+    """Let the loop turn so often that whatever is ready has run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def _within_deadline(test: Coroutine[Any, Any, None]) -> None:
     async with asyncio.timeout(_DEADLINE):
         await test

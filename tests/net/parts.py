@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -116,8 +117,10 @@ async def request(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def served(serve: Serve, **options: object) -> AsyncIterator[Address]:
-    """A server on a port of this machine; ``options`` go to asyncio."""
+async def served(
+    serve: Serve, *, tls: ssl.SSLContext | None = None, socket_path: str | None = None
+) -> AsyncIterator[Address]:
+    """A server on a port of this machine, or on a Unix socket."""
     tasks: set[asyncio.Task[None]] = set()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,10 +134,14 @@ async def served(serve: Serve, **options: object) -> AsyncIterator[Address]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **options)  # type: ignore[arg-type]
-    port = server.sockets[0].getsockname()[1]
+    if socket_path is not None:
+        server = await asyncio.start_unix_server(accepted, socket_path)
+        address = Address(socket_path=socket_path)
+    else:
+        server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=tls is not None)
     try:
-        yield Address("127.0.0.1", port, tls="ssl" in options)
+        yield address
     finally:
         server.close()
         for task in tasks:

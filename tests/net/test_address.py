@@ -39,7 +39,7 @@ def test_splitting(url: str, address: Address, path: str, host: str) -> None:
     "url", ["", "api.example.com/v1", "ftp://x", "//x", "http://", "http:///v1", "localhost:8000"]
 )
 def test_what_is_no_address_is_shown_how_to_write_one(url: str) -> None:
-    with pytest.raises(ConfigError, match="write it like http://127.0.0.1:8000/v1"):
+    with pytest.raises(ConfigError, match=r"write it like http://127\.0\.0\.1:8000/v1"):
         split_url(url)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.loops import SkippingLoop, on_a_skipping_loop, on_both_loops
+from tests.loops import SkippingLoop, on_a_skipping_loop, on_both_loops, turns, until
 from tests.net.parts import REQUEST, Heard, request, response, served
 from tidegate.net import Address, Connection, Pool
 
@@ -41,12 +41,6 @@ async def connected(pool: Pool, address: Address, count: int) -> list[Connection
     for connection in connections:
         await ask(connection)
     return connections
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    while not condition():
-        await asyncio.sleep(0)
 
 
 def pool_on(loop: asyncio.AbstractEventLoop) -> Pool:
@@ -171,8 +165,7 @@ async def test_a_tail_that_does_not_come_is_given_up_after_a_second(loop: Skippi
         await until(lambda: heard.reads)
         pool.release(address, connection)
         loop.skip(0.9)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await turns()
         assert not connection.closed
         loop.skip(0.2)
         await closed.wait()
@@ -204,8 +197,7 @@ async def test_a_connection_that_is_busy_again_by_then_is_left_alone(loop: Skipp
         connection.send(REQUEST, again)
         await until(lambda: again.reads)
         loop.skip(5)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await turns()
         assert (connection.closed, again.error) == (False, None)
         connection.abort()
 
@@ -237,8 +229,7 @@ async def test_use_keeps_a_connection_young(loop: SkippingLoop) -> None:
         for _ in range(5):
             pool.release(address, connection)
             loop.skip(40)
-            for _ in range(10):
-                await asyncio.sleep(0)
+            await turns()
             assert pool.take(address) is connection
             await ask(connection)
         assert server.asked == [6]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,7 +69,12 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"{name} has a certificate that is not valid: {error.verify_message}") from None
         except OSError as error:
-            raise Unreachable(f"cannot connect to {name}: {error.strerror or error}") from None
+            # asyncio has words of its own where the system would say "Connection refused".
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or error
+            raise Unreachable(f"cannot connect to {name}: {reason}") from None
+        except UnicodeError:
+            raise Unreachable(f"cannot connect to {name}: {address.host!r} is not a host name") from None
         return connection
 
     def release(self, address: Address, connection: Connection) -> None:
