@@ -39,7 +39,7 @@ events: st.SearchStrategy[AnyEvent] = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(events)
 def test_a_log_can_keep_any_event_as_json(event: AnyEvent) -> None:
     assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event

@@ -84,7 +84,7 @@ def spoken(chunks: list[Json], index: int) -> list[tuple[str, str]]:
     return said
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(sent=odd_streams(), asked=st.booleans(), ascii_only=st.booleans())
 def test_every_member_arrives_where_it_stood(sent: list[Json], asked: bool, ascii_only: bool) -> None:
     events, error = heard(CHAT, [*(frame(each, ascii_only=ascii_only) for each in sent), DONE])

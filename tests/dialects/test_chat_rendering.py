@@ -209,7 +209,7 @@ def test_a_call_without_an_id_is_given_one_that_is_always_the_same() -> None:
     assert len(set(streamed)) == 2
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(texts, texts, texts)
 def test_any_text_anywhere_arrives_as_it_was(text: str, other: str, model: str) -> None:
     """Also in names, ids, reasons, errors and the model's own name."""

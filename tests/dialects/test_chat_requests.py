@@ -137,7 +137,7 @@ def test_of_a_field_that_is_sent_twice_the_last_counts_everywhere() -> None:
     assert (written(request)["n"], written(request)["seed"]) == (2, 2)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(st.binary(max_size=30) | st.text(max_size=10).map(str.encode))
 def test_bytes_that_are_no_request_are_refused(sent: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"."):  # the shortest request is longer
@@ -161,7 +161,7 @@ NAMES = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(fields=st.dictionaries(st.sampled_from(NAMES), junk), quirks=st.sets(st.sampled_from(sorted(QUIRKS))))
 def test_any_object_is_passed_on_or_refused(fields: Json, quirks: set[str]) -> None:
     try:
@@ -205,7 +205,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(
     fields=st.dictionaries(st.text("xyz", min_size=1, max_size=4), values, max_size=4), indent=st.booleans()
 )

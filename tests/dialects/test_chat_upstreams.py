@@ -345,7 +345,7 @@ def odd_chunk(draw: st.DrawFn) -> Json:
 GOOD = [chunk({"content": "a"}), chunk({"content": "b"}, index=1), chunk({}, finish="stop")]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(odd_chunk() | st.sampled_from(GOOD), max_size=5), st.booleans())
 def test_nothing_that_an_upstream_sends_is_a_defect(sent: list[Json], asked: bool) -> None:
     """Any JSON ends in events or in a SourceError, and what there are of events can be rendered."""
@@ -364,7 +364,7 @@ def test_nothing_that_an_upstream_sends_is_a_defect(sent: list[Json], asked: boo
         strict_object(whole.decode("ascii"))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(odd_chunk())
 def test_no_whole_answer_is_a_defect(sent: Json) -> None:
     events: list[AnyEvent] = []

@@ -16,7 +16,7 @@ from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 
 CHAT = load_dialect("openai-chat")
-QUICK = settings(deadline=None, max_examples=300)
+QUICK = settings(deadline=None, max_examples=120)
 
 SAYS_NOTHING = b'data: {"choices":[]}\n\n'
 """A chunk that makes a decoder forget what it has learned, and means nothing else."""

@@ -22,14 +22,14 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(values)
 def test_any_value_comes_back_as_it_was(value: Any) -> None:
     written = ascii_json(value)
     assert json.loads(written) == value
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(values)
 def test_it_is_one_line_of_ascii(value: Any) -> None:
     written = ascii_json(value)

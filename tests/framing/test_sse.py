@@ -146,7 +146,7 @@ def cut(data: bytes, points: Iterable[int]) -> Iterator[bytes]:
     yield data[start:]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=300)
 @given(data=streams, points=st.lists(st.integers(0, 80), max_size=8))
 def test_any_stream_cut_anywhere_is_read_as_the_reference_reads_it(data: bytes, points: list[int]) -> None:
     assert decoded(cut(data, points)) == reference(data)

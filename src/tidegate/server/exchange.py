@@ -160,15 +160,18 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
             if not self.keep_alive:
                 framing += b"connection: close\r\n"
-            head = b"%b%b%b\r\n%x\r\n" % (STATUS_LINES[200], headers, framing, len(data))
-            self._transport.write(b"%b%b\r\n" % (head, data))
+            head = b"%b%b%b\r\n" % (STATUS_LINES[200], headers, framing)
+            # A chunk of no bytes would be the end of the body.
+            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data) if data else head)
         else:
             self.keep_alive = False
             head = b"%b%bconnection: close\r\n\r\n" % (STATUS_LINES[200], headers)
             self._transport.write(head + data)
 
     def write(self, data: bytes) -> None:
-        """More of a streamed body, in one write and one chunk."""
+        """More of a streamed body, in one write and one chunk; a keep-alive may be of no bytes at all."""
+        if not data:
+            return
         self.writes += 1
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 

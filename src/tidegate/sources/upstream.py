@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from urllib.parse import urlencode
 
 from tidegate import __version__
@@ -127,7 +129,7 @@ class _Call:
     def head(self, head: ResponseHead) -> None:
         """See :class:`tidegate.net.Receiver`, as for all that follow."""
         self._head = head
-        content_type = head.headers.get(b"content-type", b"")
+        content_type = head.headers.get(b"content-type", b"").lower()
         if head.status != 200 or b"json" in content_type:
             self._whole = bytearray()
 
@@ -191,10 +193,15 @@ def _seconds(value: bytes | None, clock: Clock) -> float | None:
         return None
     text = value.decode("latin-1").strip()
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        return max(seconds, 0.0) if isfinite(seconds) else None
     try:
-        return max(parsedate_to_datetime(text).timestamp() - clock.now_ms() / 1000, 0.0)
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # asctime's form names no zone; a date in HTTP is GMT in every form
+            moment = moment.replace(tzinfo=UTC)
+        return max(moment.timestamp() - clock.now_ms() / 1000, 0.0)
+    except (ValueError, OverflowError):
         return None

@@ -54,6 +54,38 @@ class _Surroundings:
     choice: ChoiceDecoder
 
 
+@dataclass(frozen=True, slots=True)
+class _Twofold:
+    """Surroundings of a text beside which one more string differs: OpenAI pads each chunk with a random one.
+
+    That string is the unknown field ``key`` of the chunk, and comes after the text.
+    """
+
+    before: bytes
+    between: bytes
+    after: bytes
+    key: str
+    block: int
+    extra: Extra
+    choice: ChoiceDecoder
+
+    def event(self, data: bytes) -> Text | None:
+        """The text of a read that holds one such frame, else None."""
+        if not data.startswith(self.before) or not data.endswith(self.after):
+            return None
+        start = len(self.before)
+        stop = data.find(self.between, start)
+        if stop < 0:
+            return None
+        text = _string(data[start:stop])
+        other = data[stop + len(self.between) : len(data) - len(self.after)]
+        if not text or not other.isascii() or b'"' in other or b"\\" in other or b"\n" in other:
+            return None
+        self.choice.length += len(text)
+        extra = {**self.extra, "chunk": {**self.extra["chunk"], self.key: other.decode("ascii")}}
+        return Text(text=text, choice=self.choice.index, block=self.block, extra=extra)
+
+
 class ChatDecoder:
     """Decodes one streamed or whole Chat Completions answer."""
 
@@ -64,9 +96,11 @@ class ChatDecoder:
         "_ended",
         "_extra",
         "_known",
+        "_last",
         "_learned_in_vain",
         "_partial",
         "_sse",
+        "_twofold",
         "_usage",
     )
 
@@ -81,6 +115,9 @@ class ChatDecoder:
         self._extra: Extra | None = None
         self._beside_usage: Extra | None = None
         """Unknown fields of the chunk without choices that had the usage."""
+        self._last: _Surroundings | None = None
+        """What was learned last, to see what else differs."""
+        self._twofold: _Twofold | None = None
         self._known: _Surroundings | None = None
         self._learned_in_vain = 0
 
@@ -105,6 +142,13 @@ class ChatDecoder:
                     self._learned_in_vain = 0
                     events.append(_delta_event(known, text))
                     return
+        twofold = self._twofold
+        if twofold is not None and not self._partial:
+            event = twofold.event(data)
+            if event is not None:
+                self._learned_in_vain = 0
+                events.append(event)
+                return
         try:
             frames = self._sse.feed(data)
             self._partial = self._sse.pending
@@ -161,7 +205,7 @@ class ChatDecoder:
             chunk = {"error": chunk}
         first = len(events)
         self._chunk(chunk, events)
-        self._known = None  # another block may be open by now
+        self._known = self._twofold = None  # another block may be open by now
         if (
             len(events) == first + 1
             and self._learned_in_vain < _LEARNING_LIMIT
@@ -247,7 +291,32 @@ class ChatDecoder:
             before = _BEFORE + payload[: at + 1]
             after = payload[at + len(quoted) - 1 :] + _AFTER
             choice = self._choices[event.choice]
-            self._known = _Surroundings(before, after, type(event), event.block, event.extra, choice)
+            if isinstance(event, Text) and self._last is not None and self._last.before == before:
+                self._twofold = _twofold(self._last, after, event, choice)
+            self._last = _Surroundings(before, after, type(event), event.block, event.extra, choice)
+            self._known = self._last if self._twofold is None else None
+
+
+def _twofold(last: _Surroundings, after: bytes, event: Text, choice: ChoiceDecoder) -> _Twofold | None:
+    """Surroundings with two strings, when the frame differs from the last one in just one more."""
+    same = 0
+    for one, other in zip(last.after, after, strict=False):
+        if one != other:
+            break
+        same += 1
+    start = after.rfind(b'":"', 0, same + 1) + 3
+    stop = after.find(b'"', start)
+    name = after.rfind(b'"', 0, max(start - 3, 0)) + 1
+    if start < 3 or stop < 0 or not 0 < name < start - 3:
+        return None
+    key = after[name : start - 3].decode("ascii", "replace")
+    chunk = (event.extra or {}).get("chunk", {})
+    value, field = after[start:stop].decode("ascii", "replace"), b'"%b":' % key.encode("ascii", "replace")
+    # Found by its bytes, so make sure that it is a field of the chunk and nothing else of that name.
+    if chunk.get(key) != value or after.count(field) != 1 or field in last.before:
+        return None
+    before = last.before
+    return _Twofold(before, after[:start], after[stop:], key, event.block, event.extra or {}, choice)
 
 
 def _delta_event(known: _Surroundings, text: str) -> Text | Thinking | Tool:

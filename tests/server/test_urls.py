@@ -1,0 +1,51 @@
+"""Paths however clients join them, to the one spelling that stands in the table."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.server.urls import GENERATIONS, PUBLIC, canonical
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/chat/completions", "/chat/completions"),
+        ("/v1/chat/completions", "/chat/completions"),
+        ("/v1/chat/completions/", "/chat/completions"),
+        ("//v1//chat//completions//", "/chat/completions"),
+        ("/v1/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1", "/"),
+        ("/v1/", "/"),
+        ("/", "/"),
+        ("", "/"),
+        ("///", "/"),
+        ("/v1x/models", "/v1x/models"),
+        ("/v10/models", "/v10/models"),
+        ("/V1/models", "/V1/models"),
+        ("/v1/models/a/b", "/models/a/b"),
+        ("/api/v1/models", "/api/v1/models"),
+    ],
+)
+def test_paths(path: str, ours: str) -> None:
+    assert canonical(path) == ours
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from(["/", "//", "v1", "models", "a", "."]), max_size=8).map("".join))
+def test_a_canonical_path_has_single_slashes_and_none_at_its_end(path: str) -> None:
+    ours = canonical(path)
+    assert "//" not in ours
+    assert ours == "/" or not ours.endswith("/")
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    path=st.sampled_from([*GENERATIONS, *sorted(PUBLIC)]),
+    before=st.sampled_from(["", "/", "//", "/v1", "//v1/", "/v1//"]),
+    after=st.sampled_from(["", "/", "///"]),
+)
+def test_every_path_of_the_table_is_found_in_every_spelling(path: str, before: str, after: str) -> None:
+    assert canonical(before + path + after) == path
