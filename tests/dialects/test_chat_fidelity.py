@@ -132,7 +132,7 @@ def test_a_whole_answer_says_what_the_stream_says(sent: list[Json]) -> None:
 
 
 def units(text: str) -> list[bytes]:
-    """A text as JSON has it: halves of an emoji that come in two deltas are the emoji once they are joined."""
+    """A text as JSON has it: halves of an emoji that come in two deltas are the emoji once joined."""
     encoded = text.encode("utf-16-le", "surrogatepass")
     return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]
 
