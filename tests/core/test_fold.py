@@ -64,6 +64,26 @@ def test_calls_are_told_apart_by_their_block() -> None:
     assert calls == [("x", "f", '{"a":1}'), ("y", "g", "{}")]
 
 
+def test_what_a_call_says_beside_its_arguments_adds_up_too() -> None:
+    """The input of a custom tool comes in parts, as arguments do."""
+    parts: list[dict[str, Any]] = [{"custom": {"name": "code", "input": ""}, "type": "custom"}]
+    parts += [{"custom": {"input": part}} for part in ("print(", "1)")]
+    [call] = only(folded(*(Tool(arguments="", extra={"tool": part}) for part in parts))).calls.values()
+    assert call.extra == {"custom": {"name": "code", "input": "print(1)"}, "type": "custom"}
+
+
+def test_logprobs_are_kept_whatever_they_stood_beside() -> None:
+    beside: list[dict[str, Any]] = [{"choice": {"logprobs": {"content": [{"token": each}]}}} for each in "ab"]
+    choice = only(
+        folded(
+            Thinking(text="a", extra=beside[0]),
+            Item(kind="choice", value=beside[1]["choice"]),
+            Text(text="c", logprobs={"content": [{"token": "c"}]}),
+        )
+    )
+    assert choice.logprobs == {"content": [{"token": each} for each in "abc"]}
+
+
 def test_logprobs_are_one_list() -> None:
     rows = [{"token": "a"}, {"token": "b"}]
     choice = only(folded(*(Text(text="x", logprobs={"content": [row], "refusal": None}) for row in rows)))
