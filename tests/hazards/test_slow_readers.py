@@ -67,10 +67,7 @@ def run_slow_readers(gateway: Gateway, upstream: Upstream, count: int) -> None:
         for reader in readers:
             reader.connection.close()
     eventually(
-        # A few are idle: one is left by each request that began before the last one was given back.
-        lambda: upstream.open_connections <= connections + 3,
-        "the upstreams of those who left are let go",
-        timeout=15,
+        lambda: upstream.open_connections <= connections + 1, "the upstreams of those who left are let go"
     )
 
 
