@@ -17,6 +17,7 @@
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
+    │   ├── Unsupported         400, this upstream has no form for what was asked
     │   ├── Broken              502, the answer stopped before its end, or made no sense
     │   └── TimedOut            504, nothing came in time
     └── LogError                the stream log
@@ -154,6 +155,13 @@ class Unreachable(SourceError):
 
 class Rejected(SourceError):
     """The upstream answered with an error of its own."""
+
+
+class Unsupported(SourceError):
+    """What was asked has no form in the upstream's dialect; another upstream may have one."""
+
+    status = 400
+    type = "invalid_request_error"
 
 
 class Broken(SourceError):

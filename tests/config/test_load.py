@@ -262,7 +262,7 @@ def test_a_preset_serves_several_accounts(load: Load) -> None:
     )
     first, second = config.providers.values()
     assert first.base_url == second.base_url
-    assert first.quirks == second.quirks == {"max_completion_tokens"}
+    assert first.quirks == second.quirks == {"max_completion_tokens", "no_top_k"}
     assert (first.preset, second.preset, second.name) == ("openai", "openai", "openai2")
     assert second.signed_headers() == {"openai-project": "p", "authorization": "Bearer two"}
 

@@ -48,7 +48,11 @@ def header_for(dialect: Dialect, **asked: Any) -> Header:
 def dialects() -> list[Dialect]:
     """Every dialect that there is."""
     modules = pkgutil.iter_modules(tidegate.dialects.__path__)
-    return [load_dialect(each.name.replace("_", "-")) for each in modules if each.name != "api"]
+    return [
+        load_dialect(each.name.replace("_", "-"))
+        for each in modules
+        if each.name not in ("api", "translation")
+    ]
 
 
 def cases(dialect: Dialect) -> list[Case]:

@@ -36,6 +36,9 @@ class Said:
         self.events += events
         self.batches.append((asyncio.get_running_loop().time(), len(events)))
 
+    def drop(self, fields: Sequence[str]) -> None:
+        raise AssertionError("the demo model takes everything")
+
     async def ready(self) -> None:
         self.asked += 1
 
@@ -102,7 +105,7 @@ def test_the_same_question_gets_the_same_answer() -> None:
     ("content", "echoed"),
     [
         ("世界 😀", "> 世界 😀"),
-        ([{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {}}], "> one"),
+        ([{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {"url": "u"}}], "> one"),
         ("", "You asked nothing."),
         (None, "You asked nothing."),
         ([], "You asked nothing."),
@@ -142,7 +145,6 @@ def test_the_last_question_is_the_one_that_is_echoed() -> None:
         (None, "required", None),
         ([{"type": "web_search"}], None, None),
         ([{"type": "web_search"}, F], None, "f"),
-        ([{"type": "function", "function": {}}], None, None),
     ],
 )
 def test_when_a_tool_is_called(tools: Any, choice: Any, called: str | None) -> None:

@@ -26,6 +26,8 @@ QUIRKS: Final = MappingProxyType(
         "no_developer_role": "The role `developer` is rejected; such messages are sent as `system`.",
         "short_tool_call_ids": "A tool call's id must be nine letters or digits; any other id in a history is"
         " replaced by one derived from it, the same in the call and in its result.",
+        "no_top_k": "`top_k` and `min_p` are rejected; they are left out.",
+        "no_reasoning_effort": "`reasoning_effort` is rejected by some models; it is left out.",
         "no_model_list": "`GET /models` does not list what can be called, so models are not looked up there.",
     }
 )

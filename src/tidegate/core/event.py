@@ -3,9 +3,9 @@
 Blocks are implied: a block opens at its first event and is closed by the next block of its choice
 or by the choice's :class:`Finish`. Block numbers count from 0 within a choice.
 
-``extra`` keeps what an upstream said beyond the fields here, by level of the wire format that it came
-in (for OpenAI Chat: ``chunk``, ``choice``, ``delta``, ``tool``, ``function``), and is rendered in that
-format only.
+``extra`` keeps what an upstream said beyond the fields here and is rendered in the wire format that it
+came in only: OpenAI Chat's by level (``chunk``, ``choice``, ``delta``, ``tool``, ``function``), that of
+every other dialect under the dialect's name.
 """
 
 from __future__ import annotations
@@ -29,50 +29,75 @@ class Event(Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True
 
 
 class Start(Event, frozen=True, gc=False, tag="start"):
-    """The stream has begun; ours, never an upstream's. ``model`` is the name the upstream answers under."""
+    """The stream has begun; ours, never an upstream's. ``model`` is the name the upstream answers under.
+
+    ``usage`` is what some upstreams count before they answer.
+    """
 
     model: str | None = None
+    usage: Usage | None = None
 
 
 class Text(Event, frozen=True, gc=False, tag="text"):
-    """More of the visible answer."""
+    """More of the visible answer. ``refusal``: it is the words in which the model declines.
+
+    ``logprobs`` are in OpenAI Chat's form.
+    """
 
     text: str
     choice: int = 0
     block: int = 0
     logprobs: Any = None
+    refusal: bool = False
 
 
 class Thinking(Event, frozen=True, gc=False, tag="thinking"):
-    """More of the model's reasoning; a signature or redacted data may stand alone."""
+    """More of the model's reasoning; a signature or redacted data may stand alone.
+
+    A signature speaks for the block of thinking, or stands in a block of its own before the text or the
+    call that it speaks for. ``origin`` is the dialect whose upstream signed, and alone can check it.
+    """
 
     text: str
     choice: int = 0
     block: int = 0
     signature: str | None = None
     redacted: str | None = None
+    origin: str | None = None
 
 
 class Tool(Event, frozen=True, gc=False, tag="tool"):
-    """More of a tool call's argument text; ``call_id`` and ``name`` on the call's first event only."""
+    """More of a tool call's argument text; ``call_id`` and ``name`` on the call's first event only.
+
+    The text of a ``custom`` tool's call is no JSON.
+    """
 
     arguments: str
     choice: int = 0
     block: int = 0
     call_id: str | None = None
     name: str | None = None
+    custom: bool = False
 
 
 class Item(Event, frozen=True, gc=False, tag="item"):
-    """Anything else: a citation, a file, a status, or a block of a kind that we do not know."""
+    """Anything else: a citation, a file, a status, or a piece of a block of a kind that we do not know.
+
+    What only one dialect knows has that dialect's name for its kind, and ``block`` when it is a piece of a
+    block: the first piece opens it, as everywhere.
+    """
 
     kind: str
     value: Any
     choice: int = 0
+    block: int | None = None
 
 
 class Finish(Event, frozen=True, gc=False, tag="finish"):
-    """One choice is complete. ``reason`` is in OpenAI Chat's words; ``stop`` the stop sequence met."""
+    """One choice is complete. ``reason`` is in OpenAI Chat's words; ``stop`` the stop sequence met.
+
+    A reason that OpenAI Chat has no word for is in its dialect's own: each rendering finds the nearest.
+    """
 
     reason: str
     choice: int = 0

@@ -3,18 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
+from tidegate.core.message import Message
+from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
+
 OnDisconnect = Literal["cancel", "drain", "detach"]
+
+
+class Reasoning(Struct, frozen=True, omit_defaults=True):
+    """How much a model is to think before it answers.
+
+    ``effort`` is a word such as low, medium or high, ``budget`` a number of tokens, ``enabled`` whether to
+    think at all where only that was said, ``summary`` what to tell of it.
+    """
+
+    effort: str | None = None
+    budget: int | None = None
+    enabled: bool | None = None
+    summary: str | None = None
+
+
+class OutputFormat(Struct, frozen=True, omit_defaults=True):
+    """The form that the answer is to have: any JSON object, or one that fits ``schema``."""
+
+    kind: Literal["json_object", "json_schema"]
+    schema: Mapping[str, Any] | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Prompt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request in no dialect: what every upstream is asked that does not speak the caller's.
+
+    None and empty mean that nothing was said. ``extra`` holds top-level fields that have no form here.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolDefinition | HostedTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: Mapping[str, Any] | None = None
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    choices: int = 1
+    reasoning: Reasoning | None = None
+    output: OutputFormat | None = None
+    verbosity: str | None = None
+    user: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    service_tier: str | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 class Request(Struct, frozen=True):
     """One generation asked for, in the caller's dialect.
 
     ``fields`` are the members of the JSON body, each still encoded: they pass through to an upstream of
-    the same dialect byte for byte. The rest is what the gateway itself must know.
+    the same dialect byte for byte, as do ``headers``, those of the caller's that the dialect hands on. The
+    rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
     """
 
     dialect: str
@@ -23,6 +82,9 @@ class Request(Struct, frozen=True):
     stream: bool = False
     include_usage: bool = False
     choices: int = 1
+    headers: Mapping[str, str] = {}
+    fallback_models: tuple[str, ...] = ()
+    reasoning: Reasoning | None = None
 
 
 class Header(Struct, frozen=True):

@@ -32,6 +32,10 @@ class Output(Protocol):
         """Wait until a reader has room; a source that pulls awaits this between its events."""
         ...
 
+    def drop(self, fields: Sequence[str]) -> None:
+        """Name the fields of the request that the source has no form for, so that the caller is told."""
+        ...
+
     def control(self, flow: Flow | None) -> None:
         """Name what is to be paused while the reader is slow; a source that is pushed to calls this."""
         ...

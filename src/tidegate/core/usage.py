@@ -9,9 +9,10 @@ from msgspec import Struct
 
 
 class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Token counts. ``cached_tokens`` are part of the input, ``reasoning_tokens`` part of the output.
+    """Token counts. ``cached_tokens`` and ``cache_write_tokens`` are part of the input, ``reasoning_tokens``
+    part of the output.
 
-    ``extra`` is the upstream's own usage object, whole, for its own dialect.
+    ``extra`` is the upstream's own usage object, whole, for the dialect that it is in.
     """
 
     input_tokens: int = 0
@@ -19,3 +20,5 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     extra: Mapping[str, Any] | None = None
+    cache_write_tokens: int = 0
+    dialect: str = "openai-chat"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import cast
 
+from tidegate.core.request import Prompt, Request
 from tidegate.dialects.api import Decoder, Dialect, Renderer
+from tidegate.dialects.translation import Translated
+from tidegate.dialects.translation import translate as _translate
 from tidegate.errors import ConfigError
 
-__all__ = ["Decoder", "Dialect", "Renderer", "load_dialect"]
+__all__ = ["Decoder", "Dialect", "Renderer", "Translated", "load_dialect", "translate", "understand"]
 
 
+@cache
 def load_dialect(name: str) -> Dialect:
     """The dialect of this name, as it is written in the configuration."""
     module_name = f"{__name__}.{name.replace('-', '_')}"
@@ -21,3 +26,13 @@ def load_dialect(name: str) -> Dialect:
             raise
         raise ConfigError(f"there is no dialect called {name!r}") from None
     return cast(Dialect, module.DIALECT)
+
+
+def understand(request: Request) -> Prompt:
+    """A caller's request in no dialect. Raises InvalidRequest for what makes no sense."""
+    return load_dialect(request.dialect).read_prompt(request)
+
+
+def translate(request: Request, upstream: Dialect, model: str, quirks: frozenset[str]) -> Translated:
+    """The body of ``request`` for an upstream; see :mod:`tidegate.dialects.translation`."""
+    return _translate(request, load_dialect(request.dialect), upstream, model, quirks)

@@ -5,12 +5,15 @@ A dialect maps bytes to values and back. It never sees a socket, a clock or a se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from tidegate.core.event import AnyEvent, Failure
-from tidegate.core.request import Header, Request
+from tidegate.core.request import Header, Prompt, Request
 from tidegate.errors import SourceError
+
+Lack = Literal["refuse", "drop"]
+"""What becomes of a request that asks for what a wire format has no form for."""
 
 
 class Renderer(Protocol):
@@ -52,15 +55,39 @@ class Dialect(Protocol):
     """One wire format, both ways."""
 
     name: str
-    path: str
-    """Where it is called below an upstream's base URL."""
+    headers: Mapping[str, str]
+    """Sent with every request to an upstream, where its settings do not say otherwise."""
+    forwards: tuple[str, ...]
+    """Names, in lower case, of callers' headers that an upstream of the same dialect is sent as well."""
+    lacks: Mapping[str, Lack]
+    """Features of a prompt (:func:`tidegate.dialects.translation.features`) that have no form here."""
+    fields: Mapping[str, str]
+    """What callers of this dialect know a feature as, where that is not its own name."""
 
-    def read_request(self, body: bytes) -> Request:
-        """The request in a caller's body. Raises InvalidRequest, naming the field."""
+    def target(self, model: str) -> str:
+        """Path and query where an upstream is called, below its base URL."""
+        ...
+
+    def read_request(self, body: bytes, headers: Mapping[str, str] = ..., path: str = ...) -> Request:
+        """The request in a caller's body. Raises InvalidRequest, naming the field.
+
+        ``headers`` are those of :attr:`forwards` that the caller sent, ``path`` where it was sent to.
+        """
+        ...
+
+    def read_prompt(self, request: Request) -> Prompt:
+        """A request of this dialect in no dialect. Raises InvalidRequest for what makes no sense."""
         ...
 
     def write_request(self, request: Request, model: str, quirks: frozenset[str]) -> bytes:
-        """The body to send to an upstream that knows the model as ``model``."""
+        """The body to send to an upstream of this dialect, which knows the model as ``model``.
+
+        ``request`` is of this dialect too; what it says is passed on as it came.
+        """
+        ...
+
+    def write_prompt(self, prompt: Prompt, model: str, quirks: frozenset[str]) -> bytes:
+        """The same for a request of another dialect. What is in :attr:`lacks` is left out."""
         ...
 
     def renderer(self, header: Header) -> Renderer:

@@ -13,7 +13,7 @@ from tidegate.config import Timeouts
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut
+from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, Unsupported
 from tidegate.routing.choose import choose
 from tidegate.routing.table import Deployment, Route
 
@@ -61,6 +61,8 @@ class Attempts:
                 except SourceError as error:
                     self._observer.attempted(deployment.name, error)
                     last = error
+                    if isinstance(error, Unsupported):
+                        break  # another deployment may speak a dialect that can say it
                     if _blames_the_request(error):
                         raise
                     deployment.health.failed()

@@ -71,6 +71,7 @@ class Exchange:
         "max_body",
         "message_event",
         "more_body",
+        "path",
         "response_complete",
         "writes",
     )
@@ -81,6 +82,7 @@ class Exchange:
         headers: list[tuple[bytes, bytes]],
         transport: asyncio.Transport,
         *,
+        path: str = "",
         http_1_0: bool,
         keep_alive: bool,
         max_body: int,
@@ -90,6 +92,8 @@ class Exchange:
         self.dialect = dialect
         self.headers = headers
         self.keep_alive = keep_alive
+        self.path = path
+        """As the client wrote it, without its query."""
         self.max_body = max_body
         self.client: Client | None = None
         self.begun = False

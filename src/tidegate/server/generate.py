@@ -52,7 +52,9 @@ class Service:
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
             caller = self.identify(exchange.headers)  # access/
-            request = dialect.read_request(exchange.body)  # dialects/
+            request = dialect.read_request(
+                exchange.body, _forwarded(exchange, dialect), exchange.path
+            )  # dialects/
             policies = _policies(exchange)
             stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
         except TidegateError as error:
@@ -101,6 +103,12 @@ def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:
                 "set TIDEGATE_API_KEYS to serve other origins",
                 code="origin_not_allowed",
             )
+
+
+def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
+    """The caller's headers that the dialect hands on."""
+    values = ((name, exchange.header(name.encode())) for name in dialect.forwards)
+    return {name: value.decode("latin-1") for name, value in values if value is not None}
 
 
 def _policies(exchange: Exchange) -> Policies:

@@ -105,6 +105,7 @@ class GatewayProtocol(HttpToolsProtocol):
             dialect,
             self.headers,
             self.transport,
+            path=self.url.partition(b"?")[0].decode("latin-1"),
             http_1_0=http_1_0,
             keep_alive=not http_1_0 and self.parser.should_keep_alive(),
             max_body=self._front.max_body,

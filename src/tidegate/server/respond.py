@@ -7,6 +7,8 @@ after ``header_hold`` seconds they are committed, and from then on no silence is
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.core.event import End, Failure
@@ -20,6 +22,11 @@ _STREAM_HEADERS = (
     b"x-accel-buffering: no\r\n"  # nginx would collect the stream otherwise
     b"connection: keep-alive\r\n"
 )
+
+
+_LONGEST_DROPPED = 1000
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+"""Callers choose the names of their fields, so they may hold anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,12 @@ def request_id(exchange: Exchange, made: str) -> bytes:
     asked = exchange.header(b"x-request-id") or b""
     name = asked if 0 < len(asked) <= 128 and asked.isascii() else made.encode()
     return b"x-request-id: %b\r\n" % name
+
+
+def dropped_header(fields: Sequence[str]) -> bytes:
+    """The header that names the fields of a request which the upstream was not told."""
+    names = ", ".join(fields)[:_LONGEST_DROPPED]
+    return b"tidegate-dropped: %b\r\n" % _UNPRINTABLE.sub("?", names).encode("ascii")
 
 
 def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: bytes) -> None:
@@ -91,8 +104,13 @@ class _Sink:
         if last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
-            content_type = b"content-type: %b\r\n" % self._renderer.content_type
-            self._exchange.respond(200, content_type + self._headers, data)
+            self._exchange.respond(200, self._head(), data)
+
+    def _head(self) -> bytes:
+        """The header lines of a success: what the request asked in vain is told here."""
+        head = b"content-type: %b\r\n%b" % (self._renderer.content_type, self._headers)
+        dropped = self._stream.producer.dropped
+        return head + dropped_header(dropped) if dropped else head
 
     def gone(self) -> None:
         self._leave()
@@ -154,8 +172,7 @@ class _StreamSink(_Sink):
         self._opened = True
         if self._reader is not None:
             self._reader.write = self._exchange.write
-        content_type = b"content-type: %b\r\n" % self._renderer.content_type
-        self._exchange.open(content_type + _STREAM_HEADERS + self._headers, data)
+        self._exchange.open(self._head() + _STREAM_HEADERS, data)
 
     def _tick(self) -> None:
         reader = self._reader

@@ -7,15 +7,19 @@ tool is offered, and never after a tool's result.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
-from tidegate.core.request import Request
+from tidegate.core.message import Message, ResultPart, text_of
+from tidegate.core.request import Prompt, Request
 from tidegate.core.source import Output
+from tidegate.core.tool import ToolChoice, ToolDefinition
 from tidegate.core.usage import Usage
+from tidegate.dialects import understand
+from tidegate.dialects.translation.customs import function_of
 
 _LONGEST_ECHO = 400
 _MOST_INSTANT = 64
@@ -30,23 +34,22 @@ class DemoSource:
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
-        fields = {name: msgspec.json.decode(raw) for name, raw in request.fields.items() if name in _READ}
-        messages = [message for message in fields.get("messages") or [] if isinstance(message, dict)]
-        question = _question(messages)
-        tool = _tool_to_call(fields, messages)
+        prompt = understand(request)
+        results = _results(prompt.messages)
+        tool = None if results else _tool_to_call(prompt)
+        question = _question(prompt.messages)
         out.emit(Start(model=None))
-        said: list[AnyEvent] = list(_call(tool, question) if tool else _answer(question, _results(messages)))
-        limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-        cut = isinstance(limit, int) and len(said) > limit
+        said: list[AnyEvent] = list(_call(tool, question) if tool else _answer(question, results))
+        cut = prompt.max_tokens is not None and len(said) > prompt.max_tokens
         if cut:
-            said = said[:limit]
-        await self._say(said, request.choices, out)
+            said = said[: prompt.max_tokens]
+        await self._say(said, prompt.choices, out)
         reason = "length" if cut else "tool_calls" if tool else "stop"
         usage = Usage(
-            input_tokens=sum(len(_tokens(_text(message))) for message in messages),
-            output_tokens=len(said) * request.choices,
+            input_tokens=sum(len(_tokens(_text(message))) for message in prompt.messages),
+            output_tokens=len(said) * prompt.choices,
         )
-        ends: list[AnyEvent] = [Finish(reason=reason, choice=choice) for choice in range(request.choices)]
+        ends: list[AnyEvent] = [Finish(reason=reason, choice=choice) for choice in range(prompt.choices)]
         out.emit_all([*ends, End(outcome="completed", usage=usage)])
 
     async def _say(self, said: list[AnyEvent], choices: int, out: Output) -> None:
@@ -57,9 +60,6 @@ class DemoSource:
             events = said[begin : begin + step]
             for choice in range(choices):
                 out.emit_all([msgspec.structs.replace(event, choice=choice) for event in events])
-
-
-_READ = frozenset({"messages", "tools", "tool_choice", "functions", "max_tokens", "max_completion_tokens"})
 
 
 def _answer(question: str, results: list[str]) -> Iterator[AnyEvent]:
@@ -78,14 +78,14 @@ def _answer(question: str, results: list[str]) -> Iterator[AnyEvent]:
         yield Text(text=token)
 
 
-def _call(tool: dict[str, Any], question: str) -> Iterator[AnyEvent]:
-    arguments = msgspec.json.encode(_arguments(tool.get("parameters") or {}, question)).decode()
-    yield Tool(arguments="", name=str(tool["name"]))
+def _call(tool: ToolDefinition, question: str) -> Iterator[AnyEvent]:
+    arguments = msgspec.json.encode(_arguments(tool.parameters or {}, question)).decode()
+    yield Tool(arguments="", name=tool.name)
     for token in _tokens(arguments):
         yield Tool(arguments=token)
 
 
-def _arguments(schema: dict[str, Any], question: str) -> dict[str, Any]:
+def _arguments(schema: Mapping[str, Any], question: str) -> dict[str, Any]:
     """Values that fit the required properties of a JSON schema, the question where a string is wanted."""
     properties = schema.get("properties")
     if not isinstance(properties, dict):
@@ -114,41 +114,31 @@ def _value(schema: dict[str, Any], question: str) -> Any:
             return question[:_LONGEST_ECHO]
 
 
-def _tool_to_call(fields: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The function to call: the one that is required, or the only one, unless a result has come back."""
-    if messages and messages[-1].get("role") in ("tool", "function"):
+def _tool_to_call(prompt: Prompt) -> ToolDefinition | None:
+    """The tool to call: the one that is required, or the only one."""
+    tools = [function_of(tool) for tool in prompt.tools if isinstance(tool, ToolDefinition)]
+    choice = prompt.tool_choice or ToolChoice("auto")
+    if choice.names:
+        tools = [tool for tool in tools if tool.name in choice.names]
+    if not tools or choice.mode == "none":
         return None
-    tools = [tool.get("function") for tool in fields.get("tools") or [] if isinstance(tool, dict)]
-    functions = [each for each in tools if isinstance(each, dict) and each.get("name")]
-    wanted = fields.get("tool_choice")
-    if wanted == "none" or not functions:
-        return None
-    if isinstance(wanted, dict):
-        name = (wanted.get("function") or {}).get("name")
-        return next((each for each in functions if each["name"] == name), None)
-    if wanted == "required" or len(functions) == 1:
-        return functions[0]
-    return None
+    return tools[0] if choice.mode in ("required", "tool") or len(tools) == 1 else None
 
 
-def _results(messages: list[dict[str, Any]]) -> list[str]:
-    if messages and messages[-1].get("role") in ("tool", "function"):
-        return [_text(messages[-1])]
-    return []
+def _results(messages: Sequence[Message]) -> list[str]:
+    """What the tools answered, when that is the last thing said."""
+    if not messages:
+        return []
+    return [text_of(part.content) for part in messages[-1].parts if isinstance(part, ResultPart)]
 
 
-def _question(messages: list[dict[str, Any]]) -> str:
-    return next((_text(each).strip() for each in reversed(messages) if each.get("role") == "user"), "")
+def _question(messages: Sequence[Message]) -> str:
+    asked = (_text(each).strip() for each in reversed(messages) if each.role == "user")
+    return next((text for text in asked if text), "")
 
 
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return " ".join(part for part in parts if isinstance(part, str))
-    return ""
+def _text(message: Message) -> str:
+    return text_of(message.parts, " ")
 
 
 def _tokens(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tidegate.config import Provider
+from tidegate.dialects import load_dialect
 from tidegate.errors import SourceError, TidegateError
 from tidegate.net import Pool
 from tidegate.net.address import split_url
@@ -41,7 +42,8 @@ async def _ask(provider: Provider, pool: Pool) -> Found:
         address, path = split_url(provider.base_url)
         query = provider.signed_query()
         target = f"{path}/models" + (f"?{urlencode(query)}" if query else "")
-        status, body = await fetch(pool, address, target, provider.signed_headers(), _SECONDS)
+        headers = {**load_dialect(provider.dialect).headers, **provider.signed_headers()}
+        status, body = await fetch(pool, address, target, headers, _SECONDS)
     except (SourceError, TidegateError) as error:
         return Found(provider, problem=error.message)
     if status in (401, 403):

@@ -9,7 +9,7 @@ from tidegate.dialects import load_dialect
 from tidegate.engines import Engine
 from tidegate.net import Pool
 from tidegate.net.address import Address
-from tidegate.sources.upstream import Upstream, UpstreamSource, request_head
+from tidegate.sources.upstream import Upstream, UpstreamSource
 
 
 class EngineSource:
@@ -29,8 +29,16 @@ class EngineSource:
         """See :class:`tidegate.core.source.Source`."""
         address = Address(socket_path=await self._engine.ready())
         name = self._engine.settings.name
-        head = request_head(self._dialect, "/v1", address, {}, {})
         server = Upstream(
-            name, address, self._dialect, frozenset(), head, self._max_frame, self._pool, self._clock
+            name,
+            address,
+            self._dialect,
+            frozenset(),
+            path="/v1",
+            query={},
+            headers={},
+            max_frame=self._max_frame,
+            pool=self._pool,
+            clock=self._clock,
         )
         await UpstreamSource(server, name, self._connect_timeout).run(request, out)

@@ -20,7 +20,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.dialects import Decoder, Dialect, load_dialect
+from tidegate.dialects import Decoder, Dialect, load_dialect, translate
 from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
@@ -30,14 +30,17 @@ _LONGEST_ERROR = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A remote server: where it is, what it speaks, and the head of every request to it."""
+    """A remote server: where it is, what it speaks, and what every request to it carries."""
 
     name: str
     address: Address
     dialect: Dialect
     quirks: frozenset[str]
-    head: bytes
-    """Request line and headers up to the value of Content-Length."""
+    path: str
+    """Of its base URL."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case; its credential is among them, or in the query."""
     max_frame: int
     """Bytes of one event, and of an answer that is no stream."""
     pool: Pool
@@ -48,25 +51,28 @@ def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Up
     """The upstream that a provider's settings describe."""
     address, path = split_url(provider.base_url)
     dialect = load_dialect(provider.dialect)
-    head = request_head(dialect, path, address, provider.signed_query(), provider.signed_headers())
-    return Upstream(provider.name, address, dialect, provider.quirks, head, max_frame, pool, clock)
+    signed = {name.lower(): value for name, value in provider.signed_headers().items()}
+    headers = {**dialect.headers, **signed}
+    query = provider.signed_query()
+    return Upstream(
+        provider.name, address, dialect, provider.quirks, path, query, headers, max_frame, pool, clock
+    )
 
 
-def request_head(
-    dialect: Dialect, path: str, address: Address, query: Mapping[str, str], headers: Mapping[str, str]
-) -> bytes:
-    """The head of every request to an upstream, up to the value of its last header, Content-Length."""
-    target = path + dialect.path + (f"?{urlencode(query)}" if query else "")
+def request_head(server: Upstream, target: str) -> bytes:
+    """The head of a POST below the upstream's base URL, without its last lines: those that differ."""
+    if server.query:
+        target += ("&" if "?" in target else "?") + urlencode(server.query)
     lines = {
-        "host": address.host_header,
+        "host": server.address.host_header,
         "user-agent": f"tidegate/{__version__}",
         "accept": "text/event-stream, application/json",
         "accept-encoding": "identity",
         "content-type": "application/json",
-        **{name.lower(): value for name, value in headers.items()},
+        **server.headers,
     }
-    head = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
-    return "\r\n".join([*head, "content-length: "]).encode("latin-1")
+    head = [f"POST {server.path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
+    return "\r\n".join([*head, ""]).encode("latin-1")
 
 
 class UpstreamSource:
@@ -75,13 +81,21 @@ class UpstreamSource:
     def __init__(self, server: Upstream, model: str, connect_timeout: float) -> None:
         self._server = server
         self._model = model
+        self._head = request_head(server, server.dialect.target(model))
         self._connect_timeout = connect_timeout
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
         server = self._server
-        body = server.dialect.write_request(request, self._model, server.quirks)
-        message = b"%b%d\r\n\r\n%b" % (server.head, len(body), body)
+        body, dropped = translate(request, server.dialect, self._model, server.quirks)
+        if dropped:
+            out.drop(dropped)
+        message = b"%b%bcontent-length: %d\r\n\r\n%b" % (
+            self._head,
+            self._forwarded(request),
+            len(body),
+            body,
+        )
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, connection, out)
@@ -94,6 +108,16 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, connection, out).exchange(message)
+
+    def _forwarded(self, request: Request) -> bytes:
+        """The caller's headers that an upstream of the same dialect is sent as well."""
+        server = self._server
+        if not request.headers or request.dialect != server.dialect.name:
+            return b""
+        lines = [
+            f"{name}: {value}\r\n" for name, value in request.headers.items() if name not in server.headers
+        ]
+        return "".join(lines).encode("latin-1")
 
 
 class _Call:

@@ -40,6 +40,7 @@ class Producer:
         "_stream",
         "begun_at",
         "deltas",
+        "dropped",
         "ended",
         "first_delta_at",
         "last_delta_at",
@@ -65,6 +66,8 @@ class Producer:
         self.paused = False
         self.begun_at = clock.monotonic()
         self.deltas = 0
+        self.dropped: tuple[str, ...] = ()
+        """Fields of the request that the present attempt's source was not told."""
         self.first_delta_at: float | None = None
         self.last_delta_at: float = self.begun_at
 
@@ -95,6 +98,9 @@ class Producer:
                 self._room = asyncio.Event()
             await self._room.wait()
 
+    def drop(self, fields: Sequence[str]) -> None:
+        self.dropped = tuple(fields)
+
     def control(self, flow: Flow | None) -> None:
         self._flow = flow
         if flow is not None and self.paused:
@@ -110,6 +116,7 @@ class Producer:
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
         self._held = []
+        self.dropped = ()
 
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
         """Close the stream, unless it is closed."""

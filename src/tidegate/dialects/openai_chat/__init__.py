@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tidegate.core.event import Failure
-from tidegate.core.request import Header, Request
+from tidegate.core.request import Header, Prompt, Request
 from tidegate.dialects.api import Decoder, Dialect, Renderer
-from tidegate.dialects.openai_chat import errors, request
+from tidegate.dialects.openai_chat import errors, prompt, request, write
 from tidegate.dialects.openai_chat.decode import ChatDecoder
 from tidegate.dialects.openai_chat.render import ChatStreamRenderer
 from tidegate.dialects.openai_chat.whole import ChatWholeRenderer
@@ -18,14 +20,41 @@ class OpenAIChat:
     """The dialect ``openai-chat``."""
 
     name = "openai-chat"
-    path = "/chat/completions"
+    headers: Mapping[str, str] = {}
+    forwards: tuple[str, ...] = ()
+    lacks = write.LACKS
+    fields: Mapping[str, str] = {
+        "choices": "n",
+        "parallel_tools": "parallel_tool_calls",
+        "reasoning": "reasoning_effort",
+        "json_object": "response_format",
+        "json_schema": "response_format",
+        "allowed_tools": "tool_choice",
+        "custom_tools": "tools",
+        "hosted_tools": "tools",
+        "foreign_tools": "tools",
+        "message_name": "messages.name",
+        "foreign_parts": "messages.content",
+        "foreign_thinking": "messages.reasoning_content",
+        "thinking": "messages.reasoning_details",
+        "cache": "cache_control",
+    }
 
-    def read_request(self, body: bytes) -> Request:
+    def target(self, model: str) -> str:
         """See :class:`tidegate.dialects.api.Dialect`, as for all that follow."""
+        return "/chat/completions"
+
+    def read_request(self, body: bytes, headers: Mapping[str, str] = {}, path: str = "") -> Request:
         return request.read_request(body)
+
+    def read_prompt(self, asked: Request) -> Prompt:
+        return prompt.read_prompt(asked)
 
     def write_request(self, asked: Request, model: str, quirks: frozenset[str]) -> bytes:
         return request.write_request(asked, model, quirks)
+
+    def write_prompt(self, asked: Prompt, model: str, quirks: frozenset[str]) -> bytes:
+        return write.write_prompt(asked, model, quirks)
 
     def renderer(self, header: Header) -> Renderer:
         return ChatStreamRenderer(header) if header.stream else ChatWholeRenderer(header)

@@ -40,8 +40,12 @@ def _rename(old: str, new: str) -> Callable[[Fields], None]:
     return change
 
 
-def _no_stream_options(fields: Fields) -> None:
-    fields.pop("stream_options", None)
+def _without(*names: str) -> Callable[[Fields], None]:
+    def change(fields: Fields) -> None:
+        for name in names:
+            fields.pop(name, None)
+
+    return change
 
 
 def _no_empty_tools(fields: Fields) -> None:
@@ -80,7 +84,9 @@ def _short(call_id: Any) -> Any:
 
 
 _CHANGES: dict[str, Callable[[Fields], None]] = {
-    "no_stream_options": _no_stream_options,
+    "no_stream_options": _without("stream_options"),
+    "no_top_k": _without("top_k", "min_p"),
+    "no_reasoning_effort": _without("reasoning_effort"),
     "max_completion_tokens": _rename("max_tokens", "max_completion_tokens"),
     "max_tokens": _rename("max_completion_tokens", "max_tokens"),
     "random_seed": _rename("seed", "random_seed"),

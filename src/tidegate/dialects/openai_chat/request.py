@@ -13,6 +13,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tidegate.core.request import Request
 from tidegate.dialects.openai_chat.quirks import apply_quirks
+from tidegate.dialects.openai_chat.write import effort_of
+from tidegate.dialects.translation.body import read_body
 from tidegate.errors import InvalidRequest
 
 _MOST_CHOICES = 128
@@ -42,23 +44,15 @@ class _Known(Struct):
     temperature: float | None = None
     tools: list[Raw] | UnsetType | None = UNSET
     stop: str | list[str] | None = None
+    fallback_models: list[str] | None = None
 
 
-_read_known = msgspec.json.Decoder(_Known).decode
-_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_known = msgspec.json.Decoder(_Known)
 
 
 def read_request(body: bytes) -> Request:
     """See :meth:`tidegate.dialects.api.Dialect.read_request`."""
-    try:
-        if not body.isascii():
-            body.decode()  # what stays encoded is not looked at again before it reaches an upstream
-        known = _read_known(body)
-        fields = _read_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _invalid(body, error) from None
-    except RecursionError:
-        raise InvalidRequest("the body is JSON that is nested too deeply") from None
+    known, fields = read_body(body, _known)
     if not known.messages:
         raise InvalidRequest("'messages' is empty; send at least one message", param="messages")
     choices = 1 if known.n is None else known.n
@@ -72,6 +66,7 @@ def read_request(body: bytes) -> Request:
         stream=bool(known.stream),
         include_usage=bool(options and options.include_usage),
         choices=choices,
+        fallback_models=tuple(known.fallback_models or ()),
     )
 
 
@@ -82,24 +77,9 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
     fields["stream"] = True
     options = msgspec.json.decode(fields["stream_options"]) if "stream_options" in fields else None
     fields["stream_options"] = {**(options or {}), "include_usage": True}
+    fields.pop("fallback_models", None)  # ours, and a strict upstream would refuse it
+    if request.reasoning is not None and (effort := effort_of(request.reasoning)):
+        fields["reasoning_effort"] = effort
     if quirks:
         apply_quirks(fields, quirks)
     return msgspec.json.encode(fields)
-
-
-def _invalid(body: bytes, error: Exception) -> InvalidRequest:
-    """One sentence about what is wrong with a body."""
-    if isinstance(error, UnicodeDecodeError):
-        return InvalidRequest("the body is not valid JSON: it is not UTF-8")
-    if not body.strip():
-        return InvalidRequest("the body is empty; send a JSON object with 'messages'")
-    if not isinstance(error, msgspec.ValidationError):
-        return InvalidRequest(f"the body is not valid JSON: {error}")
-    reason, _, where = str(error).partition(" - at `")
-    path = where.rstrip("`").removeprefix("$").removeprefix(".")
-    if "missing required field `messages`" in reason:
-        return InvalidRequest("'messages' is missing", param="messages")
-    if not path:
-        return InvalidRequest(f"the body must be a JSON object: {reason}")
-    reason = reason[:1].lower() + reason[1:]
-    return InvalidRequest(f"{path!r} is wrong: {reason}", param=path)

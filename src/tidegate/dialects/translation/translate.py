@@ -1,0 +1,62 @@
+"""From a caller's request to the body that an upstream gets, whatever dialects the two speak.
+
+Equal dialects pass the request through. Otherwise it is read into a prompt and written anew; what the
+upstream's dialect has no form for is refused or dropped, as that dialect's table says, and named.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tidegate.core.request import Prompt, Request
+from tidegate.dialects.api import Dialect
+from tidegate.dialects.translation.features import features
+from tidegate.errors import Unsupported
+
+_LACKS_BY_QUIRK: Final = {"no_top_k": ("top_k", "min_p"), "no_reasoning_effort": ("reasoning",)}
+"""What single vendors have no form for although their dialect has one (:data:`tidegate.config.QUIRKS`)."""
+
+
+class Translated(NamedTuple):
+    """A request as an upstream gets it, and the fields that it was not told."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+
+
+def translate(
+    request: Request, caller: Dialect, upstream: Dialect, model: str, quirks: frozenset[str]
+) -> Translated:
+    """Write ``request``, which is in the dialect ``caller``, for an upstream.
+
+    Raises Unsupported for what the upstream's dialect cannot say, InvalidRequest for what makes no sense.
+    """
+    if caller.name == upstream.name:
+        return Translated(upstream.write_request(request, model, quirks), ())
+    prompt = caller.read_prompt(request)
+    if request.reasoning is not None:
+        prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
+    lacking = [name for quirk in quirks for name in _LACKS_BY_QUIRK.get(quirk, ())]
+    dropped: dict[str, None] = {}
+    for feature in features(prompt, upstream.name):
+        lack = "drop" if feature in lacking else upstream.lacks.get(feature)
+        field = caller.fields.get(feature, feature)
+        if lack == "refuse":
+            raise Unsupported(
+                f"{field!r} cannot be passed on: the model is behind an upstream that speaks "
+                f"{upstream.name}, which has no form for it; leave it out, or ask another model",
+                code="unsupported_parameter",
+                param=field,
+                retryable=False,
+            )
+        if lack == "drop":
+            dropped[field] = None
+    dropped.update(dict.fromkeys(prompt.extra or ()))
+    left = {name: getattr(_NOTHING, name) for name in lacking}
+    prompt = msgspec.structs.replace(prompt, **left) if left else prompt
+    return Translated(upstream.write_prompt(prompt, model, quirks), tuple(dropped))
+
+
+_NOTHING: Final = Prompt(messages=())
