@@ -64,7 +64,10 @@ def test_headers_are_whole_lines(cors: Cors, origin: bytes) -> None:
     headers = cors.headers(origin)
     assert headers.endswith(b"\r\n")
     assert all(b": " in line for line in headers.split(b"\r\n")[:-1])
-    assert b"access-control-expose-headers: Tidegate-Stream, X-Request-Id, Retry-After\r\n" in headers
+    assert (
+        b"access-control-expose-headers: Tidegate-Stream, Tidegate-Dropped, X-Request-Id, Retry-After\r\n"
+        in headers
+    )
 
 
 def test_a_preflight_allows_what_is_asked_for() -> None:

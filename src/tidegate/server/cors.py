@@ -9,7 +9,7 @@ _ALLOWED_HEADERS = (
     b"Idempotency-Key, Tidegate-On-Disconnect, Tidegate-Event-Ids, Last-Event-ID, X-Request-Id, "
     b"OpenAI-Organization, OpenAI-Project, OpenAI-Beta"
 )
-_EXPOSED_HEADERS = b"Tidegate-Stream, X-Request-Id, Retry-After"
+_EXPOSED_HEADERS = b"Tidegate-Stream, Tidegate-Dropped, X-Request-Id, Retry-After"
 
 
 class Cors:

@@ -53,6 +53,11 @@ def headers() -> Json:
             "generation was begun, failed ones included.",
             "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         },
+        "Tidegate-Dropped": {
+            "description": "The fields of the request that the upstream was not told, separated by commas, since "
+            "its dialect has no form for them. Only where there are any.",
+            "schema": {"type": "string"},
+        },
         "X-Request-Id": {
             "description": "The request's own `X-Request-Id` where it sent one of at most 128 ASCII "
             "characters, else the id of the generation, or one made for a request that began none.",
@@ -67,7 +72,8 @@ def headers() -> Json:
 
 def generation_headers() -> Json:
     """The headers of every answer for which a generation was begun."""
-    return {name: ref("headers", name) for name in ("Tidegate-Stream", "X-Request-Id")}
+    names = ("Tidegate-Stream", "Tidegate-Dropped", "X-Request-Id")
+    return {name: ref("headers", name) for name in names}
 
 
 def schemas() -> Json:
