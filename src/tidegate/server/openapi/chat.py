@@ -108,7 +108,7 @@ def _parameters() -> list[Json]:
 def _answer() -> Json:
     return {
         "description": "The answer: a stream, or one object. A stream that breaks later has 200 too.",
-        "headers": generation_headers(),
+        "headers": {**generation_headers(), "Tidegate-Dropped": ref("headers", "Tidegate-Dropped")},
         "content": {
             **json_content(ref("schemas", "ChatCompletion")),
             "text/event-stream": {

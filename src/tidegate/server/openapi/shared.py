@@ -54,8 +54,8 @@ def headers() -> Json:
             "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         },
         "Tidegate-Dropped": {
-            "description": "The fields of the request that the upstream was not told, separated by commas, since "
-            "its dialect has no form for them. Only where there are any.",
+            "description": "The fields of the request that the upstream was not told, separated by commas, "
+            "since its dialect has no form for them. Only where there are any.",
             "schema": {"type": "string"},
         },
         "X-Request-Id": {
@@ -72,8 +72,7 @@ def headers() -> Json:
 
 def generation_headers() -> Json:
     """The headers of every answer for which a generation was begun."""
-    names = ("Tidegate-Stream", "Tidegate-Dropped", "X-Request-Id")
-    return {name: ref("headers", name) for name in names}
+    return {name: ref("headers", name) for name in ("Tidegate-Stream", "X-Request-Id")}
 
 
 def schemas() -> Json:
