@@ -44,8 +44,9 @@ class AnthropicMessages:
         **{
             f"{kind}_{form}": f"messages.content.{kind}"
             for kind in ("image", "document")
-            for form in ("data", "url", "file", "text")
+            for form in ("data", "url", "file")
         },
+        "document_text": "messages.content.document",
         "cache": "cache_control",
         "user": "metadata.user_id",
     }
