@@ -109,7 +109,7 @@ class Dialect(Protocol):
 
 @runtime_checkable
 class Particular(Protocol):
-    """A dialect whose upstreams lack some features in some requests only: beside others, or for some models."""
+    """A dialect whose upstreams lack some features in some requests only, or for some of their models."""
 
     def conflicts(self, asked: Prompt, model: str) -> Sequence[str]:
         """The features of a prompt that are to be left out for this model; those that it lacks are named."""

@@ -24,6 +24,7 @@ from tidegate.dialects import Decoder, Dialect, load_dialect, translate
 from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
+from tidegate.net.fetch import fetch
 
 _LONGEST_ERROR = 64 * 1024
 
@@ -94,6 +95,26 @@ class UpstreamSource:
         self._model = model
         self._head = request_head(server, server.dialect.target(model))
         self._connect_timeout = connect_timeout
+
+    @property
+    def server(self) -> Upstream:
+        """The server that is called."""
+        return self._server
+
+    @property
+    def model(self) -> str:
+        """The name that the server knows the model under."""
+        return self._model
+
+    async def ask(self, target: str, request: Request, body: bytes, seconds: float) -> tuple[int, bytes]:
+        """Status and body of a POST below the base URL that is no generation. Raises SourceError."""
+        server = self._server
+        query = ("?" + urlencode(server.query)) if server.query else ""
+        more = {name: value for name, value in request.headers.items() if name not in server.settled}
+        headers = {**server.headers, **more}
+        return await fetch(
+            server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
+        )
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""

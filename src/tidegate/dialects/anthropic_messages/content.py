@@ -100,9 +100,7 @@ def _thinking_deltas(event: Thinking, block: Block, said: Mapping[str, Any]) -> 
         event is opening and isinstance(opening, Thinking) and not opening.text
     ):
         # Text and redacted data in one block: the data stands where clients keep a signature.
-        found.append(
-            {"type": "signature_delta", "signature": write_redacted(event.redacted, event.origin)}
-        )
+        found.append({"type": "signature_delta", "signature": write_redacted(event.redacted, event.origin)})
     return found
 
 

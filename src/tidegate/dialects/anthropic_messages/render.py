@@ -144,9 +144,7 @@ class MessagesStreamRenderer:
             beside = {name: opening.value[name] for name in opening.value if name != "content_block"}
         content = block_object(opening, self._header, block.index)
         frames.append(
-            _frame(
-                {"type": "content_block_start", "index": block.index, "content_block": content, **beside}
-            )
+            _frame({"type": "content_block_start", "index": block.index, "content_block": content, **beside})
         )
 
     def _delta(self, event: AnyEvent, block: Block, frames: list[str]) -> None:

@@ -128,9 +128,7 @@ def _without_foreign_thinking(messages: list[Any], unsigned: bool) -> list[Any]:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             message["content"] = [part for part in content if not _is_foreign(part, unsigned)]
-    return [
-        message for message in messages if not isinstance(message, dict) or message.get("content") != []
-    ]
+    return [message for message in messages if not isinstance(message, dict) or message.get("content") != []]
 
 
 def _is_foreign(part: Any, unsigned: bool) -> bool:

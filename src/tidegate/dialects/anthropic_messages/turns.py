@@ -37,9 +37,7 @@ def write_turns(messages: Sequence[Message]) -> tuple[list[Fields], list[Fields]
     leading = 0
     while leading < len(messages) - 1 and messages[leading].role in ("system", "developer"):
         leading += 1
-    system = [
-        block for message in messages[:leading] for part in message.parts for block in write_part(part)
-    ]
+    system = [block for message in messages[:leading] for part in message.parts for block in write_part(part)]
     turns: list[Fields] = []
     for message in messages[leading:]:
         role = "assistant" if message.role == "assistant" else "user"
