@@ -21,6 +21,7 @@ each_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda pre
 def test_the_usual_vendors_are_there_in_order() -> None:
     assert list(PRESETS) == [
         "openai",
+        "anthropic",
         "azure",
         "openrouter",
         "deepseek",
@@ -46,7 +47,7 @@ def test_the_usual_vendors_are_there_in_order() -> None:
 def test_a_row_is_whole(preset: Preset) -> None:
     assert parse_provider_name(preset.name) == preset.name
     assert preset.title
-    assert preset.dialect == "openai-chat"
+    assert preset.dialect in ("openai-chat", "anthropic-messages")
     assert parse_auth_form(preset.auth) == preset.auth
     assert preset.quirks <= set(QUIRKS)
     assert urlsplit(preset.docs).scheme == "https"

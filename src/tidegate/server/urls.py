@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-GENERATIONS: Final = {"/chat/completions": "openai-chat"}
+GENERATIONS: Final = {"/chat/completions": "openai-chat", "/messages": "anthropic-messages"}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
+COUNT_TOKENS: Final = "/messages/count_tokens"
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
@@ -25,6 +26,11 @@ PUBLIC: Final = frozenset({HEALTH, READY, DOCS, OPENAPI, LANDING})
 """Paths that need no key: they tell nothing that is worth one."""
 
 _SLASHES = re.compile("/{2,}")
+
+
+def dialect_of(path: str) -> str:
+    """The dialect in whose words errors of a canonical path are told."""
+    return "anthropic-messages" if path.startswith("/messages") else "openai-chat"
 
 
 def canonical(path: str) -> str:

@@ -24,6 +24,7 @@ from tidegate.dialects import Decoder, Dialect, load_dialect, translate
 from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
+from tidegate.net.fetch import fetch
 
 _LONGEST_ERROR = 64 * 1024
 
@@ -45,6 +46,8 @@ class Upstream:
     """Bytes of one event, and of an answer that is no stream."""
     pool: Pool
     clock: Clock
+    settled: frozenset[str] = frozenset()
+    """Names of headers that its settings give: a caller's header of that name is not passed on."""
 
 
 def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Upstream:
@@ -52,14 +55,22 @@ def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Up
     address, path = split_url(provider.base_url)
     dialect = load_dialect(provider.dialect)
     signed = {name.lower(): value for name, value in provider.signed_headers().items()}
-    headers = {**dialect.headers, **signed}
-    query = provider.signed_query()
     return Upstream(
-        provider.name, address, dialect, provider.quirks, path, query, headers, max_frame, pool, clock
+        provider.name,
+        address,
+        dialect,
+        provider.quirks,
+        path,
+        provider.signed_query(),
+        {**dialect.headers, **signed},
+        max_frame,
+        pool,
+        clock,
+        frozenset(signed),
     )
 
 
-def request_head(server: Upstream, target: str) -> bytes:
+def request_head(server: Upstream, target: str, more: Mapping[str, str] = {}) -> bytes:
     """The head of a POST below the upstream's base URL, without its last lines: those that differ."""
     if server.query:
         target += ("&" if "?" in target else "?") + urlencode(server.query)
@@ -70,6 +81,7 @@ def request_head(server: Upstream, target: str) -> bytes:
         "accept-encoding": "identity",
         "content-type": "application/json",
         **server.headers,
+        **more,
     }
     head = [f"POST {server.path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
     return "\r\n".join([*head, ""]).encode("latin-1")
@@ -84,18 +96,33 @@ class UpstreamSource:
         self._head = request_head(server, server.dialect.target(model))
         self._connect_timeout = connect_timeout
 
+    @property
+    def server(self) -> Upstream:
+        """The server that is called."""
+        return self._server
+
+    @property
+    def model(self) -> str:
+        """The name that the server knows the model under."""
+        return self._model
+
+    async def ask(self, target: str, request: Request, body: bytes, seconds: float) -> tuple[int, bytes]:
+        """Status and body of a POST below the base URL that is no generation. Raises SourceError."""
+        server = self._server
+        query = ("?" + urlencode(server.query)) if server.query else ""
+        more = {name: value for name, value in request.headers.items() if name not in server.settled}
+        headers = {**server.headers, **more}
+        return await fetch(
+            server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
+        )
+
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
         server = self._server
         body, dropped = translate(request, server.dialect, self._model, server.quirks)
         if dropped:
             out.drop(dropped)
-        message = b"%b%bcontent-length: %d\r\n\r\n%b" % (
-            self._head,
-            self._forwarded(request),
-            len(body),
-            body,
-        )
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(request), len(body), body)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, connection, out)
@@ -109,15 +136,13 @@ class UpstreamSource:
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, connection, out).exchange(message)
 
-    def _forwarded(self, request: Request) -> bytes:
-        """The caller's headers that an upstream of the same dialect is sent as well."""
+    def _head_for(self, request: Request) -> bytes:
+        """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
         if not request.headers or request.dialect != server.dialect.name:
-            return b""
-        lines = [
-            f"{name}: {value}\r\n" for name, value in request.headers.items() if name not in server.headers
-        ]
-        return "".join(lines).encode("latin-1")
+            return self._head
+        more = {name: value for name, value in request.headers.items() if name not in server.settled}
+        return request_head(server, server.dialect.target(self._model), more) if more else self._head
 
 
 class _Call:

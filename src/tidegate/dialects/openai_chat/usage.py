@@ -39,7 +39,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
-    if usage.extra is not None:
+    if usage.extra is not None and usage.dialect == "openai-chat":
         written.update((key, value) for key, value in usage.extra.items() if value is not None)
         return written
     if usage.cached_tokens:

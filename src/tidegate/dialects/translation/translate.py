@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tidegate.core.request import Request
-from tidegate.dialects.api import Dialect
+from tidegate.dialects.api import Dialect, Particular
 from tidegate.dialects.translation.features import NOTHING, features
 from tidegate.errors import Unsupported
 
@@ -39,6 +39,8 @@ def translate(
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
     lacking = [name for quirk in quirks for name in _LACKS_BY_QUIRK.get(quirk, ())]
+    if isinstance(upstream, Particular):
+        lacking += upstream.conflicts(prompt, model)
     dropped: dict[str, None] = {}
     for feature in features(prompt, upstream.name):
         lack = "drop" if feature in lacking else upstream.lacks.get(feature)

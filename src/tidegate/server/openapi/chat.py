@@ -37,9 +37,9 @@ def operation() -> Json:
         "tags": ["generation"],
         "summary": "Answer a conversation",
         "description": _DESCRIPTION,
-        "parameters": _parameters(),
+        "parameters": parameters(),
         "requestBody": {"required": True, "content": {"application/json": _request_content()}},
-        "responses": {"200": _answer(), **_failures()},
+        "responses": {"200": _answer(), **failures()},
     }
 
 
@@ -86,7 +86,8 @@ def _request_content() -> Json:
     }
 
 
-def _parameters() -> list[Json]:
+def parameters() -> list[Json]:
+    """The request headers that mean something for every generation."""
     return [
         {
             "name": "Tidegate-On-Disconnect",
@@ -137,7 +138,7 @@ _STREAM = (
 )
 
 
-def _failures() -> Json:
+def failures() -> Json:
     """What fails with a status of its own. An upstream's refusal keeps its status and its words."""
     refused = {"X-Request-Id": ref("headers", "X-Request-Id")}
     begun = generation_headers()
