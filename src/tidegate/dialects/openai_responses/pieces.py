@@ -237,7 +237,7 @@ class Call(OpenItem):
         untold = self.held or not text
         if self.held:
             text = input_of(text)
-        elif not text and not self.custom:
+        elif not text and not self.custom and self.item["name"]:
             text = "{}"  # what is called without arguments is still read as JSON
         if untold and text and not cut:
             way = self.way()

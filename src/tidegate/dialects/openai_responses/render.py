@@ -134,10 +134,8 @@ class _Rendering:
             if isinstance(item, (Message, Reasoning)):  # a call that was cut is not to be seen at all
                 self._output.append(item.close(cut=True, incomplete=True))
             self._tell("error", {name: error.get(name) for name in ("code", "message", "param")})
-            status = "cancelled" if end.outcome == "cancelled" else "failed"
-            self.response = self._answer.build("failed", self._output, usage=end.usage, error=error)
-            self.response["status"] = status
             status = "failed"
+            self.response = self._answer.build(status, self._output, usage=end.usage, error=error)
         self._tell(f"response.{status}", {"response": self.response})
 
     # Blocks
