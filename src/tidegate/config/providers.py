@@ -20,8 +20,8 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat", "anthropic-messages")
-_LATER_DIALECTS: Final = ("openai-responses", "gemini", "anythingllm", "events")
+_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-responses", "anthropic-messages")
+_LATER_DIALECTS: Final = ("gemini", "anythingllm", "events")
 
 
 def read_providers(
@@ -168,10 +168,14 @@ def _read_quirks(section: Section, preset: Preset | None) -> frozenset[str]:
 
 def _parse_dialect(text: str) -> str:
     if text in _LATER_DIALECTS:
-        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)} in this version")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)} in this version")
     if text not in _AVAILABLE_DIALECTS:
-        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)}")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)}")
     return text
+
+
+def _or(words: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]])
 
 
 def environment_providers(

@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-GENERATIONS: Final = {"/chat/completions": "openai-chat", "/messages": "anthropic-messages"}
+GENERATIONS: Final = {
+    "/chat/completions": "openai-chat",
+    "/responses": "openai-responses",
+    "/messages": "anthropic-messages",
+}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
 COUNT_TOKENS: Final = "/messages/count_tokens"
