@@ -12,6 +12,11 @@ from typing import Final
 GENERATIONS: Final = {"/chat/completions": "openai-chat"}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
+METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
+"""Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
+SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
+"""The dialects that callers may speak."""
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
@@ -25,6 +30,19 @@ PUBLIC: Final = frozenset({HEALTH, READY, DOCS, OPENAPI, LANDING})
 """Paths that need no key: they tell nothing that is worth one."""
 
 _SLASHES = re.compile("/{2,}")
+
+
+def generation_at(target: str) -> tuple[str, str] | None:
+    """The dialect that is served at a request target, and the path that it is to see; None where none is.
+
+    Of Google's paths the query says how to answer, so it stays there.
+    """
+    path = target.partition("?")[0]
+    plain = canonical(path)
+    dialect = GENERATIONS.get(plain)
+    if dialect is not None:
+        return dialect, path
+    return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None
 
 
 def canonical(path: str) -> str:
