@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tidegate.core.event import AnyEvent, Extra, Finish, Item, Text, Thinking, Tool
+from tidegate.dialects.gemini.arguments import text_of_object
 from tidegate.dialects.gemini.logprobs import read_logprobs
 from tidegate.dialects.gemini.signatures import untag
 from tidegate.dialects.gemini.words import NAME, read_reason, write_reason
 from tidegate.errors import Broken
-from tidegate.wire.ascii_json import ascii_json
 
 _CANDIDATE_KNOWN = frozenset({"content", "finishReason", "index", "logprobsResult"})
 _CONTENT_KNOWN = frozenset({"parts", "role"})
@@ -148,7 +148,7 @@ class CandidateDecoder:
         self._called = True
         events.append(
             Tool(
-                arguments=ascii_json(call.get("args") or {}),
+                arguments=text_of_object(call.get("args") or {}),
                 choice=self.index,
                 block=self._block(None),
                 call_id=str(call["id"]) if call.get("id") else None,

@@ -16,10 +16,10 @@ from tidegate.core.message import (
     TextPart,
     ThinkingPart,
 )
+from tidegate.dialects.gemini.arguments import text_of_object
 from tidegate.dialects.gemini.signatures import untag
 from tidegate.dialects.gemini.words import NAME
 from tidegate.errors import InvalidRequest
-from tidegate.wire.ascii_json import ascii_json
 
 Fields = dict[str, Any]
 
@@ -102,7 +102,7 @@ def _call(given: Any, made: str, waiting: dict[str, list[str]]) -> CallPart:
     call = spelled(given)
     call_id = str(call.get("id") or made)
     waiting.setdefault(call["name"], []).append(call_id)
-    return CallPart(call_id=call_id, name=call["name"], arguments=ascii_json(call.get("args") or {}))
+    return CallPart(call_id=call_id, name=call["name"], arguments=text_of_object(call.get("args") or {}))
 
 
 def _result(given: Any, waiting: dict[str, list[str]]) -> ResultPart:
@@ -127,8 +127,8 @@ def _response(response: Any) -> tuple[str, bool]:
     if isinstance(response, dict) and len(response) == 1:
         [(name, value)] = response.items()
         if name in ("output", "result", "error"):
-            return value if isinstance(value, str) else ascii_json(value), name == "error"
-    return ("" if response is None else ascii_json(response)), False
+            return value if isinstance(value, str) else text_of_object(value), name == "error"
+    return ("" if response is None else text_of_object(response)), False
 
 
 def _inline(part: Fields) -> MediaPart:

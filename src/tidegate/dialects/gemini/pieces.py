@@ -8,13 +8,13 @@ and how the answer ended stands beside the token counts, so it is held back unti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from json import loads
 from typing import Any, Final, NamedTuple
 
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.lifecycle import Action, Block, Lifecycle, Step
 from tidegate.core.message import CallPart
 from tidegate.core.usage import Usage
+from tidegate.dialects.gemini.arguments import object_of_text
 from tidegate.dialects.gemini.logprobs import write_logprobs
 from tidegate.dialects.gemini.signatures import tag
 from tidegate.dialects.gemini.words import NAME, write_reason
@@ -124,7 +124,7 @@ class Pieces:
         call["name"] = opening.name or ""
         arguments = "".join(block.arguments)
         made = CallPart(call_id="", name="", arguments=arguments, custom=opening.custom)
-        call["args"] = _arguments(arguments_of(made))
+        call["args"] = object_of_text(arguments_of(made))
         call.update((opening.extra or NOTHING).get(NAME, NOTHING).get("call", NOTHING))
         return _piece(opening, self._signed({"functionCall": call}, opening.choice))
 
@@ -171,12 +171,3 @@ def _piece(event: Text | Thinking | Tool | Item | Finish, part: Fields) -> Piece
         own.get("content", NOTHING),
         own.get("chunk", NOTHING),
     )
-
-
-def _arguments(text: str) -> Any:
-    """A call's arguments as the object that they must be here; what is none is shown as it was."""
-    try:
-        value = loads(text) if text.strip() else {}
-    except ValueError:
-        value = text
-    return value if isinstance(value, dict) else {"arguments": value}

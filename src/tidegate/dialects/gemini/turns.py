@@ -19,6 +19,7 @@ from tidegate.core.message import (
     ThinkingPart,
     text_of,
 )
+from tidegate.dialects.gemini.arguments import object_of_text
 from tidegate.dialects.gemini.words import NAME
 from tidegate.dialects.translation.customs import arguments_of
 
@@ -106,22 +107,18 @@ def _model_part(part: AnyPart, names: dict[str, str]) -> Fields | None:
         return {"text": part.text} if part.text else None
     if isinstance(part, CallPart):
         names[part.call_id] = part.name
-        return {"functionCall": {"id": part.call_id, "name": part.name, "args": _arguments(part)}}
+        return {
+            "functionCall": {
+                "id": part.call_id,
+                "name": part.name,
+                "args": object_of_text(arguments_of(part)),
+            }
+        }
     if isinstance(part, MediaPart):
         return _media(part)
     if isinstance(part, ForeignPart) and part.dialect == NAME:
         return dict(part.value)
     return None
-
-
-def _arguments(call: CallPart) -> Fields:
-    """The arguments as an object; those that a model cut off are shown as they are."""
-    text = arguments_of(call)
-    try:
-        value = loads(text)
-    except ValueError:
-        value = text
-    return value if isinstance(value, dict) else {"arguments": value}
 
 
 def _result(result: ResultPart, names: dict[str, str], *, older: bool) -> Fields:
