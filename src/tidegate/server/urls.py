@@ -17,6 +17,9 @@ METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)en
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 
+GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
+"""The list of models and one of them, in Google's form."""
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
