@@ -31,7 +31,7 @@ from tidegate.routing.health import Health
 from tidegate.routing.table import Deployment, Route, Routes
 from tidegate.server.application import application
 from tidegate.server.generate import Service
-from tidegate.server.urls import GENERATIONS
+from tidegate.server.urls import SERVED
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
@@ -121,7 +121,7 @@ class Application:
             random_id,
             config.server.max_streams,
         )
-        dialects = {name: load_dialect(name) for name in GENERATIONS.values()}
+        dialects = {name: load_dialect(name) for name in SERVED}
         self.service = Service(self.gateway, dialects, access_log, random_id)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
@@ -254,7 +254,8 @@ class _Wiring:
             "created": told.get("created") or 0,
             "context_length": told.get("context_length")
             or told.get("max_model_len")
-            or told.get("context_window"),
+            or told.get("context_window")
+            or told.get("inputTokenLimit"),
         }
         return self._route(name, f"{server.name}/{name}", source, facts)
 

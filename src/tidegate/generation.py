@@ -75,6 +75,7 @@ class Gateway:
             body=body,
             body_hash=hashlib.sha256(body).hexdigest(),
             idempotency_key=policies.idempotency_key,
+            form=request.form,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, route, request))

@@ -12,6 +12,7 @@ import pytest
 import tidegate
 from tidegate.config import QUIRKS, Preset, load_presets, local_providers
 from tidegate.config.values import parse_auth_form, parse_base_url, parse_provider_name
+from tidegate.dialects import load_dialect
 from tidegate.errors import ConfigError
 
 PRESETS = load_presets()
@@ -35,6 +36,7 @@ def test_the_usual_vendors_are_there_in_order() -> None:
         "siliconflow",
         "xai",
         "gemini",
+        "google",
         "ollama",
         "vllm",
         "lmstudio",
@@ -47,7 +49,7 @@ def test_the_usual_vendors_are_there_in_order() -> None:
 def test_a_row_is_whole(preset: Preset) -> None:
     assert parse_provider_name(preset.name) == preset.name
     assert preset.title
-    assert preset.dialect in ("openai-chat", "anthropic-messages")
+    assert load_dialect(preset.dialect).name == preset.dialect
     assert parse_auth_form(preset.auth) == preset.auth
     assert preset.quirks <= set(QUIRKS)
     assert urlsplit(preset.docs).scheme == "https"

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -72,11 +73,11 @@ class KeyRing:
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the key that a request presents; None when it brings none.
 
-    Read are ``Authorization: Bearer KEY``, ``Authorization: KEY``, ``x-api-key`` and ``api-key``, in this
-    order. Names must be in lower case, as HTTP servers hand them over. Other schemes (``Basic …``) are no
-    keys.
+    Read are ``Authorization: Bearer KEY``, ``Authorization: KEY``, ``x-api-key``, ``api-key`` and
+    ``x-goog-api-key``, in this order. Names must be in lower case, as HTTP servers hand them over. Other
+    schemes (``Basic …``) are no keys.
     """
-    x_api_key = api_key = None
+    x_api_key = api_key = goog_api_key = None
     for name, value in headers:
         if name == b"authorization":
             key = _authorization_key(value)
@@ -86,7 +87,15 @@ def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
             x_api_key = x_api_key or value.strip()
         elif name == b"api-key":
             api_key = api_key or value.strip()
-    return x_api_key or api_key or None
+        elif name == b"x-goog-api-key":
+            goog_api_key = goog_api_key or value.strip()
+    return x_api_key or api_key or goog_api_key or None
+
+
+def key_in_query(query: str) -> bytes | None:
+    """Return the key in a request's query, where Google's API takes one as well; None when there is none."""
+    key = parse_qs(query).get("key", [""])[-1]
+    return key.encode("utf-8", "surrogatepass") or None
 
 
 def _authorization_key(value: bytes) -> bytes:

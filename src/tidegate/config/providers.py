@@ -20,8 +20,8 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-responses", "anthropic-messages")
-_LATER_DIALECTS: Final = ("gemini", "anythingllm", "events")
+_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
+_LATER_DIALECTS: Final = ("anythingllm", "events")
 
 
 def read_providers(

@@ -28,6 +28,8 @@ class Choice:
 
     text: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
+    signed: list[Thinking] = field(default_factory=list)
+    """Events with a signature, or with redacted thinking."""
     calls: dict[int, ToolCall] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     logprobs: dict[str, Any] | None = None
@@ -68,9 +70,8 @@ class Fold:
                 choice.text.append(text)
                 if isinstance(logprobs, dict):
                     choice.logprobs = merge(choice.logprobs or {}, logprobs)
-            case Thinking(text=text):
-                choice.thinking.append(text)
-                choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
+            case Thinking():
+                _add_thinking(choice, event)
             case Tool(arguments=arguments):
                 call = choice.calls.get(event.block)
                 if call is None:
@@ -95,6 +96,13 @@ class Fold:
             _keep_fields(choice, extra["choice"])
         if "delta" in extra:
             choice.extra["delta"] = merge(choice.extra.get("delta", {}), extra["delta"])
+
+
+def _add_thinking(choice: Choice, event: Thinking) -> None:
+    choice.thinking.append(event.text)
+    choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
+    if event.signature is not None or event.redacted is not None:
+        choice.signed.append(event)
 
 
 def _keep_fields(choice: Choice, fields: Mapping[str, Any]) -> None:

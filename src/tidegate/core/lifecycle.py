@@ -127,21 +127,22 @@ class Step(NamedTuple):
 
 
 class Lifecycle:
-    """Turns the events of a stream of one choice into steps.
+    """Turns the events of one choice of a stream into steps: ``choice``, where there are several.
 
     ``item_kinds`` are the kinds of items that the rendering shows as blocks of their own; other such items
     open nothing. Blocks come one after another: while a tool call's arguments are not complete its block
     stays open, and what comes for other blocks meanwhile is held back until they are, or the choice is.
     """
 
-    __slots__ = ("_called", "_held", "_item_kinds", "_next_index", "_state", "block")
+    __slots__ = ("_called", "_choice", "_held", "_item_kinds", "_next_index", "_state", "block")
 
-    def __init__(self, item_kinds: frozenset[str] = frozenset()) -> None:
+    def __init__(self, item_kinds: frozenset[str] = frozenset(), choice: int = 0) -> None:
         self.block: Block | None = None
         """The open block: a delta of it needs no more than to be written."""
         self._state = State.BEFORE
         self._next_index = 0
         self._item_kinds = item_kinds
+        self._choice = choice
         self._held: list[Delta] = []
         self._called = False
 
@@ -163,12 +164,12 @@ class Lifecycle:
 
     def _event(self, event: AnyEvent) -> Iterator[Step]:
         if isinstance(event, (Text, Thinking, Tool, Item)):
-            if event.choice == 0:  # the dialects of blocks have one choice
+            if event.choice == self._choice:  # most dialects of blocks have the first only
                 yield from self._delta(event)
         elif isinstance(event, Start):
             yield from self._take(Said.START, event)
         elif isinstance(event, Finish):
-            if event.choice == 0:
+            if event.choice == self._choice:
                 yield from self._release(forced=True)
                 yield from self._take(Said.FINISH, self._reason(event))
         elif event.outcome == "completed":
@@ -212,7 +213,7 @@ class Lifecycle:
             elif action is Action.DELTA and isinstance(event, Tool) and self.block is not None:
                 self.block.arguments.append(event.arguments)
             elif action is Action.FINISH and not isinstance(event, Finish):
-                told = self._reason(Finish(reason="stop"))
+                told = self._reason(Finish(reason="stop", choice=self._choice))
             self._state = _AFTER.get(action, self._state)
             yield Step(action, told, self.block)
             if action is Action.CLOSE:

@@ -74,6 +74,7 @@ class Request(Struct, frozen=True):
     ``fields`` are the members of the JSON body, each still encoded: they pass through to an upstream of
     the same dialect byte for byte, as do ``headers``, those of the caller's that the dialect hands on. The
     rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
+    ``form`` is the form of the answer, in a word of the dialect's, where it has several.
     """
 
     dialect: str
@@ -85,13 +86,14 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     fallback_models: tuple[str, ...] = ()
     reasoning: Reasoning | None = None
+    form: str = ""
 
 
 class Header(Struct, frozen=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds; ``body_hash`` the SHA-256
-    of the request body.
+    of the request body. ``form`` is that of :class:`Request`.
     """
 
     id: str
@@ -106,3 +108,4 @@ class Header(Struct, frozen=True):
     body_hash: str = ""
     idempotency_key: str | None = None
     renderer: int = 1
+    form: str = ""

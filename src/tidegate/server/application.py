@@ -20,7 +20,7 @@ from tidegate.core.event import Failure, failure
 from tidegate.dialects import load_dialect
 from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
 from tidegate.observe.metrics import Metrics
-from tidegate.server import count_tokens, models, openapi, pages, urls
+from tidegate.server import count_tokens, google, models, openapi, pages, urls
 from tidegate.server.generate import Service
 from tidegate.wire.ascii_json import ascii_json
 
@@ -38,10 +38,16 @@ class AsciiJSONResponse(JSONResponse):
 def application(service: Service, metrics: Metrics) -> ASGIApp:
     """The application behind every path but the generations'."""
 
-    async def list_models(_: Request) -> Response:
+    of_google = google.Google(lambda: service.gateway.routes, load_dialect("gemini"))
+
+    async def list_models(request: Request) -> Response:
+        if google.is_asking(request):
+            return await of_google.models(request)
         return AsciiJSONResponse(models.listing(service.gateway.routes))
 
     async def one_model(request: Request) -> Response:
+        if google.is_asking(request):
+            return await of_google.model(request)
         return AsciiJSONResponse(models.one(service.gateway.routes, request.path_params["model"]))
 
     async def count(request: Request) -> Response:
@@ -82,6 +88,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
+        *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
         Route(urls.COUNT_TOKENS, count, methods=["POST"]),
@@ -121,7 +128,7 @@ class _Front:
             return
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
-                self._service.identify(headers)
+                self._service.identify(headers, _google_query(scope))
         except TidegateError as error:
             response = _error_response(scope["path"], failure(error))
             await response(scope, receive, _with_headers(send, cors.headers(origin)))
@@ -136,6 +143,12 @@ class _Front:
         answer.append((b"content-length", b"0"))
         await send({"type": "http.response.start", "status": 204 if allowed else 403, "headers": answer})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _google_query(scope: Scope) -> str:
+    """The query, which may hold a key on Google's paths only."""
+    query: bytes = scope["query_string"] if scope["path"].startswith("/v1beta") else b""
+    return query.decode("latin-1")
 
 
 def _page(html: str) -> Response:

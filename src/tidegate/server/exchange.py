@@ -93,7 +93,7 @@ class Exchange:
         self.headers = headers
         self.keep_alive = keep_alive
         self.path = path
-        """As the client wrote it, without its query."""
+        """As the client wrote it, with its query only where that belongs to what is asked."""
         self.max_body = max_body
         self.client: Client | None = None
         self.begun = False

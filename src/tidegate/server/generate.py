@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from tidegate.access import Caller, KeyRing, loopback_host, loopback_origin, presented_key
+from tidegate.access import Caller, KeyRing, key_in_query, loopback_host, loopback_origin, presented_key
 from tidegate.config import Config
 from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
@@ -51,7 +51,7 @@ class Service:
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
-            caller = self.identify(exchange.headers)  # access/
+            caller = self.identify(exchange.headers, exchange.path.partition("?")[2])  # access/
             request = dialect.read_request(
                 exchange.body, _forwarded(exchange, dialect), exchange.path
             )  # dialects/
@@ -71,11 +71,11 @@ class Service:
         cors = self.cors.headers(exchange.header(b"origin"))
         self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
 
-    def identify(self, headers: list[tuple[bytes, bytes]]) -> Caller:
-        """The caller behind a request's headers. Raises Unauthenticated or Forbidden."""
+    def identify(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
+        """The caller behind a key in headers or query. Raises Unauthenticated or Forbidden."""
         if self.keys.open:
             _check_loopback(headers)
-        caller = self.keys.identify(presented_key(headers))
+        caller = self.keys.identify(presented_key(headers) or (key_in_query(query) if query else None))
         if caller is None:
             raise Unauthenticated(
                 "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",

@@ -19,14 +19,17 @@ from uvicorn.server import ServerState
 
 from tidegate.core.event import Failure
 from tidegate.server.exchange import Exchange
-from tidegate.server.urls import GENERATIONS, canonical
+from tidegate.server.urls import GENERATIONS, generation_at
 
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
 
 _PLAIN_TARGETS = {
-    target.encode(): dialect for path, dialect in GENERATIONS.items() for target in (path, "/v1" + path)
+    target.encode(): (dialect, target)
+    for path, dialect in GENERATIONS.items()
+    for target in (path, "/v1" + path)
 }
+"""The usual spellings, with what :func:`tidegate.server.urls.generation_at` says of them."""
 
 
 class Front(Protocol):
@@ -96,16 +99,17 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
             self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
             return
-        dialect = _PLAIN_TARGETS.get(self.url) or _dialect_at(self.url)
-        if dialect is None or self.parser.get_method() != b"POST":
+        found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
+        if found is None or self.parser.get_method() != b"POST":
             super().on_headers_complete()
             return
+        dialect, path = found
         http_1_0 = self.parser.get_http_version() == "1.0"
         exchange = Exchange(
             dialect,
             self.headers,
             self.transport,
-            path=self.url.partition(b"?")[0].decode("latin-1"),
+            path=path,
             http_1_0=http_1_0,
             keep_alive=not http_1_0 and self.parser.should_keep_alive(),
             max_body=self._front.max_body,
@@ -229,11 +233,6 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._front.refuse(exchange, failure)
-
-
-def _dialect_at(url: bytes) -> str | None:
-    """The dialect behind an unusual spelling of its path, a query string included."""
-    return GENERATIONS.get(canonical(url.partition(b"?")[0].decode("latin-1")))
 
 
 def _unread(transport: asyncio.Transport) -> Exchange:

@@ -180,6 +180,8 @@ class _StreamSink(_Sink):
             return
         if not self._opened:
             self._stream.producer.commit_start()
+            if not self._opened:  # a dialect whose answers begin with their first delta
+                self._open(self._renderer.keep_alive())
         elif self._writes == self._exchange.writes and not reader.blocked:
             self._exchange.write(self._renderer.keep_alive())
         # Half of the longest silence: what is written just after one tick is missed by the next.

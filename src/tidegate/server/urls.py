@@ -17,6 +17,14 @@ GENERATIONS: Final = {
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
 COUNT_TOKENS: Final = "/messages/count_tokens"
+METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
+"""Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
+SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
+"""The dialects that callers may speak."""
+
+GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
+"""The list of models and one of them, in Google's form."""
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
@@ -34,7 +42,22 @@ _SLASHES = re.compile("/{2,}")
 
 def dialect_of(path: str) -> str:
     """The dialect in whose words errors of a canonical path are told."""
-    return "anthropic-messages" if path.startswith("/messages") else "openai-chat"
+    if path.startswith("/messages"):
+        return "anthropic-messages"
+    return "gemini" if path.startswith(("/v1beta", "/v1alpha")) else "openai-chat"
+
+
+def generation_at(target: str) -> tuple[str, str] | None:
+    """The dialect that is served at a request target, and the path that it is to see; None where none is.
+
+    Of Google's paths the query says how to answer, so it stays there.
+    """
+    path = target.partition("?")[0]
+    plain = canonical(path)
+    dialect = GENERATIONS.get(plain)
+    if dialect is not None:
+        return dialect, path
+    return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None
 
 
 def canonical(path: str) -> str:

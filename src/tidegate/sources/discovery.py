@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,6 +19,8 @@ from tidegate.net.fetch import fetch
 
 _SECONDS = 3.0
 _MOST_MODELS = 2000
+_PAGES: Final[Mapping[str, Mapping[str, str]]] = {"gemini": {"pageSize": "1000"}}
+"""Where a list comes in pages: how to ask for one that holds all (https://ai.google.dev/api/models)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ async def _ask(provider: Provider, pool: Pool) -> Found:
         return Found(provider)
     try:
         address, path = split_url(provider.base_url)
-        query = provider.signed_query()
+        query = {**_PAGES.get(provider.dialect, {}), **provider.signed_query()}
         target = f"{path}/models" + (f"?{urlencode(query)}" if query else "")
         headers = {**load_dialect(provider.dialect).headers, **provider.signed_headers()}
         status, body = await fetch(pool, address, target, headers, _SECONDS)
@@ -54,19 +56,30 @@ async def _ask(provider: Provider, pool: Pool) -> Found:
 
 
 def _models(body: bytes) -> dict[str, dict[str, Any]]:
-    """Models by name from OpenAI's list shape, or from a bare list (Together's)."""
+    """Models by name from OpenAI's list shape, from a bare list (Together's), or from Gemini's."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
     if isinstance(value, dict):
-        value = value.get("data")
+        value = value.get("data") or value.get(
+            "models"
+        )  # llama.cpp has both, the latter of a form of its own
     if not isinstance(value, list):
         return {}
     entries = (entry for entry in value[:_MOST_MODELS] if isinstance(entry, dict))
     return {
         # Gemini lists "models/gemini-…" and takes both forms.
-        entry["id"].removeprefix("models/"): entry
+        name.removeprefix("models/"): entry
         for entry in entries
-        if isinstance(entry.get("id"), str) and entry["id"]
+        if (name := _name(entry))
     }
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """What a model is called; empty where it has no name, or answers nothing that it could be asked here."""
+    methods = entry.get("supportedGenerationMethods")
+    if isinstance(methods, list) and "generateContent" not in methods:
+        return ""
+    name = entry.get("id") or (entry.get("name") if methods is not None else None)
+    return name if isinstance(name, str) else ""

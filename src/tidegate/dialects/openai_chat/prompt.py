@@ -14,11 +14,10 @@ from tidegate.core.message import (
     RefusalPart,
     ResultPart,
     TextPart,
-    ThinkingPart,
 )
 from tidegate.core.request import OutputFormat, Prompt, Reasoning, Request
 from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
-from tidegate.dialects.openai_chat.thinking import read_details
+from tidegate.dialects.openai_chat.thinking import read_reasoning
 from tidegate.dialects.translation.body import decode_fields
 from tidegate.dialects.translation.media import media_from_url
 from tidegate.errors import InvalidRequest
@@ -159,13 +158,12 @@ def _said(message: Fields, at: int) -> Iterator[AnyPart]:
     details = message.get("reasoning_details")
     thought = message.get("reasoning_content") or message.get("reasoning")
     thought = thought if isinstance(thought, str) else ""
-    if isinstance(details, list) and details:
-        yield from read_details(details, thought)
-    elif thought:
-        yield ThinkingPart(text=thought)
+    reasoned = read_reasoning(details if isinstance(details, list) else [], thought)
+    yield from reasoned.before
     yield from _parts(message.get("content"), f"messages[{at}].content", _cached(message))
     if message.get("refusal"):
         yield RefusalPart(text=message["refusal"])
+    yield from reasoned.after
 
 
 def _calls(message: Fields, at: int, names: dict[str, str]) -> Iterator[CallPart]:

@@ -16,6 +16,7 @@ from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text,
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.openai_chat.errors import error_object
+from tidegate.dialects.openai_chat.thinking import write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json, quote
 
@@ -139,7 +140,7 @@ class ChatStreamRenderer:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
         begins = isinstance(event, Tool) and (event.choice, event.block) not in self._positions
-        logprobs = ""
+        logprobs, signed = "", False
         if isinstance(event, Text):
             opening, text, closing = '{"content":', event.text, "}"
             if event.logprobs is not None:
@@ -147,6 +148,8 @@ class ChatStreamRenderer:
         elif isinstance(event, Thinking):
             name = quote(extra.get("name", "reasoning_content"))
             opening, text, closing = f"{{{name}:", event.text, "}"
+            if signed := event.signature is not None or event.redacted is not None:
+                closing = f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
             opening, closing = self._call(event, extra)
             text = event.arguments
@@ -156,7 +159,7 @@ class ChatStreamRenderer:
         after = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
         # Extras that differ from delta to delta are not worth remembering; equal ones are one object.
         repeats, self._extra = event.extra is self._extra, event.extra
-        if repeats and not logprobs and not begins:
+        if repeats and not logprobs and not begins and not signed:
             self._known = _Surroundings(
                 type(event), event.choice, event.block, event.extra, f"data: {before}", f"{after}\n\n"
             )

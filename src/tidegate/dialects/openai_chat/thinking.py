@@ -7,11 +7,13 @@ Chat itself has no place for the signature that some upstreams want back with th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from tidegate.core.event import Thinking
 from tidegate.core.message import ThinkingPart
 
+_STANDING: Final = frozenset({"gemini"})
+"""Dialects whose signatures speak for the text or the call behind them, where they sign no thinking."""
 _TEXT, _SUMMARY, _ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.encrypted"
 
 
@@ -25,11 +27,33 @@ def write_detail(event: Thinking) -> dict[str, Any]:
     return {**detail, "format": event.origin, "index": event.block}
 
 
-def read_details(details: list[Any], thought: str) -> Iterator[ThinkingPart]:
-    """The reasoning in ``reasoning_details``; pieces of one index are one block.
+class Reasoned(NamedTuple):
+    """The reasoning of a message, and what stands between its text and its calls."""
+
+    before: tuple[ThinkingPart, ...]
+    after: tuple[ThinkingPart, ...]
+
+
+def read_reasoning(details: list[Any], thought: str) -> Reasoned:
+    """The reasoning in ``reasoning_details``, around the text of its message.
 
     ``thought`` is the text beside it: a streamed signature comes without the text that it speaks for.
+    ``index`` is a block's number: one that stands alone and is not next to the thinking is behind the text.
     """
+    standing = [
+        detail
+        for detail in details
+        if isinstance(detail, dict)
+        and detail.get("format") in _STANDING
+        and isinstance(index := detail.get("index"), int)
+        and index > bool(thought)
+    ]
+    before = [detail for detail in details if detail not in standing]
+    return Reasoned(tuple(_read_details(before, thought)), tuple(_read_details(standing, "")))
+
+
+def _read_details(details: list[Any], thought: str) -> Iterator[ThinkingPart]:
+    """Pieces of one index are one block."""
     blocks: dict[Any, dict[str, Any]] = {}
     for at, detail in enumerate(details):
         if isinstance(detail, dict):
@@ -39,7 +63,14 @@ def read_details(details: list[Any], thought: str) -> Iterator[ThinkingPart]:
             for name in ("signature", "data", "format"):
                 block[name] = detail.get(name) or block.get(name)
     if thought and not any(block["text"] for block in blocks.values()):
-        signed = next((block for block in blocks.values() if block.get("signature")), None)
+        signed = next(
+            (
+                block
+                for block in blocks.values()
+                if block.get("signature") and block.get("format") not in _STANDING
+            ),
+            None,
+        )
         if signed is None:
             yield ThinkingPart(text=thought)
         else:

@@ -6,6 +6,8 @@ from typing import Any
 
 from tidegate.core.usage import Usage
 
+NAME = "openai-chat"
+
 
 def reported_usage(chunk: dict[str, Any]) -> Usage | None:
     """The usage that a chunk reports outside of its choices; Groq has it in a place of its own."""
@@ -39,7 +41,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
-    if usage.extra is not None and usage.dialect == "openai-chat":
+    if usage.extra is not None and usage.dialect == NAME:
         written.update((key, value) for key, value in usage.extra.items() if value is not None)
         return written
     if usage.cached_tokens:

@@ -10,6 +10,7 @@ from tidegate.core.fold import Choice, Fold
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
+from tidegate.dialects.openai_chat.thinking import write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
 
@@ -55,6 +56,8 @@ class ChatWholeRenderer:
             message["content"] = None
         if choice.thinking:
             message[choice.thinking_name or "reasoning_content"] = "".join(choice.thinking)
+        if choice.signed:
+            message["reasoning_details"] = [write_detail(event) for event in choice.signed]
         if choice.calls:
             message["tool_calls"] = [
                 {

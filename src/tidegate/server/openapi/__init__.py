@@ -78,7 +78,11 @@ _OPERATIONS = {"openai-chat": chat.operation, "anthropic-messages": messages.ope
 
 def _paths() -> dict[str, Any]:
     return {
-        **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items() if dialect in _OPERATIONS},
+        **{
+            VERSIONED + path: {"post": _OPERATIONS[dialect]()}
+            for path, dialect in urls.GENERATIONS.items()
+            if dialect in _OPERATIONS
+        },
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},

@@ -42,6 +42,7 @@ def security_schemes() -> Json:
         },
         "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
         "api-key": {"type": "apiKey", "in": "header", "name": "api-key"},
+        "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
     }
 
 

@@ -1,0 +1,99 @@
+"""A request for generateContent or streamGenerateContent, read from a caller and written for an upstream.
+
+The path names the model and says whether to stream (https://ai.google.dev/api/generate-content); the
+members of the body stay encoded on their way through.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tidegate.core.request import Request
+from tidegate.dialects.gemini.render import ARRAY
+from tidegate.dialects.gemini.thinking import thinking_config
+from tidegate.dialects.gemini.words import NAME
+from tidegate.dialects.translation.body import read_body
+from tidegate.errors import InvalidRequest
+
+_MOST_CHOICES: Final = 8
+"""As many candidates as Google gives."""
+STREAM: Final = "streamGenerateContent"
+
+
+class _GenerationConfig(Struct, rename="camel"):
+    candidate_count: int | None = None
+    temperature: float | None = None
+
+
+class _Known(Struct, rename="camel"):
+    """The fields that the gateway reads. ``contents`` is required."""
+
+    contents: list[Raw] | dict[str, Raw] | str
+    generation_config: _GenerationConfig | None = None
+    fallback_models: list[str] | None = msgspec.field(name="fallback_models", default=None)
+
+
+_known = msgspec.json.Decoder(_Known)
+_SPELLINGS: Final = {
+    "system_instruction": "systemInstruction",
+    "generation_config": "generationConfig",
+    "safety_settings": "safetySettings",
+    "tool_config": "toolConfig",
+    "cached_content": "cachedContent",
+}
+"""Google's servers take the names of their protocol buffers as well; many examples for curl use them."""
+
+
+def read_request(body: bytes, path: str) -> Request:
+    """See :meth:`tidegate.dialects.api.Dialect.read_request`. ``path`` is with its query."""
+    path, _, query = path.partition("?")
+    name, _, verb = path.rpartition(":")
+    model = unquote(name.partition("models/")[2].strip("/"))
+    known, fields = read_body(body, _known)
+    if not known.contents:
+        raise InvalidRequest("'contents' is empty; send at least one message", param="contents")
+    fields = {_SPELLINGS.get(name, name): raw for name, raw in fields.items()}
+    config = known.generation_config or _camel_config(fields)
+    choices = 1 if config is None or config.candidate_count is None else config.candidate_count
+    if not 1 <= choices <= _MOST_CHOICES:
+        raise InvalidRequest(
+            f"'generationConfig.candidateCount' must be from 1 to {_MOST_CHOICES}, not {choices}",
+            param="generationConfig.candidateCount",
+        )
+    stream = verb == STREAM
+    framed = parse_qs(query).get("alt", [""])[-1] == "sse"
+    return Request(
+        dialect=NAME,
+        model=model or None,
+        fields=fields,
+        stream=stream,
+        include_usage=True,
+        choices=choices,
+        fallback_models=tuple(known.fallback_models or ()),
+        form=ARRAY if stream and not framed else "",
+    )
+
+
+def _camel_config(fields: dict[str, Raw]) -> _GenerationConfig | None:
+    raw = fields.get("generationConfig")
+    if raw is None:
+        return None
+    value = msgspec.json.decode(raw)
+    count = value.get("candidate_count") if isinstance(value, dict) else None
+    return _GenerationConfig(count) if isinstance(count, int) else None
+
+
+def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes:
+    """See :meth:`tidegate.dialects.api.Dialect.write_request`."""
+    fields: dict[str, Any] = dict(request.fields)
+    fields.pop("model", None)  # in the path
+    fields.pop("fallback_models", None)  # ours, and unknown names are refused
+    if request.reasoning is not None and (thinking := thinking_config(request.reasoning, model)):
+        config = msgspec.json.decode(fields["generationConfig"]) if "generationConfig" in fields else {}
+        config.pop("thinking_config", None)
+        fields["generationConfig"] = {**config, "thinkingConfig": thinking}
+    return msgspec.json.encode(fields)
