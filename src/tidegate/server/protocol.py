@@ -161,6 +161,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if (exchange := self._exchange) is not None and exchange.client is not None:
             exchange.client.unblocked()
 
+    def eof_received(self) -> None:
+        super().eof_received()
+        if (exchange := self._exchange) is not None and exchange.client is not None:
+            # The client has left. By itself the transport would wait until it has taken what is buffered, and
+            # one that read slowly never will.
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
