@@ -44,7 +44,7 @@ _AS_THEY_ARE: Final = (
 _READ: Final = frozenset(
     {
         *_AS_THEY_ARE,
-        *("model", "messages", "stream", "stream_options", "fallback_models", "n", "stop", "logprobs"),
+        *("model", "messages", "stream", "stream_options", "n", "stop", "logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"),
         *("max_tokens", "max_completion_tokens", "user", "safety_identifier"),
         *("reasoning_effort", "reasoning", "thinking", "enable_thinking"),

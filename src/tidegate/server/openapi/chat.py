@@ -59,6 +59,12 @@ def _request() -> Json:
                 "description": "With `include_usage`, a chunk with no choices and the token counts comes "
                 "before `[DONE]`.",
             },
+            "fallback_models": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "maxItems": 8,
+                "description": "Models to try, in this order, when the model cannot answer.",
+            },
             "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "default": 1},
             "max_tokens": {"type": ["integer", "null"]},
             "max_completion_tokens": {"type": ["integer", "null"]},
