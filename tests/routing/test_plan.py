@@ -9,7 +9,7 @@ from tests.routing.deeds import Deed, Doing, Watching, deployment, fails, route,
 from tests.streams.parts import header
 from tidegate.config import Retry, Timeouts
 from tidegate.core.event import Start, Text
-from tidegate.core.request import Request
+from tidegate.core.request import Reasoning, Request
 from tidegate.errors import Broken, InvalidRequest, NotFound, Rejected, SourceError, TimedOut, Unsupported
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.plan import Asked, plan
@@ -49,6 +49,48 @@ def test_all_unknown_fallback_models_are_named() -> None:
 def test_an_unknown_model_is_not_made_up_for_by_fallback_models() -> None:
     with pytest.raises(NotFound):
         plan(ROUTES, asking("delta", "beta"))
+
+
+THOUGHTS = {
+    "-minimal": Reasoning(effort="minimal"),
+    "-low": Reasoning(effort="low"),
+    "-medium": Reasoning(effort="medium"),
+    "-high": Reasoning(effort="high"),
+    "-thinking": Reasoning(enabled=True),
+    "-thinking-4096": Reasoning(enabled=True, budget=4096),
+    "-nothinking": Reasoning(effort="none", enabled=False),
+}
+
+
+@pytest.mark.parametrize("suffix", THOUGHTS)
+def test_a_name_may_end_in_how_much_to_think(suffix: str) -> None:
+    [asked] = plan(ROUTES, asking("beta" + suffix))
+    assert (asked.route.model, asked.request.reasoning) == ("beta", THOUGHTS[suffix])
+
+
+def test_fallback_models_may_think_otherwise() -> None:
+    asked = plan(ROUTES, asking("alpha", "alpha-high", "beta-low", "beta"))
+    efforts = [each.request.reasoning.effort if each.request.reasoning else None for each in asked]
+    assert efforts == [None, "high", "low", None]
+
+
+def test_a_whole_name_goes_before_its_suffix() -> None:
+    routes = Routes(
+        [route(deployment(name), model=name) for name in ("mini", "mini-high")],
+        None,
+        lambda name: route(deployment("p"), model=name) if name.startswith("p/") else None,
+    )
+    for name in ("mini-high", "p/mini-high"):
+        [asked] = plan(routes, asking(name))
+        assert (asked.route.model, asked.request.reasoning) == (name, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["delta-high", "-high", "high", "beta-High", "beta-thinking-0", "beta-high-low", "beta-thinking-"]
+)
+def test_an_unknown_name_is_told_whole(name: str) -> None:
+    with pytest.raises(NotFound, match=f"there is no model '{name}' here"):
+        plan(ROUTES, asking(name))
 
 
 class Run:

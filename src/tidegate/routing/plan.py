@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from tidegate.core.request import Request
 from tidegate.errors import InvalidRequest, NotFound
+from tidegate.routing.suffix import split_suffix
 from tidegate.routing.table import Route, Routes
 
 
@@ -25,11 +28,11 @@ def plan(routes: Routes, request: Request) -> Plan:
 
     Raises NotFound for a model that is not there, InvalidRequest for such a fallback model.
     """
-    asked = [Asked(routes.resolve(request.model), request)]
+    asked = [_asked(routes, request.model, request)]
     unknown: list[str] = []
     for name in request.fallback_models:
         try:
-            each = Asked(routes.resolve(name), request)
+            each = _asked(routes, name, request)
         except NotFound as error:
             unknown.append(error.message)
         else:
@@ -42,3 +45,15 @@ def plan(routes: Routes, request: Request) -> Plan:
             code="model_not_found",
         )
     return tuple(asked)
+
+
+def _asked(routes: Routes, name: str | None, request: Request) -> Asked:
+    """The model of this name, which may say at its end how much to think; a whole name goes first."""
+    try:
+        return Asked(routes.resolve(name), request)
+    except NotFound:
+        split = split_suffix(name or "")
+        route = routes.get(split[0]) if split else None
+        if split is None or route is None:
+            raise
+    return Asked(route, msgspec.structs.replace(request, reasoning=split[1]))

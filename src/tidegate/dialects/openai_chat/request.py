@@ -47,6 +47,9 @@ class _Known(Struct):
     stop: str | list[str] | None = None
 
 
+_REASONING_WORDS = ("reasoning", "thinking", "enable_thinking")
+"""In which a body may say how much to think, beside ``reasoning_effort``."""
+
 _known = msgspec.json.Decoder(_Known)
 
 
@@ -78,6 +81,8 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
     options = msgspec.json.decode(fields["stream_options"]) if "stream_options" in fields else None
     fields["stream_options"] = {**(options or {}), "include_usage": True}
     if request.reasoning is not None and (effort := effort_of(request.reasoning)):
+        for name in _REASONING_WORDS:
+            fields.pop(name, None)
         fields["reasoning_effort"] = effort
     if quirks:
         apply_quirks(fields, quirks)
