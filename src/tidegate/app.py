@@ -240,7 +240,15 @@ class _Wiring:
         else:
             facts = {"owned_by": "tidegate"}
             deployments = [self._deployment(model, each) for each in model.use]
-        return Route(model.name, tuple(deployments), model.timeouts, model.retry, model.on_disconnect, facts)
+        return Route(
+            model.name,
+            tuple(deployments),
+            model.timeouts,
+            model.retry,
+            model.on_disconnect,
+            facts,
+            model.thinking_to_content,
+        )
 
     def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
         name = f"{use.provider}/{use.model}"

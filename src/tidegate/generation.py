@@ -77,6 +77,9 @@ class Gateway:
             body=body,
             body_hash=hashlib.sha256(body).hexdigest(),
             idempotency_key=policies.idempotency_key,
+            thinking_to_content=route.thinking_to_content
+            if request.thinking_to_content is None
+            else request.thinking_to_content,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, asked))

@@ -85,13 +85,14 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     fallback_models: tuple[str, ...] = ()
     reasoning: Reasoning | None = None
+    thinking_to_content: bool | None = None
 
 
 class Header(Struct, frozen=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds; ``body_hash`` the SHA-256
-    of the request body.
+    of the request body. ``thinking_to_content``: thinking is shown as part of the text.
     """
 
     id: str
@@ -106,3 +107,4 @@ class Header(Struct, frozen=True):
     body_hash: str = ""
     idempotency_key: str | None = None
     renderer: int = 1
+    thinking_to_content: bool = False

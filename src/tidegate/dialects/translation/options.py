@@ -14,7 +14,9 @@ from tidegate.errors import InvalidRequest
 _MOST_FALLBACKS: Final = 8
 _FALLBACKS: Final = "fallback_models"
 
-OPTIONS: Final = frozenset({_FALLBACKS})
+_THINKING: Final = "thinking_to_content"
+
+OPTIONS: Final = frozenset({_FALLBACKS, _THINKING})
 """Their names."""
 
 
@@ -22,11 +24,15 @@ class Options(NamedTuple):
     """What a caller chose; the names are those of :class:`tidegate.core.request.Request`."""
 
     fallback_models: tuple[str, ...] = ()
+    thinking_to_content: bool | None = None
 
 
 def read_options(fields: Mapping[str, Raw]) -> Options:
     """The options among the members of a body. Raises InvalidRequest, naming the field."""
-    return Options(_fallbacks(fields[_FALLBACKS]) if _FALLBACKS in fields else ())
+    return Options(
+        _fallbacks(fields[_FALLBACKS]) if _FALLBACKS in fields else (),
+        _switch(_THINKING, fields[_THINKING]) if _THINKING in fields else None,
+    )
 
 
 def without_options(request: Request) -> Request:
@@ -35,6 +41,13 @@ def without_options(request: Request) -> Request:
         return request
     fields = {name: value for name, value in request.fields.items() if name not in OPTIONS}
     return msgspec.structs.replace(request, fields=fields)
+
+
+def _switch(name: str, encoded: Raw) -> bool | None:
+    try:
+        return msgspec.json.decode(encoded, type=bool | None)
+    except msgspec.DecodeError:
+        raise InvalidRequest(f"{name!r} must be true or false", param=name) from None
 
 
 def _fallbacks(encoded: Raw) -> tuple[str, ...]:
