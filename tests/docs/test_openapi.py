@@ -24,8 +24,10 @@ from tidegate.server import urls
 from tidegate.server.openapi import document
 
 CHAT = "/v1/chat/completions"
+LEGACY = "/v1/completions"
 MODEL = "/v1/models/{model}"
 KEY = "sk-right"
+BODIES: dict[str, Json] = {CHAT: body_for(), LEGACY: {"model": "m", "prompt": "Say hello.", "stream": True}}
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
 OPERATIONS = [
@@ -63,13 +65,13 @@ class World:
 
     def ask(self, path: str, headers: dict[str, str] | None = None) -> Response:
         """A GET, or a chat request, to the open gateway."""
-        if path == CHAT:
-            return post_chat(self.open.address, body_for(), headers)
+        if path in BODIES:
+            return fetch(self.open.address, "POST", path, BODIES[path], headers=headers)
         return fetch(self.open.address, "GET", path.replace("{model}", "m"), headers=headers)
 
     def ask_without_key(self, path: str) -> Response:
-        if path == CHAT:
-            return post_chat(self.strict.address, body_for(model="demo"))
+        if path in BODIES:
+            return fetch(self.strict.address, "POST", path, {**BODIES[path], "model": "demo"})
         return fetch(self.strict.address, "GET", path.replace("{model}", "demo"))
 
 
@@ -118,7 +120,7 @@ def test_documented_path_answers(
     gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str
 ) -> None:
     """With and without /v1, and with a doubled slash."""
-    body = body_for() if method == "post" else None
+    body = BODIES[path] if method == "post" else None
     target = prefix + urls.canonical(path).replace("{model}", "m")
     assert fetch(gateway.address, method.upper(), target, body).status == 200
 
@@ -211,6 +213,17 @@ async def ask_unready_application() -> Response:
     )
 
 
+def legacy(status: int | None = None, **more: Any) -> Scenario:
+    """A legacy completion, which the upstream refuses with a status."""
+
+    def scenario(world: World) -> Response:
+        if status is not None:
+            world.upstream.answer = lambda _: error(status, "no")
+        return fetch(world.open.address, "POST", LEGACY, {**BODIES[LEGACY], **more})
+
+    return scenario
+
+
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     (CHAT, "400"): lambda world: post_chat(world.open.address, {"messages": []}),
     (CHAT, "404"): lambda world: post_chat(world.open.address, body_for(model="nothing-like-it")),
@@ -224,10 +237,14 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     (CHAT, "504"): silent_upstream,
     (CHAT, "4XX"): refused_by_upstream(402),
     (CHAT, "5XX"): refused_by_upstream(507),
+    (LEGACY, "400"): legacy(prompt=[]),
+    (LEGACY, "404"): legacy(model="nothing-like-it"),
+    (LEGACY, "4XX"): legacy(429),
+    (LEGACY, "5XX"): legacy(500),
     (MODEL, "404"): lambda world: fetch(world.open.address, "GET", "/v1/models/nothing-like-it"),
     ("/readyz", "503"): not_ready,
     **{(path, "403"): foreign(path) for path in DOCUMENT["paths"]},
-    **{(path, "401"): without_key(path) for path in (CHAT, "/v1/models", MODEL, "/metrics")},
+    **{(path, "401"): without_key(path) for path in (CHAT, LEGACY, "/v1/models", MODEL, "/metrics")},
 }
 
 

@@ -20,7 +20,7 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat",)
+_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-completions")
 _LATER_DIALECTS: Final = ("openai-responses", "anthropic-messages", "gemini", "anythingllm", "events")
 
 
@@ -168,9 +168,9 @@ def _read_quirks(section: Section, preset: Preset | None) -> frozenset[str]:
 
 def _parse_dialect(text: str) -> str:
     if text in _LATER_DIALECTS:
-        raise ValueError("must be openai-chat in this version")
+        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)} in this version")
     if text not in _AVAILABLE_DIALECTS:
-        raise ValueError("must be openai-chat")
+        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)}")
     return text
 
 
