@@ -275,7 +275,7 @@ class ChatDecoder:
     def _learn(self, payload: bytes, event: AnyEvent) -> None:
         """Remember what surrounds the event's text, when that text is all the frame can differ in."""
         match event:
-            case Text(text=text, logprobs=None):
+            case Text(text=text, logprobs=None, refusal=False):
                 key = self.text_key
             case Thinking(text=text, extra=extra, signature=None, redacted=None):
                 key = b'"%b":' % str((extra or {}).get("name", REASONING_NAMES[0])).encode()

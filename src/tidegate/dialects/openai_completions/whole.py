@@ -53,7 +53,7 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     reason = choice.reason or "stop"
     return {
         "index": index,
-        "text": "".join(choice.text),
+        "text": "".join([*choice.text, *choice.refusal]),
         "logprobs": to_legacy(choice.logprobs, 0),
         "finish_reason": FINISH_REASONS.get(reason, reason),
         **{name: value for name, value in choice.extra.get("choice", {}).items() if name != "logprobs"},
