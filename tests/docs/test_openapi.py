@@ -26,8 +26,15 @@ from tidegate.server.openapi import document
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
+LEGACY = "/v1/completions"
 MODEL = "/v1/models/{model}"
 KEY = "sk-right"
+BODIES: dict[str, Json] = {
+    CHAT: body_for(),
+    MESSAGES: body_for(max_tokens=5),
+    COUNT: body_for(),
+    LEGACY: {"model": "m", "prompt": "Say hello.", "stream": True},
+}
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
 OPERATIONS = [
@@ -50,12 +57,8 @@ def check(schema: str, value: Any) -> None:
     assert not problems, (problems, value)
 
 
-POSTED = (CHAT, MESSAGES, COUNT)
-
-
 def post(gateway: Gateway, path: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    """A request that any of the dialects takes."""
-    return fetch(gateway.address, "POST", path, body_for(max_tokens=5, **more), headers)
+    return fetch(gateway.address, "POST", path, {**BODIES[path], **more}, headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ class World:
 
     def ask(self, path: str, headers: dict[str, str] | None = None) -> Response:
         """A GET, or a chat request, to the open gateway."""
-        if path in POSTED:
+        if path in BODIES:
             return post(self.open, path, headers)
         return fetch(self.open.address, "GET", path.replace("{model}", "m"), headers=headers)
 
     def ask_without_key(self, path: str) -> Response:
-        if path in POSTED:
+        if path in BODIES:
             return post(self.strict, path, model="demo")
         return fetch(self.strict.address, "GET", path.replace("{model}", "demo"))
 
@@ -128,7 +131,7 @@ def test_documented_path_answers(
     gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str
 ) -> None:
     """With and without /v1, and with a doubled slash."""
-    body = body_for(max_tokens=5) if method == "post" else None
+    body = BODIES[path] if method == "post" else None
     target = prefix + urls.canonical(path).replace("{model}", "m")
     assert fetch(gateway.address, method.upper(), target, body).status == 200
 
@@ -240,13 +243,19 @@ async def ask_unready_application() -> Response:
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     **generation(CHAT),
     **generation(MESSAGES),
+    (LEGACY, "400"): lambda world: fetch(
+        world.open.address, "POST", LEGACY, {**BODIES[LEGACY], "prompt": []}
+    ),
+    (LEGACY, "404"): lambda world: post(world.open, LEGACY, model="nothing-like-it"),
+    (LEGACY, "4XX"): refused_by_upstream(429, LEGACY),
+    (LEGACY, "5XX"): refused_by_upstream(500, LEGACY),
     (COUNT, "400"): lambda world: fetch(world.open.address, "POST", COUNT, {"messages": []}),
     (COUNT, "404"): lambda world: post(world.open, COUNT, model="nothing-like-it"),
     (COUNT, "502"): refused_by_upstream(401, COUNT, model="c"),
     (MODEL, "404"): lambda world: fetch(world.open.address, "GET", "/v1/models/nothing-like-it"),
     ("/readyz", "503"): not_ready,
     **{(path, "403"): foreign(path) for path in DOCUMENT["paths"]},
-    **{(path, "401"): without_key(path) for path in (*POSTED, "/v1/models", MODEL, "/metrics")},
+    **{(path, "401"): without_key(path) for path in (*BODIES, "/v1/models", MODEL, "/metrics")},
 }
 
 
@@ -333,7 +342,7 @@ def test_whole_answer_fits_its_schema(gateway: Gateway, upstream: Upstream) -> N
     assert response.head.get("x-request-id") == "mine"
 
 
-@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, COUNT])
 def test_documented_requests_are_taken(gateway: Gateway, path: str) -> None:
     """The examples of the document, which the demo answers."""
     content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]

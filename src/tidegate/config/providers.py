@@ -20,7 +20,13 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
+_AVAILABLE_DIALECTS: Final = (
+    "openai-chat",
+    "openai-responses",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+)
 _LATER_DIALECTS: Final = ("anythingllm", "events")
 
 

@@ -6,11 +6,24 @@ A dialect maps bytes to values and back. It never sees a socket, a clock or a se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, Failure
 from tidegate.core.request import Header, Prompt, Request
 from tidegate.errors import SourceError
+
+DIALECTS: Final = frozenset(
+    {
+        "openai-chat",
+        "openai-completions",
+        "openai-responses",
+        "anthropic-messages",
+        "gemini",
+        "anythingllm",
+        "events",
+    }
+)
+"""Their names. An item whose kind is one of them is rendered in that dialect only."""
 
 Lack = Literal["refuse", "drop"]
 """What becomes of a request that asks for what a wire format has no form for."""

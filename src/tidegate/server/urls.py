@@ -11,6 +11,7 @@ from typing import Final
 
 GENERATIONS: Final = {
     "/chat/completions": "openai-chat",
+    "/completions": "openai-completions",
     "/responses": "openai-responses",
     "/messages": "anthropic-messages",
 }

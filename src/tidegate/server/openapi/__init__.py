@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.server import urls
-from tidegate.server.openapi import chat, chunk, completion, message, messages, service, shared
+from tidegate.server.openapi import chat, chunk, completion, legacy, message, messages, service, shared
 
 VERSIONED = "/v1"
 
@@ -63,6 +63,7 @@ def document() -> dict[str, Any]:
                 **completion.schemas(),
                 **chunk.schemas(),
                 **messages.schemas(),
+                **legacy.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -73,7 +74,11 @@ def document() -> dict[str, Any]:
     }
 
 
-_OPERATIONS = {"openai-chat": chat.operation, "anthropic-messages": messages.operation}
+_OPERATIONS = {
+    "openai-chat": chat.operation,
+    "openai-completions": legacy.operation,
+    "anthropic-messages": messages.operation,
+}
 
 
 def _paths() -> dict[str, Any]:

@@ -59,6 +59,16 @@ def _request() -> Json:
                 "description": "With `include_usage`, a chunk with no choices and the token counts comes "
                 "before `[DONE]`.",
             },
+            "fallback_models": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "maxItems": 8,
+                "description": "Models to try, in this order, when the model cannot answer.",
+            },
+            "thinking_to_content": {
+                "type": ["boolean", "null"],
+                "description": "Show thinking as part of the text, between `<think>` and `</think>`.",
+            },
             "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "default": 1},
             "max_tokens": {"type": ["integer", "null"]},
             "max_completion_tokens": {"type": ["integer", "null"]},
