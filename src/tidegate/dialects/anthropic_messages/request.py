@@ -17,6 +17,7 @@ from tidegate.dialects.anthropic_messages.reasoning import write_reasoning
 from tidegate.dialects.anthropic_messages.signature import is_marked, read_signature
 from tidegate.dialects.anthropic_messages.usage import NAME
 from tidegate.dialects.translation.body import read_body
+from tidegate.dialects.translation.options import OPTIONS, read_options
 from tidegate.errors import InvalidRequest
 
 
@@ -45,7 +46,6 @@ class _Known(_Counted):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
-    fallback_models: list[str] | None = None
 
 
 _known = msgspec.json.Decoder(_Known)
@@ -71,7 +71,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request:
         stream=bool(known.stream),
         include_usage=True,
         headers=headers,
-        fallback_models=tuple(known.fallback_models or ()),
+        **read_options(fields)._asdict(),
     )
 
 
@@ -107,7 +107,8 @@ def write_count(request: Request, model: str, quirks: frozenset[str]) -> bytes:
 def _passed_on(request: Request, model: str, quirks: frozenset[str]) -> dict[str, Any]:
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = model
-    fields.pop("fallback_models", None)  # ours, and a strict upstream would refuse it
+    for name in OPTIONS:
+        fields.pop(name, None)  # ours, and a strict upstream would refuse it
     if "no_top_k" in quirks:
         fields.pop("top_k", None)
     if "no_reasoning_effort" in quirks:

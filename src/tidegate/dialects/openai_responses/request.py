@@ -14,6 +14,7 @@ from tidegate.core.request import Request
 from tidegate.dialects.openai_chat.write import effort_of
 from tidegate.dialects.openai_responses.usage import NAME
 from tidegate.dialects.translation.body import read_body
+from tidegate.dialects.translation.options import read_options
 from tidegate.errors import InvalidRequest
 
 
@@ -31,7 +32,6 @@ class _Known(Struct):
     tools: list[dict[str, Raw]] | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
-    fallback_models: list[str] | None = None
 
 
 _known = msgspec.json.Decoder(_Known)
@@ -56,7 +56,7 @@ def read_request(body: bytes) -> Request:
         fields=fields,
         stream=bool(known.stream),
         include_usage=True,
-        fallback_models=tuple(known.fallback_models or ()),
+        **read_options(fields)._asdict(),
     )
 
 
@@ -65,7 +65,6 @@ def write_request(request: Request, model: str) -> bytes:
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = model
     fields["stream"] = True
-    fields.pop("fallback_models", None)  # ours, and a strict upstream would refuse it
     if request.reasoning is not None and (effort := effort_of(request.reasoning)):
         asked = msgspec.json.decode(fields["reasoning"]) if "reasoning" in fields else None
         fields["reasoning"] = {**(asked or {}), "effort": effort}
