@@ -107,6 +107,11 @@ class CallWriter:
                 written = ascii_json({**call, "function": function, "custom": custom})
                 yield f'{{"tool_calls":[{_FIRST_CALL if position else ""}{written}]}}'
 
+    def reason(self, finish: Finish, reason: str) -> str:
+        """The finish reason of a choice, in the client's words."""
+        called = any(choice == finish.choice for choice, _ in self._positions)
+        return self.declared.reason(reason) if called else reason
+
     def begins(self, event: Tool) -> bool:
         """Whether an event is a call's first."""
         return (event.choice, event.block) not in self._positions

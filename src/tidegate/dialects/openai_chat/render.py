@@ -129,7 +129,7 @@ class ChatStreamRenderer:
             self._role(event.choice, frames)
             self._finished.add(event.choice)
             frames += [self._frame(event.choice, delta, None) for delta in self._calls.release(event)]
-            reason = quote(self._calls.declared.reason(FINISH_REASONS.get(event.reason, event.reason)))
+            reason = quote(self._calls.reason(event, FINISH_REASONS.get(event.reason, event.reason)))
             frames.append(self._frame(event.choice, "{}", event.extra, reason))
         elif event.kind not in DIALECTS:  # what only another dialect knows
             self._role(event.choice, frames)

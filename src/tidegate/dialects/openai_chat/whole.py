@@ -52,8 +52,8 @@ class ChatWholeRenderer:
         return b""
 
     def _choice(self, index: int, choice: Choice) -> dict[str, Any]:
-        declared = Declared(self._header)
         reason = choice.reason or "stop"
+        reason = FINISH_REASONS.get(reason, reason)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(choice.text)}
         if (choice.calls or choice.refusal) and not choice.text:
             message["content"] = None
@@ -63,14 +63,10 @@ class ChatWholeRenderer:
             message[choice.thinking_name or "reasoning_content"] = thinking
         if details := _details(choice):
             message["reasoning_details"] = details
-        calls = [call for _, call in sorted(choice.calls.items())]
-        if calls and declared.legacy:
-            arguments = "".join(calls[0].arguments)
-            message["function_call"] = {"name": calls[0].name or "", "arguments": arguments}
-        elif calls:
-            message["tool_calls"] = [
-                self._call(call, f"{index}{position}", declared) for position, call in enumerate(calls)
-            ]
+        if choice.calls:
+            declared = Declared(self._header)
+            message.update(self._calls(index, choice, declared))
+            reason = declared.reason(reason)
         message.update(choice.extra.get("delta", {}))
         items = [
             {"kind": item.kind, "value": item.value} for item in choice.items if item.kind not in DIALECTS
@@ -81,8 +77,19 @@ class ChatWholeRenderer:
             "index": index,
             "message": message,
             "logprobs": choice.logprobs,
-            "finish_reason": declared.reason(FINISH_REASONS.get(reason, reason)),
+            "finish_reason": reason,
             **{k: v for k, v in choice.extra.get("choice", {}).items() if k != "logprobs"},
+        }
+
+    def _calls(self, index: int, choice: Choice, declared: Declared) -> dict[str, Any]:
+        calls = [call for _, call in sorted(choice.calls.items())]
+        if declared.legacy:
+            arguments = "".join(calls[0].arguments)
+            return {"function_call": {"name": calls[0].name or "", "arguments": arguments}}
+        return {
+            "tool_calls": [
+                self._call(call, f"{index}{position}", declared) for position, call in enumerate(calls)
+            ]
         }
 
     def _call(self, call: ToolCall, place: str, declared: Declared) -> dict[str, Any]:
