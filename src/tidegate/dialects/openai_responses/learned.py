@@ -14,7 +14,7 @@ import msgspec
 
 _decode_string = msgspec.json.Decoder(str).decode
 
-_DELTA = re.compile(rb'"delta": ?"((?:[^"\\\\]|\\\\.)*)"')
+_DELTA = re.compile(rb'"delta": ?"((?:[^"\\]|\\.)*)"')
 _NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 _PADDING = re.compile(rb'"obfuscation": ?"([^"\\\n]*)"')
 
