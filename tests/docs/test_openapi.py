@@ -24,6 +24,7 @@ from tidegate.server import urls
 from tidegate.server.openapi import document
 
 CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
 MODEL = "/v1/models/{model}"
 KEY = "sk-right"
 FOREIGN = {"Host": "gateway.example"}
@@ -118,7 +119,7 @@ def test_documented_path_answers(
     gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str
 ) -> None:
     """With and without /v1, and with a doubled slash."""
-    body = body_for() if method == "post" else None
+    body = {**body_for(), "input": "Hello"} if method == "post" else None
     target = prefix + urls.canonical(path).replace("{model}", "m")
     assert fetch(gateway.address, method.upper(), target, body).status == 200
 
@@ -143,6 +144,18 @@ Scenario = Callable[[World], Response]
 
 def refused_by_upstream(status: int, **more: Any) -> Scenario:
     return lambda world: world.told(error(status, "no"), **more)
+
+
+def responses_asked(**more: Any) -> Scenario:
+    return lambda world: fetch(world.open.address, "POST", RESPONSES, {"input": "Hello", **more})
+
+
+def responses_refused(status: int) -> Scenario:
+    def scenario(world: World) -> Response:
+        world.upstream.play(error(status, "no"))
+        return responses_asked()(world)
+
+    return scenario
 
 
 def unread_body(world: World) -> Response:
@@ -224,10 +237,14 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     (CHAT, "504"): silent_upstream,
     (CHAT, "4XX"): refused_by_upstream(402),
     (CHAT, "5XX"): refused_by_upstream(507),
+    (RESPONSES, "400"): responses_asked(input=[]),
+    (RESPONSES, "404"): responses_asked(model="nothing-like-it"),
+    (RESPONSES, "4XX"): responses_refused(402),
+    (RESPONSES, "5XX"): responses_refused(507),
     (MODEL, "404"): lambda world: fetch(world.open.address, "GET", "/v1/models/nothing-like-it"),
     ("/readyz", "503"): not_ready,
     **{(path, "403"): foreign(path) for path in DOCUMENT["paths"]},
-    **{(path, "401"): without_key(path) for path in (CHAT, "/v1/models", MODEL, "/metrics")},
+    **{(path, "401"): without_key(path) for path in (CHAT, RESPONSES, "/v1/models", MODEL, "/metrics")},
 }
 
 
@@ -321,6 +338,16 @@ def test_documented_requests_are_taken(gateway: Gateway) -> None:
         check("ChatRequest", example["value"])
         response = fetch(gateway.address, "POST", CHAT, {"model": "demo", **example["value"]})
         assert response.status == 200
+
+
+def test_documented_requests_for_responses_are_taken(gateway: Gateway) -> None:
+    content = DOCUMENT["paths"][RESPONSES]["post"]["requestBody"]["content"]["application/json"]
+    for example in content["examples"].values():
+        check("ResponsesRequest", example["value"])
+        response = fetch(gateway.address, "POST", RESPONSES, {"model": "demo", **example["value"]})
+        assert response.status == 200
+        if not example["value"].get("stream"):
+            check("Response", response.json)
 
 
 def test_documented_stream_is_what_a_stream_looks_like(gateway: Gateway, upstream: Upstream) -> None:

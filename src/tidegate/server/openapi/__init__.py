@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.server import urls
-from tidegate.server.openapi import chat, chunk, completion, message, service, shared
+from tidegate.server.openapi import chat, chunk, completion, message, responses, service, shared
 
 VERSIONED = "/v1"
 
@@ -61,6 +61,7 @@ def document() -> dict[str, Any]:
                 **chat.schemas(),
                 **completion.schemas(),
                 **chunk.schemas(),
+                **responses.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -73,7 +74,8 @@ def document() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
-        **{VERSIONED + path: {"post": chat.operation()} for path in urls.GENERATIONS},
+        VERSIONED + "/chat/completions": {"post": chat.operation()},
+        VERSIONED + "/responses": {"post": responses.operation()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
         urls.HEALTH: {"get": service.health()},

@@ -37,7 +37,7 @@ def operation() -> Json:
         "tags": ["generation"],
         "summary": "Answer a conversation",
         "description": _DESCRIPTION,
-        "parameters": _parameters(),
+        "parameters": parameters(),
         "requestBody": {"required": True, "content": {"application/json": _request_content()}},
         "responses": {"200": _answer(), **_failures()},
     }
@@ -86,7 +86,8 @@ def _request_content() -> Json:
     }
 
 
-def _parameters() -> list[Json]:
+def parameters() -> list[Json]:
+    """The request headers that mean something to every generation."""
     return [
         {
             "name": "Tidegate-On-Disconnect",
