@@ -159,7 +159,7 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
     done: set[int] = set()
     part_open = False
     for event in events[2:-1]:
-        kind, index = event["type"], event.get("output_index")
+        kind, index = event["type"], event.get("output_index", -1)
         if kind == "error":
             assert event is events[-2]
         elif kind == "response.output_item.added":
@@ -171,7 +171,6 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
             assert event["item"]["id"] == items[index]["id"]
             done.add(index)
         else:
-            assert index is not None
             assert index in items
             assert index not in done
             assert event["item_id"] == items[index]["id"]

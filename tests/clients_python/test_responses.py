@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -13,10 +14,10 @@ from pydantic import BaseModel
 from tests import responses
 from tests.chat import USAGE, broken_off, chunk, envelope, error, stream, text_chunks, tool
 from tests.gateway import Gateway, gateway_config
-from tests.script import Script
+from tests.script import Pause, Script
 from tests.upstream import Upstream
 
-TOOLS = [
+TOOLS: Any = [
     {"type": "function", "name": name, "parameters": {"type": "object", "properties": {}}, "strict": False}
     for name in ("weather", "time")
 ]
@@ -30,7 +31,8 @@ def both(_shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -
     url = f"{_shared_upstream.url}/v1"
     providers = {name: {"base_url": url, "dialect": f"openai-{name}", "api_key": "x"} for name in UPSTREAMS}
     models = {name: {"use": [f"{name}/mock"], "retry": {"attempts": 1}} for name in UPSTREAMS}
-    config = gateway_config(_shared_upstream.url, providers=providers, models=models)
+    quick = {"header_hold": "100ms", "keep_alive": "150ms"}
+    config = gateway_config(_shared_upstream.url, providers=providers, models=models, server=quick)
     running = Gateway(tmp_path_factory.mktemp("responses"), config)
     yield running
     running.stop()
@@ -76,6 +78,18 @@ def test_the_accumulating_stream_accepts_the_lifecycle(
 
 
 @over_each
+def test_a_silence_is_no_end_and_no_mistake(sdk: OpenAI, upstream: Upstream, upstream_is: str) -> None:
+    """hazards 3 and 9: what fills it is an event that the SDK knows, before the first word and within."""
+    head, *sends, end = saying(upstream_is, "One", " two")
+    upstream.play([head, Pause(0.4), *sends[:-3], Pause(0.4), *sends[-3:], end])
+    with sdk.responses.stream(model=upstream_is, input="Hi") as events:
+        kinds = [event.type for event in events]
+        final = events.get_final_response()
+    assert kinds.count("response.in_progress") > 2
+    assert final.output_text == "One two"
+
+
+@over_each
 def test_an_answer_in_one_piece(sdk: OpenAI, upstream: Upstream, upstream_is: str) -> None:
     upstream.play(saying(upstream_is, "One", " two"))
     answer = sdk.responses.create(
@@ -115,7 +129,11 @@ def test_calls_of_tools_go_out_and_their_results_come_back(
         {"type": "function_call_output", "call_id": call.call_id, "output": f"result of {call.name}"}
         for call in calls_made
     ]
-    history = [{"role": "user", "content": "Weather?"}, *(item.to_dict() for item in first.output), *results]
+    history: Any = [
+        {"role": "user", "content": "Weather?"},
+        *(item.to_dict() for item in first.output),
+        *results,
+    ]
     second = sdk.responses.create(model=upstream_is, input=history, tools=TOOLS)
     assert second.output_text == "Rain."
     asked = upstream.request(1).json
@@ -140,7 +158,7 @@ def test_reasoning_goes_back_to_its_upstream_as_it_came(sdk: OpenAI, upstream: U
     built = responses.Events().reasoning(["Let me ", "see."], "gAAAAA+/==").text(["Yes."])
     upstream.play(responses.stream(built.ended()), saying("responses", "Again."))
     first = sdk.responses.create(model="responses", input="Hi")
-    history = [{"role": "user", "content": "Hi"}, *(item.to_dict() for item in first.output)]
+    history: Any = [{"role": "user", "content": "Hi"}, *(item.to_dict() for item in first.output)]
     sdk.responses.create(model="responses", input=[*history, {"role": "user", "content": "Sure?"}])
     [item] = [each for each in upstream.request(1).json["input"] if each.get("type") == "reasoning"]
     assert (item["id"], item["encrypted_content"]) == ("rs_up", "gAAAAA+/==")
@@ -195,7 +213,7 @@ def test_the_demo_model_answers(sdk: OpenAI) -> None:
 
 def test_the_demo_model_calls_a_tool_of_free_text(sdk: OpenAI) -> None:
     """What was called as a function comes out as the custom tool that it was declared as."""
-    tools = [{"type": "custom", "name": "code", "description": "Runs Python."}]
+    tools: Any = [{"type": "custom", "name": "code", "description": "Runs Python."}]
     with sdk.responses.stream(model="demo", input="print(1)", tools=tools) as events:
         final = events.get_final_response()
     [call] = final.output

@@ -20,7 +20,7 @@ from tidegate.dialects.openai_responses import ResponsesStreamRenderer, Response
 RESPONSES = load_dialect("openai-responses")
 QUICK = settings(deadline=None, max_examples=100)
 
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "custom", "name": "free"},
     {"type": "namespace", "name": "mcp__disk", "tools": [{"type": "function", "name": "read"}]},
     {"type": "function", "name": "plain"},
