@@ -27,6 +27,7 @@ CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
 LEGACY = "/v1/completions"
+RESPONSES = "/v1/responses"
 MODEL = "/v1/models/{model}"
 KEY = "sk-right"
 BODIES: dict[str, Json] = {
@@ -34,6 +35,7 @@ BODIES: dict[str, Json] = {
     MESSAGES: body_for(max_tokens=5),
     COUNT: body_for(),
     LEGACY: {"model": "m", "prompt": "Say hello.", "stream": True},
+    RESPONSES: {"model": "m", "input": "Hello", "stream": True},
 }
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
@@ -243,6 +245,10 @@ async def ask_unready_application() -> Response:
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     **generation(CHAT),
     **generation(MESSAGES),
+    (RESPONSES, "400"): lambda world: post(world.open, RESPONSES, input=[]),
+    (RESPONSES, "404"): lambda world: post(world.open, RESPONSES, model="nothing-like-it"),
+    (RESPONSES, "4XX"): refused_by_upstream(402, RESPONSES),
+    (RESPONSES, "5XX"): refused_by_upstream(507, RESPONSES),
     (LEGACY, "400"): lambda world: fetch(
         world.open.address, "POST", LEGACY, {**BODIES[LEGACY], "prompt": []}
     ),
@@ -358,6 +364,16 @@ def test_a_message_and_a_count_fit_their_schemas(gateway: Gateway, upstream: Ups
     assert counted.head.get("tidegate-estimated") == "input_tokens"
     schema = DOCUMENT["paths"][COUNT]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert not list(OAS31Validator(schema).iter_errors(counted.json))
+
+
+def test_documented_requests_for_responses_are_taken(gateway: Gateway) -> None:
+    content = DOCUMENT["paths"][RESPONSES]["post"]["requestBody"]["content"]["application/json"]
+    for example in content["examples"].values():
+        check("ResponsesRequest", example["value"])
+        response = fetch(gateway.address, "POST", RESPONSES, {"model": "demo", **example["value"]})
+        assert response.status == 200
+        if not example["value"].get("stream"):
+            check("Response", response.json)
 
 
 def test_documented_stream_is_what_a_stream_looks_like(gateway: Gateway, upstream: Upstream) -> None:

@@ -10,7 +10,17 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.server import urls
-from tidegate.server.openapi import chat, chunk, completion, legacy, message, messages, service, shared
+from tidegate.server.openapi import (
+    chat,
+    chunk,
+    completion,
+    legacy,
+    message,
+    messages,
+    responses,
+    service,
+    shared,
+)
 
 VERSIONED = "/v1"
 
@@ -64,6 +74,7 @@ def document() -> dict[str, Any]:
                 **chunk.schemas(),
                 **messages.schemas(),
                 **legacy.schemas(),
+                **responses.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -77,17 +88,14 @@ def document() -> dict[str, Any]:
 _OPERATIONS = {
     "openai-chat": chat.operation,
     "openai-completions": legacy.operation,
+    "openai-responses": responses.operation,
     "anthropic-messages": messages.operation,
 }
 
 
 def _paths() -> dict[str, Any]:
     return {
-        **{
-            VERSIONED + path: {"post": _OPERATIONS[dialect]()}
-            for path, dialect in urls.GENERATIONS.items()
-            if dialect in _OPERATIONS
-        },
+        **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items()},
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
