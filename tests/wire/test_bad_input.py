@@ -203,6 +203,15 @@ def test_a_flood_of_headers(gateway: Gateway, headers: dict[str, str]) -> None:
         envelope(connection.read_response(), 431)
 
 
+def test_a_request_that_was_refused_is_not_run(gateway: Gateway, upstream: Upstream) -> None:
+    """What follows its head in the same read is not looked at any more."""
+    for _ in range(5):
+        response = post_chat(gateway.address, body_for(), {"X-Padding": "x" * 65536})
+        assert response.status == 431
+    stream_chat(gateway.address).succeeded()
+    assert len(upstream.requests) == 1
+
+
 def test_an_endless_request_line(gateway: Gateway) -> None:
     """A path that never ends is cut off with an answer."""
     with RawConnection(gateway.address) as connection:

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from tidegate.core.event import Failure
 from tidegate.server.exchange import Exchange
-from tidegate.server.urls import GENERATIONS, canonical
+from tidegate.server.urls import GENERATIONS, canonical, dialect_of
 
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
@@ -93,6 +93,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self._refused:  # the parser goes on with what it was fed
+            return
         if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
             self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
             return
@@ -126,6 +128,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
+        if self._refused:
+            return
         exchange = self._exchange
         if exchange is None:
             if len(self.cycle.body) + len(body) > self._front.max_body:
@@ -139,6 +143,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._refused:
+            return
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
@@ -223,7 +229,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refused = True
         exchange = self._exchange
         if exchange is None or exchange.response_complete or self._in_head:
-            exchange = _unread(self.transport)
+            exchange = _unread(self.transport, dialect_of(_path(self.url)))
         elif not exchange.begun:
             # An earlier response is still being written: no place for an answer.
             self.transport.close()
@@ -233,14 +239,19 @@ class GatewayProtocol(HttpToolsProtocol):
 
 def _dialect_at(url: bytes) -> str | None:
     """The dialect behind an unusual spelling of its path, a query string included."""
-    return GENERATIONS.get(canonical(url.partition(b"?")[0].decode("latin-1")))
+    return GENERATIONS.get(_path(url))
 
 
-def _unread(transport: asyncio.Transport) -> Exchange:
+def _path(url: bytes) -> str:
+    """The canonical path of a URL, or of as much of it as there is."""
+    return canonical(url.partition(b"?")[0].decode("latin-1"))
+
+
+def _unread(transport: asyncio.Transport, dialect: str) -> Exchange:
     """An exchange for a request that could not be read far enough to have one."""
     nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - two callbacks that are never called
     return Exchange(
-        "openai-chat",
+        dialect,
         [],
         transport,
         http_1_0=False,
