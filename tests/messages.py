@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -15,8 +16,11 @@ PING: Final[Json] = {"type": "ping"}
 
 
 def event(value: Json) -> bytes:
-    """One event with its name."""
-    return frame(value, event=value["type"])
+    """One event with its name; in ASCII where it holds half an emoji."""
+    try:
+        return frame(value, event=value["type"])
+    except UnicodeEncodeError:
+        return frame(json.dumps(value), event=value["type"])
 
 
 def message_start(**message: Any) -> Json:
