@@ -73,8 +73,10 @@ def read(dialect: Dialect, pieces: Iterable[bytes]) -> list[AnyEvent]:
 
 
 def calls(found: Facts, *, as_values: bool) -> list[tuple[str, Any]]:
-    """The calls in order; a dialect that holds arguments as values writes their text anew."""
-    told = [(name, arguments) for name, arguments in found.calls.values()]
+    """The calls in order; a dialect that holds arguments as values writes their text anew.
+
+    No arguments are an empty object."""
+    told = [(name, arguments or "{}") for name, arguments in found.calls.values()]
     return [(name, json.loads(text or "{}")) for name, text in told] if as_values else told
 
 

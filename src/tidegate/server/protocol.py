@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from tidegate.core.event import Failure
 from tidegate.server.exchange import Exchange
-from tidegate.server.urls import GENERATIONS, generation_at
+from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at
 
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
@@ -100,7 +100,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._refused or self._wants_upgrade():
+        if self._refused or self._wants_upgrade():  # the parser goes on with what it was fed
             return
         if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
             self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
@@ -263,7 +263,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refused = True
         exchange = self._exchange
         if exchange is None or exchange.response_complete or self._in_head:
-            exchange = _unread(self.transport)
+            exchange = _unread(self.transport, dialect_of(_path(self.url)))
         elif not exchange.begun:
             # An earlier response is still being written: no place for an answer.
             self.transport.close()
@@ -271,11 +271,16 @@ class GatewayProtocol(HttpToolsProtocol):
         self._front.refuse(exchange, failure)
 
 
-def _unread(transport: asyncio.Transport) -> Exchange:
+def _path(url: bytes) -> str:
+    """The canonical path of a URL, or of as much of it as there is."""
+    return canonical(url.partition(b"?")[0].decode("latin-1"))
+
+
+def _unread(transport: asyncio.Transport, dialect: str) -> Exchange:
     """An exchange for a request that could not be read far enough to have one."""
     nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - two callbacks that are never called
     return Exchange(
-        "openai-chat",
+        dialect,
         [],
         transport,
         http_1_0=False,

@@ -47,7 +47,7 @@ _EVENT_KNOWN: Final = frozenset({"type", "index", "content_block", "delta"})
 class _Block:
     """One block of the upstream's. ``start`` is what its first event is to carry, None once it has."""
 
-    __slots__ = ("arguments", "kind", "name", "number", "start")
+    __slots__ = ("arguments", "filled", "kind", "name", "number", "start")
 
     def __init__(self, kind: Kind, number: int, start: Fields | None) -> None:
         self.kind = kind
@@ -56,6 +56,8 @@ class _Block:
         self.name = ""
         self.arguments = ""
         """Of a call that came whole in its start; deltas take their place."""
+        self.filled = False
+        """Arguments of the call have come."""
 
 
 class Blocks:
@@ -73,6 +75,11 @@ class Blocks:
     def open_call(self) -> str | None:
         """The name of a tool whose call has begun and not ended."""
         return next((block.name for block in self._open.values() if block.kind is Tool), None)
+
+    @property
+    def between(self) -> bool:
+        """Whether every block that has begun has ended."""
+        return not self._open
 
     def start(self, event: Fields) -> Iterator[AnyEvent]:
         """The events of a ``content_block_start``."""
@@ -139,7 +146,7 @@ class Blocks:
         if kind is Text:
             events.append(self._text(block, added, extra))
         elif kind is Tool:
-            block.arguments = ""
+            block.arguments, block.filled = "", True
             shared = self._with_start(block, extra)
             events.append(Tool(arguments=added, block=block.number, extra=shared))
         elif member == "signature":
@@ -160,10 +167,10 @@ class Blocks:
             yield Item(kind=NAME, value={"type": "content_block_stop", **beside})
 
     def _last(self, block: _Block) -> Iterator[AnyEvent]:
-        if block.arguments:
-            extra = self._with_start(block, {})
-            yield Tool(arguments=block.arguments, block=block.number, extra=extra)
-            block.arguments = ""
+        if block.kind is Tool and not block.filled:
+            # A call without arguments has an empty object for them, which this dialect need not say.
+            extra = self._with_start(block, {} if block.arguments else {"implied": True})
+            yield Tool(arguments=block.arguments or "{}", block=block.number, extra=extra)
         elif block.start is not None:  # a block without content is a block all the same
             yield self._empty(block, {})
 

@@ -81,7 +81,7 @@ def delta_objects(event: Delta, block: Block) -> list[Fields]:
         if event.text or said:
             found.append({"type": "text_delta", "text": event.text, **said})
     elif isinstance(event, Tool):
-        if event.arguments or said:
+        if (event.arguments or said) and "implied" not in own(event):
             found.append({"type": "input_json_delta", "partial_json": event.arguments, **said})
     else:
         found += _thinking_deltas(event, block, said)

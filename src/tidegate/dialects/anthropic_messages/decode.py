@@ -134,7 +134,7 @@ class MessagesDecoder:
         elif kind == "error" or "error" in event:
             raise reported_error(event)
         elif kind != "ping":
-            events.append(Item(kind=NAME, value={**event, "type": kind}))
+            events.append(self._item({**event, "type": kind}))
 
     def _start(self, event: Fields, events: list[AnyEvent]) -> None:
         message: Fields = event["message"]
@@ -167,7 +167,7 @@ class MessagesDecoder:
         reason = delta.get("stop_reason")
         if not reason or self._finished:
             if "type" in event:  # a whole answer may lack its reason
-                events.append(Item(kind=NAME, value=event))
+                events.append(self._item(event))
             return
         self._finished = True
         stop = delta.get("stop_sequence")
@@ -183,6 +183,10 @@ class MessagesDecoder:
                 extra={NAME: extra},
             )
         )
+
+    def _item(self, event: Fields) -> Item:
+        """An event that is no block's. Blocks end by what follows, so it says whether all had ended."""
+        return Item(kind=NAME, value=event, extra={NAME: {"between": True}} if self._blocks.between else None)
 
     def _message_stop(self, event: Fields, events: list[AnyEvent]) -> None:
         self._check_calls()

@@ -53,13 +53,25 @@ class MessagesStreamRenderer:
 
     content_type = b"text/event-stream; charset=utf-8"
 
-    __slots__ = ("_closing", "_counted", "_extra", "_finish", "_header", "_known", "_life", "_refused")
+    __slots__ = (
+        "_closed",
+        "_closing",
+        "_counted",
+        "_extra",
+        "_finish",
+        "_header",
+        "_known",
+        "_life",
+        "_refused",
+    )
 
     def __init__(self, header: Header) -> None:
         self._header = header
         self._life = Lifecycle(ITEM_KINDS)
         self._known: _Surroundings | None = None
         self._extra: Extra | None = None
+        self._closed = -1
+        """The index of the last block whose end was told."""
         self._closing: Fields = {}
         """What the upstream said beside the end of the open block."""
         self._finish: Finish | None = None
@@ -116,8 +128,7 @@ class MessagesStreamRenderer:
         elif action is Action.OPEN and block is not None:
             self._open(block, frames)
         elif action is Action.CLOSE and block is not None:
-            closing, self._closing = self._closing, {}
-            frames.append(_frame({"type": "content_block_stop", "index": block.index, **closing}))
+            self._close(block, frames)
         elif action is Action.START:
             frames.append(self._start(event if isinstance(event, Start) else Start()))
         elif action is Action.ITEM and isinstance(event, Item):
@@ -160,9 +171,17 @@ class MessagesStreamRenderer:
         if repeats and not isinstance(event, Item) and "type" not in own(event).get("delta", {}):
             self._known = _surroundings(event, block)
 
+    def _close(self, block: Block, frames: list[str]) -> None:
+        closing, self._closing = self._closing, {}
+        if block.index > self._closed:
+            self._closed = block.index
+            frames.append(_frame({"type": "content_block_stop", "index": block.index, **closing}))
+
     def _item(self, item: Item, frames: list[str]) -> None:
         if item.kind != NAME:
             return
+        if "between" in own(item) and self._life.block is not None:
+            self._close(self._life.block, frames)
         if item.value.get("type") == "content_block_stop":
             self._closing = {name: item.value[name] for name in item.value if name != "type"}
         else:

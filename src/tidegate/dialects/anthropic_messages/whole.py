@@ -66,7 +66,7 @@ def _parsed(arguments: str) -> Any:
     try:
         return loads(arguments, strict=False)
     except (ValueError, RecursionError):
-        return {"partial_json": arguments}
+        return {"INVALID_JSON": arguments}  # Anthropic's own word for it
 
 
 class MessagesWholeRenderer:
