@@ -12,6 +12,7 @@ from tests.chat import Json
 from tests.raw_http import Address, RawConnection, Response, ResponseHead, request_bytes
 
 KEEP_ALIVE_DELTA: Json = {}
+NOTHING_FOR_CALL_0: Json = {"index": 0, "function": {"arguments": ""}}
 
 
 def payloads(body: bytes) -> list[str]:
@@ -65,7 +66,10 @@ class ChatAnswer:
         return [choice["finish_reason"] for choice in self.choices(index) if choice["finish_reason"]]
 
     def tool_deltas(self, index: int = 0) -> list[Json]:
-        return [call for choice in self.choices(index) for call in choice["delta"].get("tool_calls") or []]
+        calls = [
+            choice["delta"]["tool_calls"] for choice in self.choices(index) if "tool_calls" in choice["delta"]
+        ]
+        return [each[-1] for each in calls]
 
     def arguments(self) -> dict[int, str]:
         """The arguments of every tool call, put together by the index of the call."""
@@ -147,8 +151,11 @@ def check_choice(choice: Json, *, opening: bool) -> None:
         raise AssertionError(f"a finish chunk carries more than its reason: {choice}")
     if delta.get("tool_calls") and delta.get("content"):
         raise AssertionError(f"text and a tool call in one delta: {choice}")
-    if any("function" not in call for call in delta.get("tool_calls") or []):
+    calls = delta.get("tool_calls") or []
+    if any("function" not in call for call in calls):
         raise AssertionError(f"a tool delta without function: {choice}")
+    if calls and calls[:-1] != ([NOTHING_FOR_CALL_0] if calls[-1]["index"] else []):
+        raise AssertionError(f"a first element that is another call's than 0: {choice}")
 
 
 def body_for(content: str = "Say hello.", *, model: str = "m", stream: bool = True, **more: Any) -> Json:

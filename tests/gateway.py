@@ -39,13 +39,17 @@ def gateway_config(upstream_url: str, **sections: Any) -> Config:
     """The configuration that most tests share. Its models, all answered by the scripted upstream:
 
     `m` tries once; `again` tries three times; `pair` falls back from `mock-a` to `mock-b`; `hasty` has
-    short deadlines, `restless` a short one for silence only."""
+    short deadlines, `restless` a short one for silence only. `c` is answered in Anthropic's dialect."""
     quick = {"connect": "1s", "first_token": "600ms", "idle": "600ms", "total": "2500ms"}
     config: Config = {
         "server": {"header_hold": "3s", "keep_alive": "5s"},
-        "providers": {"up": {"base_url": f"{upstream_url}/v1", "dialect": "openai-chat", "api_key": "sk-up"}},
+        "providers": {
+            "up": {"base_url": f"{upstream_url}/v1", "dialect": "openai-chat", "api_key": "sk-up"},
+            "claude": {"base_url": f"{upstream_url}/v1", "dialect": "anthropic-messages", "api_key": "sk-up"},
+        },
         "models": {
             "m": {"use": ["up/mock"], "retry": {"attempts": 1}},
+            "c": {"use": ["claude/mock"], "retry": {"attempts": 1}},
             "again": {"use": ["up/mock"], "retry": {"attempts": 3, "backoff": "10ms"}},
             "pair": {"use": ["up/mock-a", "up/mock-b"], "retry": {"attempts": 1}},
             "hasty": {"use": ["up/mock"], "retry": {"attempts": 1}, "timeouts": quick},
@@ -66,7 +70,8 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.endswith(dropped) and not name.startswith(("TIDEGATE_", "OPENAI_", "AZURE_"))
+        if not name.endswith(dropped)
+        and not name.startswith(("TIDEGATE_", "OPENAI_", "ANTHROPIC_", "AZURE_"))
     }
 
 

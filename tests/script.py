@@ -70,6 +70,7 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         if self.closed:
             return
+        self.reusable = False  # whatever follows the end of an answer ends the connection with it
         self.writer.write(data)
         await self.writer.drain()
 
@@ -91,11 +92,13 @@ class Exchange:
 
     def close(self) -> None:
         self.closed = self.connection.closed_by_script = True
+        self.reusable = False
         self.writer.close()
 
     def reset(self) -> None:
         """Ends the connection with RST: no lingering, so the kernel drops what it still holds."""
         self.closed = self.connection.closed_by_script = True
+        self.reusable = False
         connection = self.writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()

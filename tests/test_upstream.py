@@ -24,7 +24,21 @@ from tests.chat import (
     text_stream,
 )
 from tests.raw_http import Address, RawConnection, fetch, request_bytes
-from tests.script import Close, CutChunk, End, Flood, Gate, Head, Raw, Reach, Reset, Send, Stall, WaitFor
+from tests.script import (
+    Close,
+    CutChunk,
+    End,
+    Flood,
+    Gate,
+    Head,
+    Raw,
+    Reach,
+    Reset,
+    Send,
+    Stall,
+    Step,
+    WaitFor,
+)
 from tests.upstream import Request, Upstream
 
 
@@ -164,6 +178,20 @@ def test_requests_are_counted_by_connection(server: Upstream) -> None:
             assert connection.read_response().status == status
     assert len(server.connections) == 1
     assert len(server.connections[0].requests) == 3
+
+
+@pytest.mark.parametrize("end", [Close(), Reset(), Raw(b"noise")])
+def test_a_request_that_meets_the_end_of_its_connection_takes_no_script(server: Upstream, end: Step) -> None:
+    """It is sent again elsewhere, and must find there what was meant for it."""
+    gate = Gate()
+    server.play([*text_stream(), WaitFor(gate), end], plain(b"for whom it was meant"))
+    with ask(server) as connection:
+        connection.read_response()
+        connection.send(request_bytes("POST", "/v1/chat/completions", {}))
+        gate.open()
+        assert connection.read_to_end() == (b"noise" if isinstance(end, Raw) else b"")
+    assert fetch(address(server), "POST", "/v1/chat/completions", {}).body == b"for whom it was meant"
+    assert len(server.requests) == 2
 
 
 def test_an_answer_can_depend_on_the_request(server: Upstream) -> None:

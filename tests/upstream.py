@@ -180,18 +180,18 @@ class Upstream:
     ) -> None:
         """Reads requests until the peer closes, also while a script is playing, so that a hang-up is seen."""
         while True:
-            request = await read_request(reader, connection)
-            with self.changed:
-                connection.requests.append(request)
-                (self.probes if request.method == "GET" else self.requests).append(request)
-                self.changed.notify_all()
-            waiting.put_nowait(request)
+            waiting.put_nowait(await read_request(reader, connection))
 
     async def _play_all(
         self, waiting: asyncio.Queue[Request], writer: asyncio.StreamWriter, connection: Connection
     ) -> None:
+        """Answers requests until an answer ends the connection.
+
+        A request that came meanwhile is lost with the connection, as on a real server: its sender sends it
+        again elsewhere, so neither a script nor a place in the records may be spent on it."""
         while True:
             request = await waiting.get()
+            self._record(request)
             exchange = Exchange(writer, connection)
             try:
                 for step in self._script_for(request):
@@ -205,6 +205,13 @@ class Upstream:
                 raise
             if not exchange.reusable:
                 exchange.close()
+                return
+
+    def _record(self, request: Request) -> None:
+        with self.changed:
+            request.connection.requests.append(request)
+            (self.probes if request.method == "GET" else self.requests).append(request)
+            self.changed.notify_all()
 
     def _script_for(self, request: Request) -> Script:
         if request.method == "GET" and request.path.rstrip("/").endswith("/models"):

@@ -85,8 +85,9 @@ class Watch:
         error_type = "" if error is None else _error_type(error.type, error.code, error.status)
         label = header.model if self.routes.get(header.model) is not None else "other"
         self._metrics.generated(label, error_type, seconds, first, producer.deltas)
+        model = header.model if producer.model is None else f"{header.model}>{producer.model}"
         self._access_log.generated(
-            header.caller, header.model, outcome, error, seconds, first, producer.deltas, header.id
+            header.caller, model, outcome, error, seconds, first, producer.deltas, header.id
         )
 
 
@@ -239,7 +240,15 @@ class _Wiring:
         else:
             facts = {"owned_by": "tidegate"}
             deployments = [self._deployment(model, each) for each in model.use]
-        return Route(model.name, tuple(deployments), model.timeouts, model.retry, model.on_disconnect, facts)
+        return Route(
+            model.name,
+            tuple(deployments),
+            model.timeouts,
+            model.retry,
+            model.on_disconnect,
+            facts,
+            model.thinking_to_content,
+        )
 
     def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
         name = f"{use.provider}/{use.model}"

@@ -17,7 +17,8 @@ from tidegate.core.event import Failure, Outcome, failure
 from tidegate.core.request import Header, OnDisconnect, Request
 from tidegate.errors import Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
-from tidegate.routing.table import Route, Routes
+from tidegate.routing.plan import Plan, plan
+from tidegate.routing.table import Routes
 from tidegate.streams.registry import CANCELLED, Stream, Streams
 
 logger = logging.getLogger("tidegate")
@@ -62,7 +63,8 @@ class Gateway:
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
         """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
         self._admit()
-        route = self.routes.resolve(request.model)
+        asked = plan(self.routes, request)
+        route = asked[0].route
         header = Header(
             id=self._ids(),
             caller=caller,
@@ -76,9 +78,12 @@ class Gateway:
             body_hash=hashlib.sha256(body).hexdigest(),
             idempotency_key=policies.idempotency_key,
             form=request.form,
+            thinking_to_content=route.thinking_to_content
+            if request.thinking_to_content is None
+            else request.thinking_to_content,
         )
         stream = self.streams.create(header)
-        stream.run(self._generate(stream, route, request))
+        stream.run(self._generate(stream, asked))
         return stream
 
     def _admit(self) -> None:
@@ -90,12 +95,12 @@ class Gateway:
                 retry_after=1,
             )
 
-    async def _generate(self, stream: Stream, route: Route, request: Request) -> None:
+    async def _generate(self, stream: Stream, asked: Plan) -> None:
         """Run one generation to its end, which is always one End in its log."""
         outcome: Outcome = "completed"
         error: Failure | None = None
         try:
-            await self._attempts.answer(route, request, stream.producer)
+            await self._attempts.answer(asked, stream.producer)
         except TidegateError as raised:
             outcome, error = "failed", failure(raised)
         except asyncio.CancelledError:

@@ -162,3 +162,39 @@ def children_of(pid: int, model: str) -> list[int]:
             children.append(int(folder.name))
     assert children, f"no engine runs for {model}"
     return children
+
+
+def test_raw_text_is_continued_without_a_template(sdk: OpenAI) -> None:
+    """A legacy completion: what the prompt costs shows that nothing was put around it."""
+    with sdk.completions.create(
+        model="hello",
+        prompt="Hi",
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        parts = list(stream)
+    text = "".join(part.choices[0].text for part in parts if part.choices)
+    chat = sdk.chat.completions.create(model="hello", messages=ASKED)
+    usage = parts[-1].usage
+    assert usage is not None
+    assert chat.usage is not None
+    assert usage.prompt_tokens < 5 < chat.usage.prompt_tokens
+    assert text
+    assert HELLO.endswith(text)
+    whole = sdk.completions.create(model="hello", prompt="Hi", logprobs=2, temperature=0)
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == (text, "stop")
+    logprobs: Any = whole.choices[0].logprobs
+    assert "".join(logprobs.tokens) == text
+    assert len(logprobs.top_logprobs[0]) == 2
+
+
+def test_several_raw_prompts_are_continued_each(sdk: OpenAI) -> None:
+    answer = sdk.completions.create(model="hello", prompt=["Hi", "Hello from"], max_tokens=4)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert all(choice.text and choice.text in HELLO for choice in answer.choices)
+
+
+def test_tokens_may_be_a_raw_prompt(sdk: OpenAI) -> None:
+    answer = sdk.completions.create(model="hello", prompt=[72, 105], max_tokens=4)
+    assert answer.choices[0].text in HELLO

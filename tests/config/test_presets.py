@@ -22,6 +22,7 @@ each_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda pre
 def test_the_usual_vendors_are_there_in_order() -> None:
     assert list(PRESETS) == [
         "openai",
+        "anthropic",
         "azure",
         "openrouter",
         "deepseek",

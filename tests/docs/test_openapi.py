@@ -24,8 +24,17 @@ from tidegate.server import urls
 from tidegate.server.openapi import document
 
 CHAT = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
+COUNT = "/v1/messages/count_tokens"
+LEGACY = "/v1/completions"
 MODEL = "/v1/models/{model}"
 KEY = "sk-right"
+BODIES: dict[str, Json] = {
+    CHAT: body_for(),
+    MESSAGES: body_for(max_tokens=5),
+    COUNT: body_for(),
+    LEGACY: {"model": "m", "prompt": "Say hello.", "stream": True},
+}
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
 OPERATIONS = [
@@ -48,6 +57,10 @@ def check(schema: str, value: Any) -> None:
     assert not problems, (problems, value)
 
 
+def post(gateway: Gateway, path: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    return fetch(gateway.address, "POST", path, {**BODIES[path], **more}, headers)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """An open gateway before a scripted upstream, and a strict one that asks for a key."""
@@ -56,20 +69,20 @@ class World:
     upstream: Upstream
     strict: Gateway
 
-    def told(self, script: Script, **more: Any) -> Response:
+    def told(self, script: Script, path: str = CHAT, **more: Any) -> Response:
         """What a caller is told when the upstream plays ``script``."""
         self.upstream.play(script)
-        return post_chat(self.open.address, body_for(**more))
+        return post(self.open, path, **more)
 
     def ask(self, path: str, headers: dict[str, str] | None = None) -> Response:
         """A GET, or a chat request, to the open gateway."""
-        if path == CHAT:
-            return post_chat(self.open.address, body_for(), headers)
+        if path in BODIES:
+            return post(self.open, path, headers)
         return fetch(self.open.address, "GET", path.replace("{model}", "m"), headers=headers)
 
     def ask_without_key(self, path: str) -> Response:
-        if path == CHAT:
-            return post_chat(self.strict.address, body_for(model="demo"))
+        if path in BODIES:
+            return post(self.strict, path, model="demo")
         return fetch(self.strict.address, "GET", path.replace("{model}", "demo"))
 
 
@@ -118,7 +131,7 @@ def test_documented_path_answers(
     gateway: Gateway, upstream: Upstream, path: str, method: str, prefix: str
 ) -> None:
     """With and without /v1, and with a doubled slash."""
-    body = body_for() if method == "post" else None
+    body = BODIES[path] if method == "post" else None
     target = prefix + urls.canonical(path).replace("{model}", "m")
     assert fetch(gateway.address, method.upper(), target, body).status == 200
 
@@ -133,7 +146,7 @@ def test_undocumented_method_is_refused(gateway: Gateway, path: str, method: str
     assert response.status == 405
     allowed = {each.strip() for each in (response.head.get("allow") or "").split(",")}
     assert {each.upper() for each in DOCUMENT["paths"][path]} <= allowed
-    check("Error", response.json)
+    check("AnthropicError" if path in (MESSAGES, COUNT) else "Error", response.json)
 
 
 # Statuses.
@@ -141,33 +154,49 @@ def test_undocumented_method_is_refused(gateway: Gateway, path: str, method: str
 Scenario = Callable[[World], Response]
 
 
-def refused_by_upstream(status: int, **more: Any) -> Scenario:
-    return lambda world: world.told(error(status, "no"), **more)
+def refused_by_upstream(status: int, path: str, **more: Any) -> Scenario:
+    return lambda world: world.told(error(status, "no"), path, **more)
 
 
-def unread_body(world: World) -> Response:
-    with RawConnection(world.strict.address) as connection:
-        connection.send(request_bytes("POST", CHAT, b"", {"Content-Length": "5"}))
-        return connection.read_response()
+def unread_body(path: str) -> Scenario:
+    def scenario(world: World) -> Response:
+        with RawConnection(world.strict.address) as connection:
+            connection.send(request_bytes("POST", path, b"", {"Content-Length": "5"}))
+            return connection.read_response()
+
+    return scenario
 
 
-def large_body(world: World) -> Response:
-    return fetch(world.strict.address, "POST", CHAT, b" " * 1025)
+def large_body(path: str) -> Scenario:
+    return lambda world: fetch(world.strict.address, "POST", path, b" " * 1025)
 
 
-def large_head(world: World) -> Response:
-    return post_chat(world.open.address, body_for(), {"X-Padding": "x" * 65536})
+def full_house(path: str) -> Scenario:
+    def scenario(world: World) -> Response:
+        key = {"Authorization": f"Bearer {KEY}"}
+        with start_chat(world.strict.address, body_for(model="demo"), key):
+            eventually(lambda: world.strict.get("/readyz")["streams"] == 1, "one stream is open")
+            return post(world.strict, path, key, model="demo")
+
+    return scenario
 
 
-def full_house(world: World) -> Response:
-    key = {"Authorization": f"Bearer {KEY}"}
-    with start_chat(world.strict.address, body_for(model="demo"), key):
-        eventually(lambda: world.strict.get("/readyz")["streams"] == 1, "one stream is open")
-        return post_chat(world.strict.address, body_for(model="demo"), key)
-
-
-def silent_upstream(world: World) -> Response:
-    return world.told([Head(), Stall()], model="hasty")
+def generation(path: str) -> dict[tuple[str, str], Scenario]:
+    """What every path of a generation answers."""
+    return {
+        (path, "400"): lambda world: fetch(world.open.address, "POST", path, {"messages": []}),
+        (path, "404"): lambda world: post(world.open, path, model="nothing-like-it"),
+        (path, "408"): unread_body(path),
+        (path, "413"): large_body(path),
+        (path, "429"): refused_by_upstream(429, path),
+        (path, "431"): lambda world: post(world.open, path, {"X-Padding": "x" * 65536}),
+        (path, "500"): refused_by_upstream(500, path),
+        (path, "502"): refused_by_upstream(401, path),
+        (path, "503"): full_house(path),
+        (path, "504"): lambda world: world.told([Head(), Stall()], path, model="hasty"),
+        (path, "4XX"): refused_by_upstream(402, path),
+        (path, "5XX"): refused_by_upstream(507, path),
+    }
 
 
 def not_ready(_: World) -> Response:
@@ -212,22 +241,21 @@ async def ask_unready_application() -> Response:
 
 
 SCENARIOS: dict[tuple[str, str], Scenario] = {
-    (CHAT, "400"): lambda world: post_chat(world.open.address, {"messages": []}),
-    (CHAT, "404"): lambda world: post_chat(world.open.address, body_for(model="nothing-like-it")),
-    (CHAT, "408"): unread_body,
-    (CHAT, "413"): large_body,
-    (CHAT, "429"): refused_by_upstream(429),
-    (CHAT, "431"): large_head,
-    (CHAT, "500"): refused_by_upstream(500),
-    (CHAT, "502"): refused_by_upstream(401),
-    (CHAT, "503"): full_house,
-    (CHAT, "504"): silent_upstream,
-    (CHAT, "4XX"): refused_by_upstream(402),
-    (CHAT, "5XX"): refused_by_upstream(507),
+    **generation(CHAT),
+    **generation(MESSAGES),
+    (LEGACY, "400"): lambda world: fetch(
+        world.open.address, "POST", LEGACY, {**BODIES[LEGACY], "prompt": []}
+    ),
+    (LEGACY, "404"): lambda world: post(world.open, LEGACY, model="nothing-like-it"),
+    (LEGACY, "4XX"): refused_by_upstream(429, LEGACY),
+    (LEGACY, "5XX"): refused_by_upstream(500, LEGACY),
+    (COUNT, "400"): lambda world: fetch(world.open.address, "POST", COUNT, {"messages": []}),
+    (COUNT, "404"): lambda world: post(world.open, COUNT, model="nothing-like-it"),
+    (COUNT, "502"): refused_by_upstream(401, COUNT, model="c"),
     (MODEL, "404"): lambda world: fetch(world.open.address, "GET", "/v1/models/nothing-like-it"),
     ("/readyz", "503"): not_ready,
     **{(path, "403"): foreign(path) for path in DOCUMENT["paths"]},
-    **{(path, "401"): without_key(path) for path in (CHAT, "/v1/models", MODEL, "/metrics")},
+    **{(path, "401"): without_key(path) for path in (*BODIES, "/v1/models", MODEL, "/metrics")},
 }
 
 
@@ -314,13 +342,22 @@ def test_whole_answer_fits_its_schema(gateway: Gateway, upstream: Upstream) -> N
     assert response.head.get("x-request-id") == "mine"
 
 
-def test_documented_requests_are_taken(gateway: Gateway) -> None:
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, COUNT])
+def test_documented_requests_are_taken(gateway: Gateway, path: str) -> None:
     """The examples of the document, which the demo answers."""
-    content = DOCUMENT["paths"][CHAT]["post"]["requestBody"]["content"]["application/json"]
+    content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     for example in content["examples"].values():
-        check("ChatRequest", example["value"])
-        response = fetch(gateway.address, "POST", CHAT, {"model": "demo", **example["value"]})
+        check(content["schema"]["$ref"].rpartition("/")[2], example["value"])
+        response = fetch(gateway.address, "POST", path, {"model": "demo", **example["value"]})
         assert response.status == 200
+
+
+def test_a_message_and_a_count_fit_their_schemas(gateway: Gateway, upstream: Upstream) -> None:
+    check("MessagesAnswer", post(gateway, MESSAGES, stream=False).json)
+    counted = post(gateway, COUNT, stream=False)
+    assert counted.head.get("tidegate-estimated") == "input_tokens"
+    schema = DOCUMENT["paths"][COUNT]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert not list(OAS31Validator(schema).iter_errors(counted.json))
 
 
 def test_documented_stream_is_what_a_stream_looks_like(gateway: Gateway, upstream: Upstream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from importlib import import_module
@@ -11,6 +12,7 @@ from click import Context
 
 from tests.docs.examples import ROOT, blocks, documents
 from tests.docs.test_openapi import paths_of_urls
+from tests.fixtures import StartGateway
 from tidegate.cli import main
 from tidegate.config.sections import API_KEYS
 from tidegate.server import cors
@@ -102,3 +104,14 @@ def test_layers_are_as_documented() -> None:
     rows = re.findall(r"^\| (\d+) \| `([\w/]+)(?:\.py|/)` \|", ARCHITECTURE, re.MULTILINE)
     assert rows
     assert {name: LAYERS[name] for _, name in rows} == {name: int(number) for number, name in rows}
+
+
+def test_the_picture_shows_the_screen_of_a_start(start_gateway: StartGateway) -> None:
+    """README's terminal, whose spaces are no-break ones, as rich exports them."""
+    # With providers of its own, a gateway does not look for those of the machine that runs this test.
+    gateway = start_gateway({"providers": {}, "default_model": "demo"})
+    screen = gateway.output().replace(gateway.url, "http://127.0.0.1:7860")
+    picture = html.unescape(re.sub(r"<[^>]+>", "", (ROOT / "docs/images/terminal.svg").read_text("utf-8")))
+    shown = "".join(picture.split())
+    missing = [line for line in screen.splitlines() if "".join(line.split()) not in shown]
+    assert missing == [], "draw docs/images/terminal.svg anew"

@@ -6,6 +6,7 @@ import os
 import struct
 from pathlib import Path
 
+import gguf
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.engines.conftest import MakeModel
 from tidegate.engines import InvalidGguf, read_gguf
+from tidegate.engines.gguf import _BLOCKS
 
 U32, U64, STRING, ARRAY = 4, 10, 8, 9
 
@@ -61,7 +63,7 @@ def test_mixture_of_experts_counts_what_is_used(tmp_path: Path) -> None:
     tensor = text("blk.0.ffn_up_exps.weight") + struct.pack("<I3QIQ", 3, 10, 10, 8, 0, 0)
     counts = [pair("llama.expert_count", U32, struct.pack("<I", 8))]
     counts.append(pair("llama.expert_used_count", U32, struct.pack("<I", 2)))
-    path.write_bytes(header(LLAMA, *counts, tensors=1) + tensor)
+    path.write_bytes(header(LLAMA, *counts, tensors=1) + tensor + bytes(3200))
     file = read_gguf(path)
     assert (file.parameters, file.active_parameters) == (800, 200)
 
@@ -133,7 +135,25 @@ def test_a_file_cut_anywhere_is_refused_or_read(tiny_gguf: MakeModel, tmp_path: 
         try:
             read_gguf(path)
         except InvalidGguf as error:
-            assert "in the middle of its header" in str(error) or size < 8  # noqa: PT017
+            assert "download it again" in str(error) or size < 8  # noqa: PT017
+
+
+def test_sizes_of_types_are_those_of_ggml() -> None:
+    sizes = {int(kind): size for kind, size in gguf.GGML_QUANT_SIZES.items()}
+    assert {kind: sizes[kind] for kind in _BLOCKS if kind in sizes} == {
+        kind: size for kind, size in _BLOCKS.items() if kind in sizes
+    }
+
+
+@pytest.mark.parametrize("missing", [1, 2, 10])
+def test_a_download_that_broke_off_is_told_at_once(
+    tiny_gguf: MakeModel, tmp_path: Path, missing: int
+) -> None:
+    """Its header is whole; llama.cpp would find out when the first request has it load the model."""
+    content = tiny_gguf().read_bytes()
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(content[: len(content) - len(content) * missing // 20])
+    assert "is incomplete" in sentence(path)
 
 
 @hypothesis_settings(

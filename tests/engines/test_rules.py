@@ -34,7 +34,7 @@ def test_back_off_forgets_after_a_healthy_while() -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "cores", "batch"),
-    [(1e5, 1, 256), (0.1e9, 1, 32), (0.6e9, 4, 32), (1.5e9, 16, 64), (7e9, 8, 16), (70e9, 64, 16)],
+    [(1e5, 1, 256), (0.1e9, 1, 16), (0.1e9, 4, 32), (0.1e9, 16, 128), (0.6e9, 8, 32), (7e9, 8, 16)],
 )
 def test_batches_take_well_under_a_second(parameters: float, cores: int, batch: int) -> None:
     assert prompt_batch(int(2 * parameters), cores) == batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -69,6 +70,27 @@ def test_hang_up_under_a_running_stream(gateway: Gateway, upstream: Upstream) ->
     with LiveAnswer(gateway.address, body_for()) as live:
         live.read_past("word ")
     assert_cancelled(upstream, time.monotonic())
+
+
+def send_fin(connection: RawConnection) -> None:
+    """What reaches the gateway when the client sits behind something that passes on a FIN."""
+    connection.socket.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("leave", [RawConnection.close, RawConnection.reset, send_fin])
+def test_hang_up_of_a_client_that_does_not_read(gateway: Gateway, upstream: Upstream, leave: Leave) -> None:
+    """hazard 2: megabytes wait for this client, in the gateway and before it."""
+    sent, totals = list[int](), [-1]
+
+    def paused() -> bool:
+        totals.append(sum(sent))
+        return len(totals) > 20 and totals[-1] == totals[-20]
+
+    upstream.play([Head(), Flood(frame(chunk("x" * 10_000)), 10**9, sent)])
+    with start_chat(gateway.address, body_for(), receive_buffer=4096) as connection:
+        eventually(paused, "the upstream is paused", 20)
+        leave(connection)
+        assert_cancelled(upstream, time.monotonic())
 
 
 def test_hang_up_in_the_middle_of_a_whole_answer(gateway: Gateway, upstream: Upstream) -> None:

@@ -15,6 +15,7 @@ from tidegate.core.event import AnyEvent, End, Item, Start, Text
 from tidegate.core.source import Output
 from tidegate.errors import Broken, Overloaded, Rejected, SourceError, TimedOut, Unreachable
 from tidegate.routing.attempt import Attempts
+from tidegate.routing.plan import Asked
 from tidegate.routing.table import Deployment
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.producer import Producer
@@ -38,7 +39,8 @@ class Run:
         self.out = Producer("s", self.log, self.clock)
 
     async def answer(self) -> None:
-        await Attempts(self.clock, lambda: 0.0, self.watching).answer(self.route, REQUEST, self.out)
+        plan = (Asked(self.route, REQUEST),)
+        await Attempts(self.clock, lambda: 0.0, self.watching).answer(plan, self.out)
 
     async def fail(self) -> SourceError:
         with pytest.raises(SourceError) as raised:

@@ -31,7 +31,6 @@ METHODS = {
     "shutdown": "closes an idle connection, or clears the cycle's keep_alive",
     "_start_asgi_task": "is called for what was queued",
     "_unset_keepalive_if_required": "stops the keep-alive timer",
-    "_unsupported_upgrade_warning": "is called for an upgrade that is not served",
 }
 
 ATTRIBUTES = {

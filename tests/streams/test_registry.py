@@ -93,6 +93,23 @@ async def test_the_last_reader_cancels() -> None:
     assert len(live.streams) == 0
 
 
+@pytest.mark.parametrize("slow", [True, False])
+@in_virtual_time
+async def test_nothing_more_is_read_for_one_who_has_left(slow: bool) -> None:
+    """Until the generation is cancelled its upstream stays as it is, or is paused."""
+    live, page = Live("cancel"), Page()
+    reader = live.attach(page)
+    live.say("a")
+    if slow:
+        live.stream.block(reader)
+    live.stream.detach(reader)
+    assert live.tap.calls == ["pause"]
+    live.say("b")
+    assert page.body == b"<Start>a"
+    await live.stopped()
+    assert live.tap.calls == ["pause"]
+
+
 @pytest.mark.parametrize("policy", ["drain", "detach"])
 @in_virtual_time
 async def test_or_lets_it_go_on(policy: OnDisconnect) -> None:

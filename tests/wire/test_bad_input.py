@@ -203,6 +203,22 @@ def test_a_flood_of_headers(gateway: Gateway, headers: dict[str, str]) -> None:
         envelope(connection.read_response(), 431)
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/v1/models"), ("POST", "/v1/models")])
+def test_a_refused_head_is_answered_once(
+    gateway: Gateway, upstream: Upstream, method: str, path: str
+) -> None:
+    """What came with it in one read is not carried out, and the log is not filled."""
+    before = len(gateway.output())
+    with RawConnection(gateway.address) as connection:
+        connection.send(request_bytes(method, path, body_for(), {"X-Big": "x" * 70_000}))
+        answers = connection.read_to_end()
+    assert answers.startswith(b"HTTP/1.1 431 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert stream_chat(gateway.address, "another").succeeded()
+    assert [request.json["messages"][0]["content"] for request in upstream.requests] == ["another"]
+    assert "Traceback" not in gateway.output()[before:]
+
+
 def test_an_endless_request_line(gateway: Gateway) -> None:
     """A path that never ends is cut off with an answer."""
     with RawConnection(gateway.address) as connection:

@@ -124,6 +124,34 @@ def test_a_client_that_waits_for_continue(gateway: Gateway, upstream: Upstream) 
         assert connection.read_response().body.endswith(DONE)
 
 
+H2C = {
+    "Connection": "Upgrade, HTTP2-Settings",
+    "Upgrade": "h2c",
+    "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+}
+
+
+@pytest.mark.parametrize("each", [None, 1])
+@pytest.mark.parametrize("more", [{}, {"Expect": "100-continue"}])
+def test_a_wish_for_http_2_is_passed_over(
+    gateway: Gateway, upstream: Upstream, each: int | None, more: dict[str, str]
+) -> None:
+    """Java's HttpClient has it on every request: the body is read, and the connection can be used again."""
+    data = request_bytes("POST", CHAT, body_for("over Java"), H2C | more)
+    with RawConnection(gateway.address) as connection:
+        for _ in range(2):
+            for start in range(0, len(data), each or len(data)):
+                connection.send(data[start : start + (each or len(data))])
+            head = connection.read_head()
+            if more:
+                assert head.status == 100
+                head = connection.read_head()
+            assert parse(Response(head, b"".join(connection.chunks()))).succeeded()
+        connection.send(request_bytes("GET", "/v1/models", headers=H2C))
+        assert connection.read_response().status == 200
+    assert [request.json["messages"][0]["content"] for request in upstream.requests] == ["over Java"] * 2
+
+
 def test_pipelined_requests_are_answered_in_order(gateway: Gateway, upstream: Upstream) -> None:
     """Three at once, streamed and whole, on one connection."""
     upstream.answer = lambda request: text_stream([request.json["messages"][0]["content"]])

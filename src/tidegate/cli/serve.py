@@ -14,7 +14,8 @@ import click
 from tidegate.app import Application
 from tidegate.cli.home import record_address, remove_address
 from tidegate.cli.screen import show_start
-from tidegate.config import load_config
+from tidegate.config import Config, load_config
+from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError
 from tidegate.server.serve import bind, raise_file_limit, serve
 
@@ -73,13 +74,20 @@ def command(
         given["gguf"] = list(gguf)
     try:
         if check:
-            load_config(config_path, os.environ, given)
+            _check(load_config(config_path, os.environ, given))
             click.echo("The settings are fine.")
             return
         _run(config_path, given)
     except ConfigError as error:
         click.echo(f"tidegate: {error.message}", err=True)
         sys.exit(1)
+
+
+def _check(config: Config) -> None:
+    """What a start would refuse beside the settings themselves: model files. Raises ConfigError."""
+    for path in (*(model.gguf for model in config.models.values()), *config.server.gguf):
+        if path is not None:
+            read_gguf(path)
 
 
 def _run(config_path: Path | None, given: Settings) -> None:

@@ -105,6 +105,7 @@ def _read_model(
             section.parsed("on_disconnect", one_of("cancel", "drain", "detach"), "cancel"),
         ),
         same_as=same_as,
+        thinking_to_content=section.parsed("thinking_to_content", parse_switch, False),
     )
     section.close()
     return model

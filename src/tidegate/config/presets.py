@@ -28,6 +28,8 @@ QUIRKS: Final = MappingProxyType(
         " replaced by one derived from it, the same in the call and in its result.",
         "no_top_k": "`top_k` and `min_p` are rejected; they are left out.",
         "no_reasoning_effort": "`reasoning_effort` is rejected by some models; it is left out.",
+        "signed_thinking": "Thinking without a signature is rejected in a history; it is left out there.",
+        "no_completions": "There is no `/completions`; legacy completions are asked for as a conversation.",
         "no_model_list": "`GET /models` does not list what can be called, so models are not looked up there.",
     }
 )

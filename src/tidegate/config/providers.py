@@ -20,8 +20,14 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat", "gemini")
-_LATER_DIALECTS: Final = ("openai-responses", "anthropic-messages", "anythingllm", "events")
+_AVAILABLE_DIALECTS: Final = (
+    "openai-chat",
+    "openai-responses",
+    "openai-completions",
+    "anthropic-messages",
+    "gemini",
+)
+_LATER_DIALECTS: Final = ("anythingllm", "events")
 
 
 def read_providers(
@@ -168,10 +174,14 @@ def _read_quirks(section: Section, preset: Preset | None) -> frozenset[str]:
 
 def _parse_dialect(text: str) -> str:
     if text in _LATER_DIALECTS:
-        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)} in this version")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)} in this version")
     if text not in _AVAILABLE_DIALECTS:
-        raise ValueError(f"must be {' or '.join(_AVAILABLE_DIALECTS)}")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)}")
     return text
+
+
+def _or(words: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]])
 
 
 def environment_providers(

@@ -133,6 +133,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     on_break: Literal["continue", "fail"] = "continue"
     on_disconnect: Literal["cancel", "drain", "detach"] = "cancel"
     same_as: str | None = None
+    thinking_to_content: bool = False
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):

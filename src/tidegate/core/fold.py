@@ -15,6 +15,7 @@ class ToolCall:
 
     call_id: str | None
     name: str | None
+    custom: bool = False
     arguments: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     """Unknown fields of the call."""
@@ -23,13 +24,26 @@ class ToolCall:
 
 
 @dataclass(slots=True)
-class Choice:
-    """A whole choice. ``extra`` holds the unknown fields of all its events, by level."""
+class Thought:
+    """A whole block of thinking; see :class:`tidegate.core.event.Thinking`."""
 
     text: list[str] = field(default_factory=list)
+    signature: str | None = None
+    redacted: str | None = None
+    origin: str | None = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """A whole choice. ``extra`` holds the unknown fields of all its events, by level.
+
+    ``thinking`` is the text of all its thoughts, ``thoughts`` are they by their blocks.
+    """
+
+    text: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
-    signed: list[Thinking] = field(default_factory=list)
-    """Events with a signature, or with redacted thinking."""
+    thoughts: dict[int, Thought] = field(default_factory=dict)
     calls: dict[int, ToolCall] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     logprobs: dict[str, Any] | None = None
@@ -67,15 +81,17 @@ class Fold:
             self._keep(choice, event.extra)
         match event:
             case Text(text=text, logprobs=logprobs):
-                choice.text.append(text)
+                (choice.refusal if event.refusal else choice.text).append(text)
                 if isinstance(logprobs, dict):
                     choice.logprobs = merge(choice.logprobs or {}, logprobs)
-            case Thinking():
-                _add_thinking(choice, event)
+            case Thinking(text=text):
+                choice.thinking.append(text)
+                _think(choice.thoughts.setdefault(event.block, Thought()), event)
+                choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
             case Tool(arguments=arguments):
                 call = choice.calls.get(event.block)
                 if call is None:
-                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name)
+                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name, event.custom)
                 call.arguments.append(arguments)
                 call.extra = merge(call.extra, (event.extra or {}).get("tool", {}))
                 call.inside = merge(call.inside, (event.extra or {}).get("function", {}))
@@ -98,11 +114,13 @@ class Fold:
             choice.extra["delta"] = merge(choice.extra.get("delta", {}), extra["delta"])
 
 
-def _add_thinking(choice: Choice, event: Thinking) -> None:
-    choice.thinking.append(event.text)
-    choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
-    if event.signature is not None or event.redacted is not None:
-        choice.signed.append(event)
+def _think(thought: Thought, event: Thinking) -> None:
+    thought.text.append(event.text)
+    if event.signature is not None:
+        thought.signature = (thought.signature or "") + event.signature
+    if event.redacted is not None:
+        thought.redacted = (thought.redacted or "") + event.redacted
+    thought.origin = event.origin or thought.origin
 
 
 def _keep_fields(choice: Choice, fields: Mapping[str, Any]) -> None:

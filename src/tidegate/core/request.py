@@ -87,13 +87,15 @@ class Request(Struct, frozen=True):
     fallback_models: tuple[str, ...] = ()
     reasoning: Reasoning | None = None
     form: str = ""
+    thinking_to_content: bool | None = None
 
 
 class Header(Struct, frozen=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds; ``body_hash`` the SHA-256
-    of the request body. ``form`` is that of :class:`Request`.
+    of the request body. ``form`` is that of :class:`Request`. ``thinking_to_content``: thinking is shown as
+    part of the text.
     """
 
     id: str
@@ -109,3 +111,4 @@ class Header(Struct, frozen=True):
     idempotency_key: str | None = None
     renderer: int = 1
     form: str = ""
+    thinking_to_content: bool = False

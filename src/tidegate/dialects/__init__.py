@@ -6,13 +6,23 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from tidegate.core.request import Prompt, Request
+from tidegate.core.request import Header, Prompt, Request
 from tidegate.dialects.api import Decoder, Dialect, Renderer
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
+from tidegate.dialects.translation.shown_thinking import ShownThinking
 from tidegate.errors import ConfigError
 
-__all__ = ["Decoder", "Dialect", "Renderer", "Translated", "load_dialect", "translate", "understand"]
+__all__ = [
+    "Decoder",
+    "Dialect",
+    "Renderer",
+    "Translated",
+    "load_dialect",
+    "renderer",
+    "translate",
+    "understand",
+]
 
 
 @cache
@@ -26,6 +36,12 @@ def load_dialect(name: str) -> Dialect:
             raise
         raise ConfigError(f"there is no dialect called {name!r}") from None
     return cast(Dialect, module.DIALECT)
+
+
+def renderer(dialect: Dialect, header: Header) -> Renderer:
+    """What turns a stream into the bytes of a response in this dialect, with the options of its header."""
+    rendering = dialect.renderer(header)
+    return ShownThinking(rendering) if header.thinking_to_content else rendering
 
 
 def understand(request: Request) -> Prompt:

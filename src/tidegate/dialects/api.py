@@ -6,11 +6,24 @@ A dialect maps bytes to values and back. It never sees a socket, a clock or a se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, Failure
 from tidegate.core.request import Header, Prompt, Request
 from tidegate.errors import SourceError
+
+DIALECTS: Final = frozenset(
+    {
+        "openai-chat",
+        "openai-completions",
+        "openai-responses",
+        "anthropic-messages",
+        "gemini",
+        "anythingllm",
+        "events",
+    }
+)
+"""Their names. An item whose kind is one of them is rendered in that dialect only."""
 
 Lack = Literal["refuse", "drop"]
 """What becomes of a request that asks for what a wire format has no form for."""
@@ -104,4 +117,13 @@ class Dialect(Protocol):
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> SourceError:
         """The error in an upstream's response of a status other than 200."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A dialect whose upstreams lack some features in some requests only, or for some of their models."""
+
+    def conflicts(self, asked: Prompt, model: str) -> Sequence[str]:
+        """The features of a prompt that are to be left out for this model; those that it lacks are named."""
         ...

@@ -44,6 +44,14 @@ _QUANTIZATIONS: Final = {
     37: "TQ2_0", 38: "MXFP4", 39: "NVFP4", 40: "Q1_0",
 }  # fmt: skip
 
+# ggml_type in https://github.com/ggml-org/ggml/blob/master/include/ggml.h: weights of a block, and its bytes
+_BLOCKS: Final = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84),
+    11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 20: (32, 18), 23: (256, 136), 30: (1, 2),
+    39: (32, 17),
+}  # fmt: skip
+_SMALLEST_BLOCK: Final = (8, 1)  # of a type that is not known here: at least a bit for a weight
+
 _Value = str | int | float | bool
 
 
@@ -166,19 +174,24 @@ class _Header:
         """
         experts = self._integer(f"{architecture}.expert_count") or 1
         used = self._integer(f"{architecture}.expert_used_count") or experts
-        total = active = 0
+        total = active = end = 0
         for _ in range(tensors):
             name = self._string(_NAME)
             shape = [self._number(_U64) for _ in range(self._bounded(self._number(_U32), 8, "dimensions"))]
-            self._skip(_U32.size + _U64.size)
+            block, size = _BLOCKS.get(self._number(_U32), _SMALLEST_BLOCK)
+            offset = self._number(_U64)
             weights = 1
             for length in shape:
                 weights *= length
             if weights > 1 << 50:
                 raise self._invalid(f"claims an impossible size for tensor {name!r}")
+            end = max(end, offset + weights // block * size)
             total += weights
             if name not in {"output.weight", "token_embd.weight", "per_layer_token_embd.weight"}:
                 active += weights * used // experts if "_exps." in name else weights
+        missing = self._file.tell() + end - self._size
+        if missing > 0:
+            raise self._invalid(f"is incomplete, about {missing:,} bytes are missing: download it again")
         return total, active
 
     def _check_magic(self) -> None:

@@ -1,4 +1,4 @@
-"""One small GET, for asking a server what it has. Not for the data path."""
+"""One small request, for asking a server what it has or counts. Not for the data path."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ _LONGEST = 16 * 1024 * 1024
 
 
 async def fetch(
-    pool: Pool, address: Address, target: str, headers: Mapping[str, str], timeout: float
+    pool: Pool,
+    address: Address,
+    target: str,
+    headers: Mapping[str, str],
+    timeout: float,
+    body: bytes | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body of ``GET target``, within ``timeout`` seconds for everything. Raises SourceError."""
-    lines = [f"GET {target} HTTP/1.1", f"host: {address.host_header}", "accept: application/json"]
+    """Status and body of ``GET target``, or of a POST of ``body``, within ``timeout`` seconds for everything.
+
+    Raises SourceError.
+    """
+    method = "GET" if body is None else "POST"
+    lines = [f"{method} {target} HTTP/1.1", f"host: {address.host_header}", "accept: application/json"]
+    if body is not None:
+        lines += ["content-type: application/json", f"content-length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    request = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    request = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
     try:
         async with asyncio.timeout(timeout):
             connection = await pool.connect(address, timeout)

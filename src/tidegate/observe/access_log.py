@@ -29,7 +29,7 @@ class AccessLog:
         deltas: int,
         stream: str,
     ) -> None:
-        """A generation has ended."""
+        """A generation has ended. ``model`` is ``asked>answered`` where a fallback model was asked last."""
         if not self.enabled:
             return
         ttft = "-" if first is None else f"{first * 1000:.0f}ms"

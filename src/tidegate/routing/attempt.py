@@ -1,4 +1,4 @@
-"""Attempts: retry and fallback before the first visible delta, deadlines on every attempt.
+"""Attempts: retry, fallback to other deployments and models before the first visible delta, and deadlines.
 
 After the first visible delta nothing is tried again: the error goes to whoever reads.
 """
@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from tidegate.config import Timeouts
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, Unsupported
+from tidegate.errors import Overloaded, Rejected, SourceError, TidegateError, TimedOut, Unsupported
 from tidegate.routing.choose import choose
+from tidegate.routing.plan import Plan
 from tidegate.routing.table import Deployment, Route
 
 _LONGEST_WAIT = 5.0
@@ -28,6 +31,7 @@ class Progress(Output, Protocol):
     """An output that also tells how far it has come."""
 
     visible: bool
+    model: str | None
     ended: bool
     paused: bool
     first_delta_at: float | None
@@ -50,14 +54,33 @@ class Attempts:
         self._random = random
         self._observer = observer
 
-    async def answer(self, route: Route, request: Request, out: Progress) -> None:
+    async def answer(self, plan: Plan, out: Progress) -> None:
+        """Ask the models of the plan until one has answered. Raises the last SourceError or Overloaded.
+
+        The first model's ``total`` is the deadline of them all.
+        """
+        total = plan[0].route.timeouts.total
+        deadline = self._clock.monotonic() + total
+        for number, (route, request) in enumerate(plan, 1):
+            out.model = route.model if number > 1 else None
+            timeouts = msgspec.structs.replace(route.timeouts, total=total)
+            try:
+                await self._ask(route, timeouts, deadline, request, out)
+            except (SourceError, Overloaded) as error:
+                if number == len(plan) or out.visible or not _another_model_may(error):
+                    raise
+            else:
+                return
+
+    async def _ask(
+        self, route: Route, timeouts: Timeouts, deadline: float, request: Request, out: Progress
+    ) -> None:
         """Run deployments of the route until one has answered. Raises the last SourceError."""
-        deadline = self._clock.monotonic() + route.timeouts.total
         last: SourceError | None = None
         for deployment in choose(route.deployments, self._random):
             for number in range(1, route.retry.attempts + 1):
                 try:
-                    await self._attempt(deployment, route.timeouts, deadline, request, out)
+                    await self._attempt(deployment, timeouts, deadline, request, out)
                 except SourceError as error:
                     self._observer.attempted(deployment.name, error)
                     last = error
@@ -158,6 +181,11 @@ class _Watchdog:
 
 def _blames_the_request(error: SourceError) -> bool:
     return isinstance(error, Rejected) and error.status in _THIS_REQUEST
+
+
+def _another_model_may(error: TidegateError) -> bool:
+    """Whether what failed with one model may succeed with another, in the time that is left."""
+    return error.code != "total" and not (isinstance(error, SourceError) and _blames_the_request(error))
 
 
 def _again(error: SourceError) -> bool:

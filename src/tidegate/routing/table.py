@@ -36,6 +36,7 @@ class Route:
     on_disconnect: OnDisconnect = "cancel"
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What ``GET /v1/models`` tells beside the name: owned_by, context_length, created …"""
+    thinking_to_content: bool = False
 
 
 _LONGEST_SHOWN = 100

@@ -1,12 +1,13 @@
 """Everything that is not a generation, as an ASGI application: models, health, metrics, pages, preflights.
 
 Paths are made canonical, authentication is on unless urls.py lists the path as public, and every error
-is OpenAI's envelope.
+is in the envelope of its path's dialect.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,10 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
 from tidegate.dialects import load_dialect
-from tidegate.dialects.openai_chat.errors import error_object
-from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
+from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
 from tidegate.observe.metrics import Metrics
-from tidegate.server import google, models, openapi, pages, urls
+from tidegate.server import count_tokens, google, models, openapi, pages, urls
 from tidegate.server.generate import Service
 from tidegate.wire.ascii_json import ascii_json
 
@@ -50,6 +50,11 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
             return await of_google.model(request)
         return AsciiJSONResponse(models.one(service.gateway.routes, request.path_params["model"]))
 
+    async def count(request: Request) -> Response:
+        asked = count_tokens.read(await request.body(), dict(request.headers))
+        body, headers = await count_tokens.count(asked, service.gateway.routes.resolve(asked.model))
+        return Response(body, headers=dict(headers), media_type="application/json")
+
     async def health(_: Request) -> Response:
         return AsciiJSONResponse({"status": "ok"})
 
@@ -77,12 +82,16 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
     async def wrong_method(request: Request) -> Response:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # Codex tries a WebSocket first; at 426 it goes on with POST at once, at 405 after seven tries.
+            raise UpgradeRequired(f"{_asked(request)} speaks no WebSocket; POST to it instead")
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
+        Route(urls.COUNT_TOKENS, count, methods=["POST"]),
         Route(urls.HEALTH, health),
         Route(urls.READY, ready),
         Route(urls.METRICS, show_metrics),
@@ -121,7 +130,7 @@ class _Front:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
                 self._service.identify(headers, _google_query(scope))
         except TidegateError as error:
-            response = _error_response(failure(error))
+            response = _error_response(scope["path"], failure(error))
             await response(scope, receive, _with_headers(send, cors.headers(origin)))
             return
         await self._inner(scope, receive, _with_headers(send, cors.headers(origin)))
@@ -166,28 +175,36 @@ def _asked(request: Request) -> str:
     return path
 
 
-def _error_response(reason: Failure, headers: dict[str, str] | None = None) -> Response:
-    return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=headers)
+def _error_response(path: str, reason: Failure, headers: dict[str, str] | None = None) -> Response:
+    """An error in the envelope of the dialect that is served at a canonical path."""
+    body = load_dialect(urls.dialect_of(path)).render_error(reason)
+    return Response(body, reason.status, headers, media_type="application/json")
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+_HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {
+    MethodNotAllowed: {"allow": "POST, OPTIONS"},
+    # RFC 9110 section 15.5.22 wants an Upgrade; after the attempt nothing more is read from the connection.
+    UpgradeRequired: {"upgrade": "HTTP/1.1", "connection": "upgrade, close"},
+}
+
+
+async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
-    headers = {"allow": "POST, OPTIONS"} if isinstance(error, MethodNotAllowed) else None
-    return _error_response(failure(error), headers)
+    return _error_response(request.scope["path"], failure(error), _HEADERS_OF.get(type(error)))
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path: str = request.scope["path"]
     if error.status_code == 404:
-        return _error_response(
-            failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is"))
-        )
+        told = NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")
+        return _error_response(path, failure(told))
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")
-        told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
-        return _error_response(failure(told), {"allow": allow})
-    return _error_response(failure(Forbidden(error.detail, status=error.status_code)))
+        refused = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
+        return _error_response(path, failure(refused), {"allow": allow})
+    return _error_response(path, failure(Forbidden(error.detail, status=error.status_code)))
 
 
-async def _tell_defect(_: Request, error: Exception) -> Response:
-    return _error_response(Failure("the gateway failed; its log says why"))
+async def _tell_defect(request: Request, error: Exception) -> Response:
+    return _error_response(request.scope["path"], Failure("the gateway failed; its log says why"))

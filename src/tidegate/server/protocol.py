@@ -24,6 +24,9 @@ from tidegate.server.urls import GENERATIONS, generation_at
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
 
+_LASTING = (b"close", b"keep-alive")
+"""Options of a Connection header that say how long it lasts."""
+
 _PLAIN_TARGETS = {
     target.encode(): (dialect, target)
     for path, dialect in GENERATIONS.items()
@@ -71,8 +74,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._refused:
+                self._read_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             if not self._refused:
                 self._refuse(
@@ -96,6 +100,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self._refused or self._wants_upgrade():
+            return
         if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
             self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
             return
@@ -130,6 +136,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
+        if self._refused:
+            return
         exchange = self._exchange
         if exchange is None:
             if len(self.cycle.body) + len(body) > self._front.max_body:
@@ -143,11 +151,32 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._refused or self._wants_upgrade():
+            return
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
         else:
             exchange.received()
+
+    def _wants_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """Read a request again that would like another protocol, and whose body begins with ``rest``.
+
+        No server has to follow such a wish (RFC 9110 section 7.8), but to the parser the body belongs to the
+        other protocol. Java's HttpClient sends one with every request that is not over TLS.
+        """
+        version = self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [each.strip().lower() for each in value.split(b",")]
+                value = b", ".join(each for each in options if each in _LASTING)  # noqa: PLW2901
+            head.append(b"%b: %b" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*head, b"", rest]))
 
     # Writing
 
@@ -160,6 +189,13 @@ class GatewayProtocol(HttpToolsProtocol):
         super().resume_writing()
         if (exchange := self._exchange) is not None and exchange.client is not None:
             exchange.client.unblocked()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        if (exchange := self._exchange) is not None and exchange.client is not None:
+            # The client has left. By itself the transport would wait until it has taken what is buffered, and
+            # one that read slowly never will.
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:

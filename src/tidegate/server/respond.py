@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.core.event import End, Failure
-from tidegate.dialects import Dialect, Renderer
+from tidegate.dialects import Dialect, Renderer, renderer
 from tidegate.server.exchange import Exchange
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import Stream, Streams
@@ -41,14 +41,14 @@ def respond(
     exchange: Exchange, stream: Stream, streams: Streams, dialect: Dialect, pace: Pace, headers: bytes
 ) -> None:
     """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer."""
-    renderer = dialect.renderer(stream.header)
+    rendering = renderer(dialect, stream.header)
     stream_id = stream.header.id
     headers += b"tidegate-stream: %b\r\n" % stream_id.encode() + request_id(exchange, stream_id)
     sink: _Sink
     if stream.header.stream:
-        sink = _StreamSink(exchange, stream, dialect, renderer, headers, pace)
+        sink = _StreamSink(exchange, stream, dialect, rendering, headers, pace)
     else:
-        sink = _Sink(exchange, stream, dialect, renderer, headers)
+        sink = _Sink(exchange, stream, dialect, rendering, headers)
     exchange.client = sink
     sink.attach(streams)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import gc
 import logging
 import signal
@@ -43,8 +44,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        if isinstance(error, socket.gaierror):
-            raise ConfigError(f"{host!r} is not a name of this machine; try --host 127.0.0.1") from None
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(f"{host!r} is no address of this machine; try --host 127.0.0.1") from None
         reason = error.strerror or str(error)
         raise ConfigError(
             f"cannot listen on {host}:{port}: {reason.lower()}; "

@@ -9,9 +9,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-GENERATIONS: Final = {"/chat/completions": "openai-chat"}
+GENERATIONS: Final = {
+    "/chat/completions": "openai-chat",
+    "/completions": "openai-completions",
+    "/responses": "openai-responses",
+    "/messages": "anthropic-messages",
+}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
+COUNT_TOKENS: Final = "/messages/count_tokens"
 METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
 """Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
@@ -33,6 +39,13 @@ PUBLIC: Final = frozenset({HEALTH, READY, DOCS, OPENAPI, LANDING})
 """Paths that need no key: they tell nothing that is worth one."""
 
 _SLASHES = re.compile("/{2,}")
+
+
+def dialect_of(path: str) -> str:
+    """The dialect in whose words errors of a canonical path are told."""
+    if path.startswith("/messages"):
+        return "anthropic-messages"
+    return "gemini" if path.startswith(("/v1beta", "/v1alpha")) else "openai-chat"
 
 
 def generation_at(target: str) -> tuple[str, str] | None:

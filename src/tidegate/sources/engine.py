@@ -9,7 +9,7 @@ from tidegate.dialects import load_dialect
 from tidegate.engines import Engine
 from tidegate.net import Pool
 from tidegate.net.address import Address
-from tidegate.sources.upstream import Upstream, UpstreamSource
+from tidegate.sources.upstream import Upstream, UpstreamSource, beside
 
 
 class EngineSource:
@@ -40,5 +40,6 @@ class EngineSource:
             max_frame=self._max_frame,
             pool=self._pool,
             clock=self._clock,
+            beside=beside(self._dialect.name),
         )
         await UpstreamSource(server, name, self._connect_timeout).run(request, out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -21,11 +21,15 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.dialects import Decoder, Dialect, load_dialect, translate
-from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
+from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
+from tidegate.net.fetch import fetch
 
 _LONGEST_ERROR = 64 * 1024
+
+_NOT_SPOKEN = frozenset({404, 405, 501})
+"""How a server says that it has no such endpoint, or none for this model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Upstream:
     """Bytes of one event, and of an answer that is no stream."""
     pool: Pool
     clock: Clock
+    settled: frozenset[str] = frozenset()
+    """Names of headers that its settings give: a caller's header of that name is not passed on."""
+    beside: Mapping[str, Dialect] = field(default_factory=dict)
+    """Further dialects that it speaks, for callers of the same."""
 
 
 def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Upstream:
@@ -52,14 +60,30 @@ def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Up
     address, path = split_url(provider.base_url)
     dialect = load_dialect(provider.dialect)
     signed = {name.lower(): value for name, value in provider.signed_headers().items()}
-    headers = {**dialect.headers, **signed}
-    query = provider.signed_query()
     return Upstream(
-        provider.name, address, dialect, provider.quirks, path, query, headers, max_frame, pool, clock
+        provider.name,
+        address,
+        dialect,
+        provider.quirks,
+        path,
+        provider.signed_query(),
+        {**dialect.headers, **signed},
+        max_frame,
+        pool,
+        clock,
+        frozenset(signed),
+        beside(provider.dialect, provider.quirks),
     )
 
 
-def request_head(server: Upstream, target: str) -> bytes:
+def beside(dialect: str, quirks: frozenset[str] = frozenset()) -> dict[str, Dialect]:
+    """What a server of a dialect speaks besides: nearly all that speak Chat complete raw text as well."""
+    if dialect != "openai-chat" or "no_completions" in quirks:
+        return {}
+    return {"openai-completions": load_dialect("openai-completions")}
+
+
+def request_head(server: Upstream, target: str, more: Mapping[str, str] = {}) -> bytes:
     """The head of a POST below the upstream's base URL, without its last lines: those that differ."""
     if server.query:
         target += ("&" if "?" in target else "?") + urlencode(server.query)
@@ -70,6 +94,7 @@ def request_head(server: Upstream, target: str) -> bytes:
         "accept-encoding": "identity",
         "content-type": "application/json",
         **server.headers,
+        **more,
     }
     head = [f"POST {server.path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
     return "\r\n".join([*head, ""]).encode("latin-1")
@@ -81,24 +106,52 @@ class UpstreamSource:
     def __init__(self, server: Upstream, model: str, connect_timeout: float) -> None:
         self._server = server
         self._model = model
-        self._head = request_head(server, server.dialect.target(model))
+        self._heads = {
+            dialect.name: request_head(server, dialect.target(model))
+            for dialect in (server.dialect, *server.beside.values())
+        }
         self._connect_timeout = connect_timeout
+
+    @property
+    def server(self) -> Upstream:
+        """The server that is called."""
+        return self._server
+
+    @property
+    def model(self) -> str:
+        """The name that the server knows the model under."""
+        return self._model
+
+    async def ask(self, target: str, request: Request, body: bytes, seconds: float) -> tuple[int, bytes]:
+        """Status and body of a POST below the base URL that is no generation. Raises SourceError."""
+        server = self._server
+        query = ("?" + urlencode(server.query)) if server.query else ""
+        more = {name: value for name, value in request.headers.items() if name not in server.settled}
+        headers = {**server.headers, **more}
+        return await fetch(
+            server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
+        )
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
+        same = self._server.beside.get(request.dialect)
+        if same is not None:
+            try:
+                return await self._ask(same, request, out)
+            except Rejected as error:
+                if error.status not in _NOT_SPOKEN:
+                    raise
+        return await self._ask(self._server.dialect, request, out)
+
+    async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         server = self._server
-        body, dropped = translate(request, server.dialect, self._model, server.quirks)
+        body, dropped = translate(request, dialect, self._model, server.quirks)
         if dropped:
             out.drop(dropped)
-        message = b"%b%bcontent-length: %d\r\n\r\n%b" % (
-            self._head,
-            self._forwarded(request),
-            len(body),
-            body,
-        )
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
         connection = server.pool.take(server.address)
         while connection is not None:
-            call = _Call(server, connection, out)
+            call = _Call(server, dialect, connection, out)
             try:
                 return await call.exchange(message)
             except Unreachable:
@@ -107,29 +160,28 @@ class UpstreamSource:
                     raise
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
-        return await _Call(server, connection, out).exchange(message)
+        return await _Call(server, dialect, connection, out).exchange(message)
 
-    def _forwarded(self, request: Request) -> bytes:
-        """The caller's headers that an upstream of the same dialect is sent as well."""
+    def _head_for(self, dialect: Dialect, request: Request) -> bytes:
+        """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
-        if not request.headers or request.dialect != server.dialect.name:
-            return b""
-        lines = [
-            f"{name}: {value}\r\n" for name, value in request.headers.items() if name not in server.headers
-        ]
-        return "".join(lines).encode("latin-1")
+        if not request.headers or request.dialect != dialect.name:
+            return self._heads[dialect.name]
+        more = {name: value for name, value in request.headers.items() if name not in server.settled}
+        return request_head(server, dialect.target(self._model), more)
 
 
 class _Call:
     """One exchange with an upstream. Implements :class:`tidegate.net.Receiver`."""
 
-    __slots__ = ("_connection", "_decoder", "_done", "_head", "_out", "_server", "_whole")
+    __slots__ = ("_connection", "_decoder", "_dialect", "_done", "_head", "_out", "_server", "_whole")
 
-    def __init__(self, server: Upstream, connection: Connection, out: Output) -> None:
+    def __init__(self, server: Upstream, dialect: Dialect, connection: Connection, out: Output) -> None:
         self._server = server
+        self._dialect = dialect
         self._connection = connection
         self._out = out
-        self._decoder: Decoder = server.dialect.decoder(server.max_frame)
+        self._decoder: Decoder = dialect.decoder(server.max_frame)
         self._head: ResponseHead | None = None
         self._whole: bytearray | None = None
         """The body of an answer that is no stream."""
@@ -208,7 +260,7 @@ class _Call:
         assert head is not None
         assert self._whole is not None
         retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
-        self.failed(self._server.dialect.read_error(head.status, bytes(self._whole), retry_after))
+        self.failed(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
 
 
 def _seconds(value: bytes | None, clock: Clock) -> float | None:

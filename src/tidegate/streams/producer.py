@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from tidegate.core.clock import Clock
 from tidegate.core.event import (
     AnyEvent,
@@ -44,6 +46,7 @@ class Producer:
         "ended",
         "first_delta_at",
         "last_delta_at",
+        "model",
         "paused",
         "started",
         "visible",
@@ -68,6 +71,8 @@ class Producer:
         self.deltas = 0
         self.dropped: tuple[str, ...] = ()
         """Fields of the request that the present attempt's source was not told."""
+        self.model: str | None = None
+        """The model that answers, where it is not the one that was asked for."""
         self.first_delta_at: float | None = None
         self.last_delta_at: float = self.begun_at
 
@@ -110,8 +115,8 @@ class Producer:
         """Append Start now, since headers must be sent; retry and fallback stay possible."""
         if not self.started and not self.ended:
             self.started = True
-            start = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else Start()
-            self._log.append(self._stream, self._epoch, (start,))
+            held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
+            self._log.append(self._stream, self._epoch, (self._start(held),))
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
@@ -153,12 +158,20 @@ class Producer:
             self.first_delta_at = self._clock.monotonic()
         if not self.started:
             self.started = True
-            return held if isinstance(held[0], Start) else [Start(), *held]
+            first = held.pop(0) if isinstance(held[0], Start) else None
+            return [self._start(first), *held]
         if isinstance(held[0], Start):  # a Start without it was appended when headers had to be sent
             extra = (held.pop(0).extra or {}).get("chunk")
             if extra and (held[0].extra or {}).get("chunk") != extra:
                 held.insert(0, Item(kind="chunk", value=extra))
         return held
+
+    def _start(self, said: AnyEvent | None) -> Start:
+        """The source's Start, or ours; it names the model that answers where that is news."""
+        start = said if isinstance(said, Start) else Start()
+        if start.model is not None or self.model is None:
+            return start
+        return msgspec.structs.replace(start, model=self.model)
 
 
 def shows(event: AnyEvent) -> bool:

@@ -45,15 +45,16 @@ class Stream:
         """A reader has gone or has finished; the last one to go decides by the stream's policy."""
         if reader in self.readers:
             self.readers.remove(reader)
-        self._balance()
-        if self.readers:
-            return
-        if self.producer.ended:
-            self._registry.forget(self)
-        elif self.header.on_disconnect == "cancel":
+        if not self.readers and not self.producer.ended and self.header.on_disconnect == "cancel":
+            # The task ends in the loop's next round; the megabytes that a fast upstream has on the way until
+            # then would be decoded for nobody.
+            self._registry.log.follow(self.header.id, None)
+            self.producer.pause()
             self.cancel()
-        else:
-            self.producer.resume()
+            return
+        self._balance()
+        if not self.readers and self.producer.ended:
+            self._registry.forget(self)
 
     def block(self, reader: Reader) -> None:
         """A reader has no room for more."""

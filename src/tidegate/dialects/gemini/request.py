@@ -17,6 +17,7 @@ from tidegate.dialects.gemini.render import ARRAY
 from tidegate.dialects.gemini.thinking import thinking_config
 from tidegate.dialects.gemini.words import NAME
 from tidegate.dialects.translation.body import read_body
+from tidegate.dialects.translation.options import read_options
 from tidegate.errors import InvalidRequest
 
 _MOST_CHOICES: Final = 8
@@ -34,7 +35,6 @@ class _Known(Struct, rename="camel"):
 
     contents: list[Raw] | dict[str, Raw] | str
     generation_config: _GenerationConfig | None = None
-    fallback_models: list[str] | None = msgspec.field(name="fallback_models", default=None)
 
 
 _known = msgspec.json.Decoder(_Known)
@@ -73,7 +73,7 @@ def read_request(body: bytes, path: str) -> Request:
         stream=stream,
         include_usage=True,
         choices=choices,
-        fallback_models=tuple(known.fallback_models or ()),
+        **read_options(fields)._asdict(),
         form=ARRAY if stream and not framed else "",
     )
 
@@ -91,7 +91,6 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
     """See :meth:`tidegate.dialects.api.Dialect.write_request`."""
     fields: dict[str, Any] = dict(request.fields)
     fields.pop("model", None)  # in the path
-    fields.pop("fallback_models", None)  # ours, and unknown names are refused
     if request.reasoning is not None and (thinking := thinking_config(request.reasoning, model)):
         config = msgspec.json.decode(fields["generationConfig"]) if "generationConfig" in fields else {}
         config.pop("thinking_config", None)

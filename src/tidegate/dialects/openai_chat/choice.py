@@ -18,7 +18,7 @@ REASONING_NAMES = ("reasoning_content", "reasoning")
 """Members of a delta that hold reasoning; the first is what we call it where nobody said otherwise."""
 
 _CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "usage"})
-_DELTA_KNOWN = frozenset({"role", "content", "tool_calls"})
+_DELTA_KNOWN = frozenset({"role", "content", "refusal", "tool_calls"})
 _TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
 
 _NULL_LOGPROBS: Fields = {"logprobs": None}
@@ -56,7 +56,7 @@ class ChoiceDecoder:
         self._calls: list[_Call] = []
         self._position_at: dict[Any, int] = {}
         self._open: object = None
-        """What the open block holds: Text, Thinking, or a call's position."""
+        """What the open block holds: Text, Thinking, "refusal", or a call's position."""
         self._next_block = 0
         self._first_text = ""
         self.length = 0
@@ -118,7 +118,9 @@ class ChoiceDecoder:
             for key, value in delta.items()
             if value is not None and value != "" and key not in _DELTA_KNOWN and key != name
         }
-        beside = _with_logprobs(outer, logprobs) if logprobs and not text else outer
+        beside = (
+            _with_logprobs(outer, logprobs) if logprobs and not text and not delta.get("refusal") else outer
+        )
         extra = {**beside, "delta": unknown} if unknown else beside
         if thinking:
             named = {**extra, "name": name} if name and name != REASONING_NAMES[0] else extra
@@ -127,6 +129,10 @@ class ChoiceDecoder:
             extra, unknown = outer, {}
         if text:
             self._text(text, logprobs or None, extra, events)
+            extra, unknown = outer, {}
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refusal(refusal, None if text else logprobs or None, extra, events)
             extra, unknown = outer, {}
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict) and self._tool(call, extra, events):
@@ -140,6 +146,12 @@ class ChoiceDecoder:
         block = self._block(Text)
         events.append(
             Text(text=text, choice=self.index, block=block, logprobs=logprobs, extra=self._shared(extra))
+        )
+
+    def _refusal(self, text: str, logprobs: Any, extra: Fields, events: list[AnyEvent]) -> None:
+        block, shared = self._block("refusal"), self._shared(extra)
+        events.append(
+            Text(text=text, choice=self.index, block=block, logprobs=logprobs, refusal=True, extra=shared)
         )
 
     def _tool(self, call: Fields, extra: Fields, events: list[AnyEvent]) -> bool:

@@ -104,6 +104,9 @@ class ChatDecoder:
         "_usage",
     )
 
+    text_key = b'"content":'
+    """What stands before the text in a frame."""
+
     def __init__(self, max_frame: int) -> None:
         self._sse = SSEDecoder(max_frame)
         self._partial = False
@@ -272,8 +275,8 @@ class ChatDecoder:
     def _learn(self, payload: bytes, event: AnyEvent) -> None:
         """Remember what surrounds the event's text, when that text is all the frame can differ in."""
         match event:
-            case Text(text=text, logprobs=None):
-                key = b'"content":'
+            case Text(text=text, logprobs=None, refusal=False):
+                key = self.text_key
             case Thinking(text=text, extra=extra, signature=None, redacted=None):
                 key = b'"%b":' % str((extra or {}).get("name", REASONING_NAMES[0])).encode()
             case Tool(arguments=text, call_id=None, name=None):

@@ -43,7 +43,7 @@ _AS_THEY_ARE: Final = (
 _READ: Final = frozenset(
     {
         *_AS_THEY_ARE,
-        *("model", "messages", "stream", "stream_options", "fallback_models", "n", "stop", "logprobs"),
+        *("model", "messages", "stream", "stream_options", "n", "stop", "logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"),
         *("max_tokens", "max_completion_tokens", "user", "safety_identifier"),
         *("reasoning_effort", "reasoning", "thinking", "enable_thinking"),
@@ -60,7 +60,7 @@ def read_prompt(request: Request) -> Prompt:
             messages=tuple(_messages(fields.get("messages") or [])),
             tools=tuple(_tools(fields)),
             tool_choice=_tool_choice(fields.get("tool_choice", fields.get("function_call"))),
-            parallel_tools=fields.get("parallel_tool_calls"),
+            parallel_tools=_parallel(fields),
             max_tokens=fields.get("max_completion_tokens") or fields.get("max_tokens"),
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             logprobs=bool(fields.get("logprobs")),
@@ -199,6 +199,14 @@ def _tools(fields: Fields) -> Iterator[ToolDefinition | HostedTool]:
             yield HostedTool(NAME, tool)
     for function in fields.get("functions") or ():
         yield _function(function, None)
+
+
+def _parallel(fields: Fields) -> bool | None:
+    """Whether several tools may be called at once; the legacy form has no place for a second call."""
+    if fields.get("functions") and not fields.get("tools"):
+        return False
+    said: bool | None = fields.get("parallel_tool_calls")
+    return said
 
 
 def _function(function: Fields, cache: Mapping[str, Any] | None) -> ToolDefinition:

@@ -15,6 +15,8 @@ from typing import Any
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
+from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.thinking import write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
@@ -43,7 +45,7 @@ class ChatStreamRenderer:
 
     content_type = b"text/event-stream; charset=utf-8"
 
-    __slots__ = ("_extra", "_finished", "_head", "_header", "_known", "_positions", "_roles", "_usage")
+    __slots__ = ("_calls", "_extra", "_finished", "_head", "_header", "_known", "_roles", "_usage")
 
     def __init__(self, header: Header) -> None:
         self._header = header
@@ -51,7 +53,7 @@ class ChatStreamRenderer:
         self._usage = ',"usage":null' if header.include_usage else ""
         self._roles: set[int] = set()
         self._finished: set[int] = set()
-        self._positions: dict[tuple[int, int], int] = {}
+        self._calls = CallWriter(header)
         self._known: _Surroundings | None = None
         self._extra: Extra | None = None
 
@@ -115,7 +117,8 @@ class ChatStreamRenderer:
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         if isinstance(event, (Text, Thinking, Tool)):
             self._role(event.choice, frames)
-            frames.append(self._delta(event))
+            if not isinstance(event, Tool) or not self._calls.holds(event):
+                frames.append(self._delta(event))
         elif isinstance(event, Start):
             if event.model is not None:
                 self._head = self._head_for(event.model)
@@ -125,9 +128,10 @@ class ChatStreamRenderer:
         elif isinstance(event, Finish):
             self._role(event.choice, frames)
             self._finished.add(event.choice)
-            reason = quote(FINISH_REASONS.get(event.reason, event.reason))
+            frames += [self._frame(event.choice, delta, None) for delta in self._calls.release(event)]
+            reason = quote(self._calls.reason(event, FINISH_REASONS.get(event.reason, event.reason)))
             frames.append(self._frame(event.choice, "{}", event.extra, reason))
-        else:
+        elif event.kind not in DIALECTS:  # what only another dialect knows
             self._role(event.choice, frames)
             frames.append(self._item(event))
 
@@ -139,19 +143,20 @@ class ChatStreamRenderer:
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
-        begins = isinstance(event, Tool) and (event.choice, event.block) not in self._positions
-        logprobs, signed = "", False
+        begins = isinstance(event, Tool) and self._calls.begins(event)
+        signed, logprobs = False, ""
         if isinstance(event, Text):
-            opening, text, closing = '{"content":', event.text, "}"
+            name = "refusal" if event.refusal else "content"
+            opening, text, closing = f'{{"{name}":', event.text, "}"
             if event.logprobs is not None:
                 logprobs = f',"logprobs":{ascii_json(event.logprobs)}'
         elif isinstance(event, Thinking):
             name = quote(extra.get("name", "reasoning_content"))
             opening, text, closing = f"{{{name}:", event.text, "}"
-            if signed := event.signature is not None or event.redacted is not None:
-                closing = f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
+            if event.signature is not None or event.redacted is not None:
+                signed, closing = True, f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
-            opening, closing = self._call(event, extra)
+            opening, closing = self._calls.around(event, extra)
             text = event.arguments
         if "delta" in extra:
             closing = f"{closing[:-1]}{_members(extra['delta'])}}}"
@@ -164,24 +169,6 @@ class ChatStreamRenderer:
                 type(event), event.choice, event.block, event.extra, f"data: {before}", f"{after}\n\n"
             )
         return f"data: {before}{_quoted(text)}{after}\n\n"
-
-    def _call(self, event: Tool, extra: Extra) -> tuple[str, str]:
-        """What stands before and after the arguments in a tool call's delta."""
-        position = self._positions.get((event.choice, event.block))
-        inside, beside = _members(extra.get("function", _NOTHING)), extra.get("tool", _NOTHING)
-        if position is not None:
-            closing = f"{inside}}}{_members(beside)}}}]}}"
-            return f'{{"tool_calls":[{{"index":{position},"function":{{"arguments":', closing
-        position = sum(choice == event.choice for choice, _ in self._positions)
-        self._positions[event.choice, event.block] = position
-        call_id = event.call_id or f"call_{self._header.id[:20]}{event.choice}{position}"
-        kind = ascii_json(beside.get("type", "function"))
-        opening = (
-            f'{{"tool_calls":[{{"index":{position},"id":{quote(call_id)},"type":{kind},'
-            f'"function":{{"name":{quote(event.name or "")},"arguments":'
-        )
-        beside = {key: value for key, value in beside.items() if key != "type"}
-        return opening, f"{inside}}}{_members(beside)}}}]}}"
 
     def _item(self, item: Item) -> str:
         # A delta that is exactly {} is the mark of a keep-alive, hence the empty content.

@@ -15,6 +15,7 @@ from tidegate.core.request import Request
 from tidegate.dialects.openai_chat.quirks import apply_quirks
 from tidegate.dialects.openai_chat.write import effort_of
 from tidegate.dialects.translation.body import read_body
+from tidegate.dialects.translation.options import read_options
 from tidegate.errors import InvalidRequest
 
 _MOST_CHOICES = 128
@@ -44,8 +45,10 @@ class _Known(Struct):
     temperature: float | None = None
     tools: list[Raw] | UnsetType | None = UNSET
     stop: str | list[str] | None = None
-    fallback_models: list[str] | None = None
 
+
+_REASONING_WORDS = ("reasoning", "thinking", "enable_thinking")
+"""In which a body may say how much to think, beside ``reasoning_effort``."""
 
 _known = msgspec.json.Decoder(_Known)
 
@@ -66,7 +69,7 @@ def read_request(body: bytes) -> Request:
         stream=bool(known.stream),
         include_usage=bool(options and options.include_usage),
         choices=choices,
-        fallback_models=tuple(known.fallback_models or ()),
+        **read_options(fields)._asdict(),
     )
 
 
@@ -77,8 +80,9 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
     fields["stream"] = True
     options = msgspec.json.decode(fields["stream_options"]) if "stream_options" in fields else None
     fields["stream_options"] = {**(options or {}), "include_usage": True}
-    fields.pop("fallback_models", None)  # ours, and a strict upstream would refuse it
     if request.reasoning is not None and (effort := effort_of(request.reasoning)):
+        for name in _REASONING_WORDS:
+            fields.pop(name, None)
         fields["reasoning_effort"] = effort
     if quirks:
         apply_quirks(fields, quirks)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent
-from tidegate.core.fold import Choice, Fold
+from tidegate.core.event import AnyEvent, Thinking
+from tidegate.core.fold import Choice, Fold, ToolCall
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
+from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.openai_chat.calls import Declared, custom_call
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
 from tidegate.dialects.openai_chat.thinking import write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
@@ -51,34 +53,67 @@ class ChatWholeRenderer:
 
     def _choice(self, index: int, choice: Choice) -> dict[str, Any]:
         reason = choice.reason or "stop"
+        reason = FINISH_REASONS.get(reason, reason)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(choice.text)}
-        if choice.calls and not choice.text:
+        if (choice.calls or choice.refusal) and not choice.text:
             message["content"] = None
-        if choice.thinking:
-            message[choice.thinking_name or "reasoning_content"] = "".join(choice.thinking)
-        if choice.signed:
-            message["reasoning_details"] = [write_detail(event) for event in choice.signed]
+        if choice.refusal:
+            message["refusal"] = "".join(choice.refusal)
+        if thinking := "".join(choice.thinking):
+            message[choice.thinking_name or "reasoning_content"] = thinking
+        if details := _details(choice):
+            message["reasoning_details"] = details
         if choice.calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.call_id or f"call_{self._header.id[:20]}{index}{position}",
-                    "type": "function",
-                    "function": {
-                        "name": call.name or "",
-                        "arguments": "".join(call.arguments),
-                        **call.inside,
-                    },
-                    **call.extra,
-                }
-                for position, (_, call) in enumerate(sorted(choice.calls.items()))
-            ]
+            declared = Declared(self._header)
+            message.update(self._calls(index, choice, declared))
+            reason = declared.reason(reason)
         message.update(choice.extra.get("delta", {}))
-        if choice.items:
-            message["tidegate"] = [{"kind": item.kind, "value": item.value} for item in choice.items]
+        items = [
+            {"kind": item.kind, "value": item.value} for item in choice.items if item.kind not in DIALECTS
+        ]
+        if items:
+            message["tidegate"] = items
         return {
             "index": index,
             "message": message,
             "logprobs": choice.logprobs,
-            "finish_reason": FINISH_REASONS.get(reason, reason),
+            "finish_reason": reason,
             **{k: v for k, v in choice.extra.get("choice", {}).items() if k != "logprobs"},
         }
+
+    def _calls(self, index: int, choice: Choice, declared: Declared) -> dict[str, Any]:
+        calls = [call for _, call in sorted(choice.calls.items())]
+        if declared.legacy:
+            arguments = "".join(calls[0].arguments)
+            return {"function_call": {"name": calls[0].name or "", "arguments": arguments}}
+        return {
+            "tool_calls": [
+                self._call(call, f"{index}{position}", declared) for position, call in enumerate(calls)
+            ]
+        }
+
+    def _call(self, call: ToolCall, place: str, declared: Declared) -> dict[str, Any]:
+        call_id = call.call_id or f"call_{self._header.id[:20]}{place}"
+        if declared.custom(call.name, call.custom, call.extra):
+            custom = custom_call(call.name, call.custom, call.arguments)
+            return {"id": call_id, "type": "custom", "custom": custom}
+        function = {"name": call.name or "", "arguments": "".join(call.arguments), **call.inside}
+        return {"id": call_id, "type": "function", "function": function, **call.extra}
+
+
+def _details(choice: Choice) -> list[dict[str, Any]]:
+    """All thoughts in the form that has a place for a signature, if any has one."""
+    if not any(each.signature is not None or each.redacted is not None for each in choice.thoughts.values()):
+        return []
+    return [
+        write_detail(
+            Thinking(
+                text="".join(each.text),
+                block=block,
+                signature=each.signature,
+                redacted=each.redacted,
+                origin=each.origin,
+            )
+        )
+        for block, each in sorted(choice.thoughts.items())
+    ]

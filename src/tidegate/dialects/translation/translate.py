@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tidegate.core.request import Request
-from tidegate.dialects.api import Dialect
+from tidegate.dialects.api import Dialect, Particular
 from tidegate.dialects.translation.features import NOTHING, features
+from tidegate.dialects.translation.options import without_options
 from tidegate.errors import Unsupported
 
 _LACKS_BY_QUIRK: Final = {"no_top_k": ("top_k", "min_p"), "no_reasoning_effort": ("reasoning",)}
@@ -34,11 +35,13 @@ def translate(
     Raises Unsupported for what the upstream's dialect cannot say, InvalidRequest for what makes no sense.
     """
     if caller.name == upstream.name:
-        return Translated(upstream.write_request(request, model, quirks), ())
-    prompt = caller.read_prompt(request)
+        return Translated(upstream.write_request(without_options(request), model, quirks), ())
+    prompt = caller.read_prompt(without_options(request))
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
     lacking = [name for quirk in quirks for name in _LACKS_BY_QUIRK.get(quirk, ())]
+    if isinstance(upstream, Particular):
+        lacking += upstream.conflicts(prompt, model)
     dropped: dict[str, None] = {}
     for feature in features(prompt, upstream.name):
         lack = "drop" if feature in lacking else upstream.lacks.get(feature)

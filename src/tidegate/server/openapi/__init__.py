@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.server import urls
-from tidegate.server.openapi import chat, chunk, completion, message, service, shared
+from tidegate.server.openapi import chat, chunk, completion, legacy, message, messages, service, shared
 
 VERSIONED = "/v1"
 
@@ -26,7 +26,8 @@ redirected. It stands here once, in the form that clients use.
 `TIDEGATE_API_KEYS` or `auth.list` set, every path asks for a key but `/`, `/docs`, `/openapi.json`, \
 `/healthz` and `/readyz`.
 
-**Errors** are always OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`. Beside what is \
+**Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
+`/v1/messages`. Beside what is \
 listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
 HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
 `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
@@ -61,6 +62,8 @@ def document() -> dict[str, Any]:
                 **chat.schemas(),
                 **completion.schemas(),
                 **chunk.schemas(),
+                **messages.schemas(),
+                **legacy.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -71,9 +74,21 @@ def document() -> dict[str, Any]:
     }
 
 
+_OPERATIONS = {
+    "openai-chat": chat.operation,
+    "openai-completions": legacy.operation,
+    "anthropic-messages": messages.operation,
+}
+
+
 def _paths() -> dict[str, Any]:
     return {
-        **{VERSIONED + path: {"post": chat.operation()} for path in urls.GENERATIONS},
+        **{
+            VERSIONED + path: {"post": _OPERATIONS[dialect]()}
+            for path, dialect in urls.GENERATIONS.items()
+            if dialect in _OPERATIONS
+        },
+        VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
         urls.HEALTH: {"get": service.health()},

@@ -37,9 +37,9 @@ def operation() -> Json:
         "tags": ["generation"],
         "summary": "Answer a conversation",
         "description": _DESCRIPTION,
-        "parameters": _parameters(),
+        "parameters": parameters(),
         "requestBody": {"required": True, "content": {"application/json": _request_content()}},
-        "responses": {"200": _answer(), **_failures()},
+        "responses": {"200": _answer(), **failures()},
     }
 
 
@@ -58,6 +58,16 @@ def _request() -> Json:
                 "properties": {"include_usage": {"type": ["boolean", "null"]}},
                 "description": "With `include_usage`, a chunk with no choices and the token counts comes "
                 "before `[DONE]`.",
+            },
+            "fallback_models": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "maxItems": 8,
+                "description": "Models to try, in this order, when the model cannot answer.",
+            },
+            "thinking_to_content": {
+                "type": ["boolean", "null"],
+                "description": "Show thinking as part of the text, between `<think>` and `</think>`.",
             },
             "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "default": 1},
             "max_tokens": {"type": ["integer", "null"]},
@@ -86,7 +96,8 @@ def _request_content() -> Json:
     }
 
 
-def _parameters() -> list[Json]:
+def parameters() -> list[Json]:
+    """The request headers that mean something for every generation."""
     return [
         {
             "name": "Tidegate-On-Disconnect",
@@ -137,7 +148,7 @@ _STREAM = (
 )
 
 
-def _failures() -> Json:
+def failures() -> Json:
     """What fails with a status of its own. An upstream's refusal keeps its status and its words."""
     refused = {"X-Request-Id": ref("headers", "X-Request-Id")}
     begun = generation_headers()

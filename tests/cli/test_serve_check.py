@@ -1,0 +1,33 @@
+"""What `tidegate serve` refuses, and `--check` with it: one sentence that says what to change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import RunCommand
+
+
+@pytest.mark.parametrize("options", [("serve", "--check"), ("serve", "--port", "0")])
+def test_a_model_file_without_a_model_is_refused(
+    run_command: RunCommand, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """It begins as a GGUF file does, and goes on as none."""
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + b"\xff" * 500)
+    done = run_command(*options, "--gguf", "model.gguf")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "model.gguf is GGUF version 4294967295, and llama.cpp reads 2 and 3" in done.stderr
+
+
+def test_right_settings_are_said_to_be_right(run_command: RunCommand) -> None:
+    done = run_command("serve", "--check")
+    assert (done.returncode, done.stdout) == (0, "The settings are fine.\n")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-machine.invalid"])
+def test_an_address_of_another_machine_is_refused(run_command: RunCommand, host: str) -> None:
+    """Another port would not help."""
+    done = run_command("serve", "--port", "0", "--host", host, environment={"TIDEGATE_API_KEYS": "sk-1"})
+    assert done.returncode == 1
+    assert done.stderr == f"tidegate: '{host}' is no address of this machine; try --host 127.0.0.1\n"
