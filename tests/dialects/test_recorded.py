@@ -140,7 +140,10 @@ def answer(events: Iterable[AnyEvent]) -> dict[int, dict[str, Any]]:
 def test_what_is_rendered_says_what_was_said(case: Case) -> None:
     """Decoded again, the answer adds up to the same. A gateway behind a gateway changes nothing."""
     events: list[AnyEvent] = []
-    case.dialect.decoder(LIMIT).feed(case.rendered, events)
+    decoder = case.dialect.decoder(LIMIT)
+    decoder.feed(case.rendered, events)
+    if type(events[-1]) is not End:  # where only the end of the body tells that there is no more
+        decoder.finish(events)
     assert answer(events) == answer(case.events)
     first, last, expected = events[0], events[-1], case.events[-1]
     assert isinstance(first, Start)

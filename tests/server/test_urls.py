@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.server.urls import GENERATIONS, PUBLIC, canonical
+from tidegate.server.urls import GENERATIONS, PUBLIC, canonical, generation_at
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,24 @@ def test_a_canonical_path_has_single_slashes_and_none_at_its_end(path: str) -> N
 )
 def test_every_path_of_the_table_is_found_in_every_spelling(path: str, before: str, after: str) -> None:
     assert canonical(before + path + after) == path
+
+
+def test_googles_paths_name_model_and_method() -> None:
+    for target in (
+        "/v1beta/models/m:generateContent",
+        "/v1/models/a/b:c:streamGenerateContent?alt=sse&key=k",
+        "//v1alpha/models/m:streamGenerateContent/",
+        "/models/m:generateContent",
+    ):
+        assert generation_at(target) == ("gemini", target)
+    for target in (
+        "/v1beta/models/m:countTokens",
+        "/v1beta/models",
+        "/v1/models/a:b",
+        "/models/:generateContent",
+    ):
+        assert generation_at(target) is None
+    assert generation_at("/v1//chat/completions/?x=:generateContent") == (
+        "openai-chat",
+        "/v1//chat/completions/",
+    )

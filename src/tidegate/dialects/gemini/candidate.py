@@ -48,16 +48,17 @@ class CandidateDecoder:
         if unknown := {key: content[key] for key in content if key not in _CONTENT_KNOWN}:
             outer["content"] = unknown
         logprobs = candidate.get("logprobsResult")
-        if logprobs is not None:
-            outer["candidate"] = {**outer.get("candidate", {}), "logprobsResult": logprobs}
         first = len(events)
         beside = {} if reason else outer
         for part in parts:
-            said = len(events)
+            before = len(events)
             if isinstance(part, dict):
-                self._part(part, beside, read_logprobs(logprobs), events)
-            if len(events) > said:
-                beside, logprobs = {}, None
+                self._part(part, beside, logprobs, events)
+            if len(events) > before:
+                beside = {}
+                logprobs = None if type(events[-1]) is Text else logprobs
+        if logprobs is not None:
+            outer["candidate"] = {**outer.get("candidate", {}), "logprobsResult": logprobs}
         said = len(events) > first
         if self.finished and said:
             raise Broken("the upstream went on with a candidate that it had finished")
@@ -78,7 +79,7 @@ class CandidateDecoder:
             outer = {**outer, "candidate": {**outer.get("candidate", {}), "finishReason": word}}
         events.append(Finish(reason=reason, choice=self.index, extra=self._shared(outer)))
 
-    def _part(self, part: Fields, beside: Fields, logprobs: Fields | None, events: list[AnyEvent]) -> None:
+    def _part(self, part: Fields, beside: Fields, logprobs: Any, events: list[AnyEvent]) -> None:
         text, call = part.get("text"), part.get("functionCall")
         if isinstance(text, str) and call is None:
             unknown = {key: part[key] for key in part if key not in _TEXT_KNOWN}
@@ -120,21 +121,21 @@ class CandidateDecoder:
         if signed:
             self._open = None  # what is signed is complete
 
-    def _text(
-        self, text: str, signature: Any, logprobs: Fields | None, extra: Fields, events: list[AnyEvent]
-    ) -> None:
+    def _text(self, text: str, signature: Any, logprobs: Any, extra: Fields, events: list[AnyEvent]) -> None:
         if not text and signature is not None:
             self._sign(signature, events, {**extra, "alone": True})
             return
         self._sign(signature, events)
         if not text and "part" not in extra:
             return
+        if logprobs is not None:
+            extra = {**extra, "candidate": {**extra.get("candidate", {}), "logprobsResult": logprobs}}
         events.append(
             Text(
                 text=text,
                 choice=self.index,
                 block=self._block(Text),
-                logprobs=logprobs,
+                logprobs=read_logprobs(logprobs),
                 extra=self._shared(extra),
             )
         )

@@ -44,12 +44,14 @@ def spelled(fields: Any, spellings: Mapping[str, str] = _SPELLINGS) -> Fields:
 
 
 def read_contents(contents: Any) -> Iterator[Message]:
-    """The messages of a conversation. Calls without ids get ids here, and results find them by name."""
+    """The messages of a conversation. Calls without ids get ids here, and results find them by name.
+
+    A model's turn may come as a content for every chunk that it was streamed in.
+    """
     waiting: dict[str, list[str]] = {}
-    for at, content in enumerate(contents if isinstance(contents, list) else [contents]):
-        if isinstance(content, str):
-            yield Message("user", (TextPart(text=content),))
-            continue
+    said: list[AnyPart] = []
+    for at, given in enumerate(contents if isinstance(contents, list) else [contents]):
+        content = {"parts": given} if isinstance(given, str) else given
         role = content.get("role") or "user"
         if role not in ("user", "model", "function"):
             raise InvalidRequest(
@@ -57,9 +59,14 @@ def read_contents(contents: Any) -> Iterator[Message]:
             )
         parts = tuple(_parts(content.get("parts"), at, waiting))
         if role == "model":
-            yield Message("assistant", tuple(_joined(parts)))
-        else:
-            yield Message("user", parts)
+            said += parts
+            continue
+        if said:
+            yield Message("assistant", tuple(_joined(said)))
+            said = []
+        yield Message("user", parts)
+    if said:
+        yield Message("assistant", tuple(_joined(said)))
 
 
 def read_instruction(instruction: Any) -> Iterator[Message]:
@@ -155,7 +162,7 @@ def _kind(media_type: str) -> MediaKind:
 _READERS: Final[Mapping[str, Callable[[Fields], MediaPart]]] = {"inlineData": _inline, "fileData": _file}
 
 
-def _joined(parts: tuple[AnyPart, ...]) -> Iterator[AnyPart]:
+def _joined(parts: list[AnyPart]) -> Iterator[AnyPart]:
     """A model's turn as clients give it back from a stream: neighbouring texts and thoughts are one."""
     open_part: TextPart | ThinkingPart | None = None
     for part in parts:

@@ -51,6 +51,8 @@ def write_turns(messages: Iterable[Message], *, older: bool) -> list[Fields]:
             continue
         if turns and turns[-1]["role"] == role:
             turns[-1]["parts"] += parts
+            # Calls must be followed by all of their results at once.
+            turns[-1]["parts"].sort(key=lambda part: role == "user" and "functionResponse" not in part)
         else:
             turns.append({"role": role, "parts": parts})
     return turns or [{"role": "user", "parts": [{"text": " "}]}]
@@ -58,7 +60,7 @@ def write_turns(messages: Iterable[Message], *, older: bool) -> list[Fields]:
 
 def _user_parts(parts: tuple[AnyPart, ...], names: dict[str, str], *, older: bool) -> Iterator[Fields]:
     results = [part for part in parts if isinstance(part, ResultPart)]
-    for result in results:  # calls must be followed by their results at once
+    for result in results:
         yield _result(result, names, older=older)
     if older:
         for result in results:
