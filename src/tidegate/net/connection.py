@@ -63,9 +63,11 @@ class Connection(asyncio.Protocol):
         "_tail",
         "_transport",
         "_until_close",
+        "_whole",
         "answered",
         "closed",
         "exchanges",
+        "on_body",
     )
 
     def __init__(self, name: str) -> None:
@@ -74,6 +76,10 @@ class Connection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._parts: list[bytes] = []
+        self.on_body = self._parts.append
+        """What the parser calls; a method of this class would cost each delta more than the parser does."""
+        self._whole = 0
+        """How many of the parts came before the response was complete."""
         self._headers: dict[bytes, bytes] = {}
         self._inflate: zlib._Decompress | None = None
         self._complete = False
@@ -103,7 +109,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._inflate = None
         self._complete = self._until_close = self.answered = False
-        self._tail = 0
+        self._tail = self._whole = 0
         self.exchanges += 1
         self._transport.write(request)
 
@@ -169,6 +175,9 @@ class Connection(asyncio.Protocol):
                 return
         parts = self._parts
         if parts:
+            if self._complete:  # what came behind the response is no part of it
+                del parts[self._whole :]
+                self._whole = 0
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
             if self._receiver is None:
@@ -232,10 +241,6 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.head(ResponseHead(status, headers))
 
-    def on_body(self, body: bytes) -> None:
-        if not self._complete:
-            self._parts.append(body)
-
     def on_message_complete(self) -> None:
         assert self._parser is not None
         if self._complete:
@@ -244,6 +249,7 @@ class Connection(asyncio.Protocol):
             self._headers = {}
             return
         self._complete = True
+        self._whole = len(self._parts)
         if not self._parser.should_keep_alive():
             self.closed = True
 
