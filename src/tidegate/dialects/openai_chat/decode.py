@@ -7,6 +7,7 @@ that it has decoded in full; a frame with the same surroundings then needs just 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from json import loads
 from typing import Any
 
@@ -23,6 +24,7 @@ from tidegate.dialects.openai_chat.surroundings import (
     QUOTE,
     Surroundings,
     Twofold,
+    padding,
     string,
     twofold,
 )
@@ -53,8 +55,8 @@ class ChatDecoder:
         "_choices",
         "_ended",
         "_known",
-        "_last",
         "_learned_in_vain",
+        "_outer",
         "_partial",
         "_shared",
         "_sse",
@@ -73,8 +75,8 @@ class ChatDecoder:
         self._shared = Shared()
         self._beside_usage: Extra | None = None
         """Unknown fields of the chunk without choices that had the usage."""
-        self._last: Surroundings | None = None
-        """What was learned last, to see what else differs."""
+        self._outer: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+        """The unknown fields of the last two chunks, to see what differs beside the text."""
         self._twofold: Twofold | None = None
         self._known: Surroundings | None = None
         self._learned_in_vain = 0
@@ -153,6 +155,11 @@ class ChatDecoder:
                 self._learned_in_vain = 0
                 events.append(known.event(text))
                 return
+        padded = self._twofold
+        if padded is not None and not name and (event := padded.event(BEFORE + payload + AFTER)) is not None:
+            self._learned_in_vain = 0
+            events.append(event)
+            return
         payload = payload.strip()
         if payload == b"[DONE]":
             self._end(events)
@@ -174,6 +181,7 @@ class ChatDecoder:
 
     def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:
         extra = {key: value for key, value in chunk.items() if key not in _CHUNK_KNOWN}
+        self._outer = (self._outer[1], extra)
         choices = chunk.get("choices") or ()
         if (extra or not choices) and (error := reported_error(chunk)) is not None:
             raise error
@@ -242,10 +250,10 @@ class ChatDecoder:
             before = BEFORE + payload[: at + 1]
             after = payload[at + len(quoted) - 1 :] + AFTER
             choice = self._choices[event.choice]
-            if type(event) is Text and self._last is not None and self._last.before == before:
-                self._twofold = twofold(self._last, after, event, choice)
-            self._last = Surroundings(before, after, type(event), event.block, event.extra, choice)
-            self._known = self._last if self._twofold is None else None
+            if type(event) is Text and (other := padding(self._outer[1], self._outer[0])) is not None:
+                self._twofold = twofold(before, after, other, event, choice)
+            if self._twofold is None:
+                self._known = Surroundings(before, after, type(event), event.block, event.extra, choice)
 
 
 def _read_object(payload: bytes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ guess: one that does not fit, or whose string is not the inside of one JSON lite
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -82,49 +83,47 @@ class Twofold(Struct, frozen=True):
         literal, found, other = data[self.start : self.stop].partition(self.between)
         if not found or QUOTE in other or BACKSLASH in other or not other.isascii():
             return None
-        padding = other.decode("ascii")
+        value = other.decode("ascii")
         text = string(literal)
-        if not text or not padding.isprintable():
+        if not text or not value.isprintable():
             return None
         choice = self.choice
         choice.length += len(text)
-        extra = {**self.extra, "chunk": {**self.chunk, self.key: padding}}
+        extra = {**self.extra, "chunk": {**self.chunk, self.key: value}}
         return Text(text=text, choice=choice.index, block=self.block, extra=extra)
 
 
-def twofold(last: Surroundings, after: bytes, event: Text, choice: ChoiceDecoder) -> Twofold | None:
-    """Surroundings with two strings, when the frame differs from the last one in just one more."""
-    same = _common(last.after, after)
-    start = after.rfind(b'":"', 0, same + 1) + 3
-    stop = after.find(b'"', start)
-    name = after.rfind(b'"', 0, max(start - 3, 0)) + 1
-    if start < 3 or stop < 0 or not 0 < name < start - 3:
+def padding(chunk: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
+    """The one unknown field of a chunk whose value is another string than in the chunk before."""
+    differing = [key for key, value in chunk.items() if key in before and before[key] != value]
+    if len(differing) != 1 or not isinstance(chunk[differing[0]], str):
         return None
-    key = after[name : start - 3].decode("ascii", "replace")
-    chunk = (event.extra or {}).get("chunk", {})
-    value, field = after[start:stop].decode("ascii", "replace"), b'"%b":' % key.encode("ascii", "replace")
+    return differing[0]
+
+
+def twofold(before: bytes, after: bytes, key: str, event: Text, choice: ChoiceDecoder) -> Twofold | None:
+    """Surroundings in which the chunk's field ``key`` differs as well, if it is found behind the text."""
+    extra = event.extra or {}
+    chunk = extra["chunk"]
+    name, value = b'"%b"' % key.encode("utf-8", "replace"), chunk[key].encode("utf-8", "replace")
+    start = after.find(name + b":") + len(name) + 1
+    start += after.startswith(b" ", start)
+    stop = start + 1 + len(value)
     # Found by its bytes, so make sure that it is a field of the chunk and nothing else of that name.
-    if chunk.get(key) != value or after.count(field) != 1 or field in last.before:
+    if name in before or after.count(name) != 1 or after[start : stop + 1] != b'"%b"' % value:
         return None
     return Twofold(
-        before=last.before,
-        between=after[:start],
+        before=before,
+        between=after[: start + 1],
         after=after[stop:],
-        start=len(last.before),
+        start=len(before),
         stop=stop - len(after),
         key=key,
         block=event.block,
-        extra=event.extra or {},
+        extra=extra,
         chunk=chunk,
         choice=choice,
     )
-
-
-def _common(one: bytes, other: bytes) -> int:
-    """How many bytes two strings have in common at their beginnings."""
-    size = min(len(one), len(other))
-    differing = int.from_bytes(one[:size]) ^ int.from_bytes(other[:size])
-    return size - (differing.bit_length() + 7) // 8
 
 
 def string(literal: bytes) -> str | None:
