@@ -10,9 +10,10 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import httptools
+from msgspec import Struct
 
 from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 
@@ -25,7 +26,7 @@ _MOST_INFLATED = 16 * 1024 * 1024
 """Bytes that one read, of at most 256 KiB, may unfold to; more is a bomb."""
 
 
-class ResponseHead(NamedTuple):
+class ResponseHead(Struct, frozen=True):
     """Status and headers, names in lower case."""
 
     status: int
