@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import Failure, Outcome, failure
@@ -24,8 +25,7 @@ from tidegate.streams.registry import CANCELLED, Stream, Streams
 logger = logging.getLogger("tidegate")
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
+class Policies(Struct, frozen=True):
     """What a single request may decide for itself."""
 
     on_disconnect: OnDisconnect | None = None

@@ -16,7 +16,7 @@ TEXTS = st.text(min_size=1) | st.sampled_from(
 PADS = st.text(alphabet='aB9_-"\\é\n', max_size=6)
 
 
-def frame(text: str, pad: str, place: str) -> bytes:
+def frame(text: str, pad: str, place: str, *, compact: bool = True) -> bytes:
     chunk: dict[str, object] = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     choice: dict[str, object] = {"index": 0, "delta": {"content": text}, "finish_reason": None}
     if place == "before":
@@ -26,7 +26,11 @@ def frame(text: str, pad: str, place: str) -> bytes:
     chunk["choices"] = [choice]
     if place == "after":
         chunk |= {"usage": None, "pad": pad}
-    return b"data: " + json.dumps(chunk, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+    return (
+        b"data: "
+        + json.dumps(chunk, separators=(",", ":") if compact else None, ensure_ascii=False).encode()
+        + b"\n\n"
+    )
 
 
 def texts(frames: list[bytes], *, together: bool) -> list[AnyEvent]:
@@ -41,11 +45,15 @@ def texts(frames: list[bytes], *, together: bool) -> list[AnyEvent]:
 
 
 @given(
-    st.lists(st.tuples(TEXTS, PADS), min_size=3, max_size=12), st.sampled_from(["before", "choice", "after"])
+    st.lists(st.tuples(TEXTS, PADS), min_size=3, max_size=12),
+    st.sampled_from(["before", "choice", "after"]),
+    st.booleans(),
 )
-def test_padding_changes_nothing_but_itself(said: list[tuple[str, str]], place: str) -> None:
-    frames = [frame(text, pad, place) for text, pad in said]
-    assert texts(frames, together=True) == texts(frames, together=False)
+def test_padding_changes_nothing_but_itself(said: list[tuple[str, str]], place: str, compact: bool) -> None:
+    frames = [frame(text, pad, place, compact=compact) for text, pad in said]
+    alone = texts(frames, together=False)
+    assert texts(frames, together=True) == alone
+    assert texts([b"".join(frames)], together=True) == alone
 
 
 def test_padding_is_kept() -> None:

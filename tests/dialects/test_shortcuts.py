@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.dialects.recorded import header_for
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
+from tidegate.dialects.openai_chat import ChatDecoder
 
 CHAT = load_dialect("openai-chat")
 QUICK = settings(deadline=None, max_examples=120)
@@ -83,6 +85,9 @@ def test_learned_surroundings_change_nothing_when_frames_are_cut(sent: list[byte
         '"',
         "\\",
         "\\u00",
+        "a\nb",
+        "a\rb",
+        "a\r\n\r\nb",
     ],
 )
 def test_bytes_that_are_no_string_are_not_taken_for_one(text: str) -> None:
@@ -107,14 +112,22 @@ def test_a_text_after_the_end_is_ignored_although_its_surroundings_are_known() -
     assert len(events) == 5
 
 
-extras = st.sampled_from(
-    [
-        None,
-        None,
-        {"chunk": {"x": "data: "}},
-        {"choice": {"y": 1}, "delta": {"z": "世"}},
-        {"name": "reasoning"},
-    ]
+BESIDE = {"y": 1}
+PADDED = st.builds(lambda pad: {"chunk": {"x": "data: ", "pad": pad}, "choice": BESIDE}, texts)
+"""What stands beside a padded text: new fields of the chunk each time, the same ones beside the delta."""
+extras = st.one_of(
+    PADDED,
+    st.builds(lambda pad: {"chunk": {"pad": pad}} if pad else {"chunk": {}}, texts),
+    st.sampled_from(
+        [
+            None,
+            None,
+            {"chunk": {"x": "data: "}},
+            {"choice": {"y": 1}, "delta": {"z": "世"}},
+            {"chunk": {"x": 1}, "delta": {"z": 1}},
+            {"name": "reasoning"},
+        ]
+    ),
 )
 where: dict[str, Any] = {"choice": st.integers(0, 1), "block": st.integers(0, 2), "extra": extras}
 said = st.one_of(
@@ -128,6 +141,17 @@ said = st.one_of(
 )
 FINISHED: list[AnyEvent] = [Finish(reason="stop", choice=0), Finish(reason="length", choice=1)]
 ends = st.sampled_from([End(outcome="completed", usage=Usage(1, 2)), End(outcome="failed")])
+
+
+@QUICK
+@given(events=st.lists(st.builds(Text, text=texts, extra=PADDED), min_size=3, max_size=8))
+def test_other_fields_of_the_chunk_change_nothing_but_themselves(events: list[Text]) -> None:
+    header = header_for(CHAT)
+    alone = [CHAT.renderer(header).render([Text(text="first"), event]) for event in events]
+    together = CHAT.renderer(header)
+    together.render([Text(text="first")])
+    role_and_first = CHAT.renderer(header).render([Text(text="first")])
+    assert [role_and_first + together.render([event]) for event in events] == alone
 
 
 @QUICK
@@ -145,3 +169,18 @@ def test_kept_surroundings_change_nothing(events: list[AnyEvent], end: End, aske
     assert CHAT.renderer(header).render(stream) == b"".join(frames)
     one_by_one = CHAT.renderer(header)
     assert [one_by_one.render([event]) for event in stream] == frames
+
+
+def test_a_decoder_leaves_nothing_to_the_garbage_collector() -> None:
+    """Else every answer would bring the next collection, a stop for all streams, closer."""
+    events: list[AnyEvent] = []
+    decoder = ChatDecoder(1 << 20)
+    for text in ("one", "two", "three"):
+        decoder.feed(frame(chunk({"content": text}, pad=text)), events)
+    gc.collect()
+    gc.disable()
+    try:
+        del decoder
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import httptools
+from msgspec import Struct
 
 from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
 
@@ -25,7 +26,7 @@ _MOST_INFLATED = 16 * 1024 * 1024
 """Bytes that one read, of at most 256 KiB, may unfold to; more is a bomb."""
 
 
-class ResponseHead(NamedTuple):
+class ResponseHead(Struct, frozen=True):
     """Status and headers, names in lower case."""
 
     status: int
@@ -63,9 +64,11 @@ class Connection(asyncio.Protocol):
         "_tail",
         "_transport",
         "_until_close",
+        "_whole",
         "answered",
         "closed",
         "exchanges",
+        "on_body",
     )
 
     def __init__(self, name: str) -> None:
@@ -74,6 +77,10 @@ class Connection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._parts: list[bytes] = []
+        self.on_body = self._parts.append
+        """What the parser calls; a method of this class would cost each delta more than the parser does."""
+        self._whole = 0
+        """How many of the parts came before the response was complete."""
         self._headers: dict[bytes, bytes] = {}
         self._inflate: zlib._Decompress | None = None
         self._complete = False
@@ -103,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._inflate = None
         self._complete = self._until_close = self.answered = False
-        self._tail = 0
+        self._tail = self._whole = 0
         self.exchanges += 1
         self._transport.write(request)
 
@@ -169,6 +176,9 @@ class Connection(asyncio.Protocol):
                 return
         parts = self._parts
         if parts:
+            if self._complete:  # what came behind the response is no part of it
+                del parts[self._whole :]
+                self._whole = 0
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
             if self._receiver is None:
@@ -232,10 +242,6 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.head(ResponseHead(status, headers))
 
-    def on_body(self, body: bytes) -> None:
-        if not self._complete:
-            self._parts.append(body)
-
     def on_message_complete(self) -> None:
         assert self._parser is not None
         if self._complete:
@@ -244,6 +250,7 @@ class Connection(asyncio.Protocol):
             self._headers = {}
             return
         self._complete = True
+        self._whole = len(self._parts)
         if not self._parser.should_keep_alive():
             self.closed = True
 

@@ -55,6 +55,7 @@ class Exchange:
 
     __slots__ = (
         "_chunked",
+        "_first",
         "_on_complete",
         "_parts",
         "_serve",
@@ -91,6 +92,7 @@ class Exchange:
     ) -> None:
         self.dialect = dialect
         self.headers = headers
+        self._first = dict(reversed(headers))
         self.keep_alive = keep_alive
         self.path = path
         """As the client wrote it, with its query only where that belongs to what is asked."""
@@ -135,6 +137,7 @@ class Exchange:
         if self.response_complete:
             return
         self.arrived = True
+        self.more_body = False
         self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = []
         if self.begun:
@@ -142,10 +145,7 @@ class Exchange:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a request header; ``name`` in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self._first.get(name)
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """A whole response. ``headers`` are complete lines."""

@@ -86,7 +86,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self._watch(len(data))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        # uvicorn makes an ASGI scope here; on_headers_complete has it made when ASGI is to be called.
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._in_head = True
         self._head_size = 0
 
@@ -95,33 +98,41 @@ class GatewayProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count(len(name) + len(value) + 4)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > _MOST_HEAD:
+            self._refuse_head()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._refused or self._wants_upgrade():  # the parser goes on with what it was fed
             return
-        if self.parser.get_http_version() == "1.1" and not any(name == b"host" for name, _ in self.headers):
-            self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
-            return
+        version = self.parser.get_http_version()
         found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
         if found is None or self.parser.get_method() != b"POST":
-            super().on_headers_complete()
+            if version == "1.1" and not any(name == b"host" for name, _ in self.headers):
+                self._refuse_without_host()
+            else:
+                self._begin_asgi()
             return
         dialect, path = found
-        http_1_0 = self.parser.get_http_version() == "1.0"
         exchange = Exchange(
             dialect,
             self.headers,
             self.transport,
             path=path,
-            http_1_0=http_1_0,
-            keep_alive=not http_1_0 and self.parser.should_keep_alive(),
+            http_1_0=version == "1.0",
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             max_body=self._front.max_body,
             serve=self._front.generate,
             on_complete=self.on_response_complete,
         )
+        if version == "1.1" and exchange.header(b"host") is None:
+            self._refuse_without_host()
+            return
         before = self.cycle
         self.cycle = cast(RequestResponseCycle, exchange)
         if before is None or before.response_complete:
@@ -135,16 +146,24 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self.expect_100_continue and exchange.begun:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _begin_asgi(self) -> None:
+        """Let uvicorn begin with what it would have begun with at the request's first byte."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the list that the scope has
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         if self._refused:
             return
-        exchange = self._exchange
-        if exchange is None:
+        cycle: object = self.cycle
+        if type(cycle) is not Exchange:
             if len(self.cycle.body) + len(body) > self._front.max_body:
                 self._refuse_body()
             else:
                 super().on_body(body)
-        elif not exchange.receive(body):
+        elif not cycle.receive(body):
             self._refuse_body()
 
     def on_message_complete(self) -> None:
@@ -153,11 +172,11 @@ class GatewayProtocol(HttpToolsProtocol):
             self._deadline = None
         if self._refused or self._wants_upgrade():
             return
-        exchange = self._exchange
-        if exchange is None:
-            super().on_message_complete()
+        cycle: object = self.cycle
+        if type(cycle) is Exchange:
+            cycle.received()
         else:
-            exchange.received()
+            super().on_message_complete()
 
     def _wants_upgrade(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
@@ -221,12 +240,19 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._head_size += size
-        if self._head_size > _MOST_HEAD and not self._refused:
+        if self._head_size > _MOST_HEAD:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        if not self._refused:
             self._refuse(
                 Failure(
                     f"the request's headers are over {_MOST_HEAD} bytes", "invalid_request_error", status=431
                 )
             )
+
+    def _refuse_without_host(self) -> None:
+        self._refuse(Failure("the Host header is missing", "invalid_request_error", status=400))
 
     def _refuse_body(self) -> None:
         if not self._refused:

@@ -28,6 +28,10 @@ from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
 from tidegate.streams.log import StreamLog
 
+# No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
+_DELTAS = frozenset({Text, Thinking, Tool})
+_ENDINGS = frozenset({Finish, End})
+
 
 class Producer:
     """Writes one stream. Implements :class:`tidegate.core.source.Output`."""
@@ -90,8 +94,8 @@ class Producer:
             events = self._first(events)
         if not events or self.ended:
             return
-        if type(events[0]) is Text or any(shows(event) for event in events):
-            self.deltas += sum(shows(event) for event in events) if len(events) > 1 else 1
+        if (deltas := sum(map(shows, events))) > 0:
+            self.deltas += deltas
             self.last_delta_at = self._clock.monotonic()
         if type(events[-1]) is End:
             self.ended = True
@@ -150,17 +154,18 @@ class Producer:
     def _first(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """What of the first events goes into the log: nothing until one of them shows something."""
         self._held += events
-        if not any(shows(event) or isinstance(event, (Finish, End)) for event in events):
+        shown = any(map(shows, events))
+        if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
         held, self._held = self._held, []
         self.visible = True
-        if any(shows(event) for event in events):
+        if shown:
             self.first_delta_at = self._clock.monotonic()
         if not self.started:
             self.started = True
-            first = held.pop(0) if isinstance(held[0], Start) else None
+            first = held.pop(0) if type(held[0]) is Start else None
             return [self._start(first), *held]
-        if isinstance(held[0], Start):  # a Start without it was appended when headers had to be sent
+        if type(held[0]) is Start:  # a Start without it was appended when headers had to be sent
             extra = (held.pop(0).extra or {}).get("chunk")
             if extra and (held[0].extra or {}).get("chunk") != extra:
                 held.insert(0, Item(kind="chunk", value=extra))
@@ -176,6 +181,6 @@ class Producer:
 
 def shows(event: AnyEvent) -> bool:
     """Whether a reader gets to see something new: not a start, an end, or a chunk's outer fields alone."""
-    if isinstance(event, Item):
+    if type(event) is Item:
         return event.kind not in ("chunk", "choice")
-    return isinstance(event, (Text, Thinking, Tool))
+    return type(event) in _DELTAS

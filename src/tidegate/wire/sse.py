@@ -41,7 +41,7 @@ class SSEDecoder:
         if not self._begun and not (data := self._without_bom(data)):
             return []
         # Most reads hold whole frames in the plainest form; they need no line parser and no copy.
-        if not self._rest and data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self._max_frame:
+        if not self._rest and data.endswith(b"\n\n") and 0x0D not in data and len(data) <= self._max_frame:
             if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
                 return [(b"", data[6:-2])]
             return _frames(data)

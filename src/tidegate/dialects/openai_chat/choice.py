@@ -6,7 +6,7 @@ tool calls that are numbered wrongly or not at all, the whole text repeated at a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from json import dumps
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ REASONING_NAMES = ("reasoning_content", "reasoning")
 
 _CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "usage"})
 _DELTA_KNOWN = frozenset({"role", "content", "refusal", "tool_calls"})
+_ROLE_AND_CONTENT = frozenset({"role", "content"})
 _TOOL_KNOWN = frozenset({"index", "id", "type", "function"})
 
 _NULL_LOGPROBS: Fields = {"logprobs": None}
@@ -32,6 +33,26 @@ class _Call(NamedTuple):
     block: int
     call_id: str | None
     name: str | None
+
+
+class Shared:
+    """Gives equal extras in a row one object, so that renderers can tell by identity.
+
+    One for all choices of an answer. No method of their decoder, for that would be a cycle, and wait for
+    the garbage collector in every answer.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: Fields | None = None
+
+    def __call__(self, extra: Fields) -> Extra | None:
+        if not extra:
+            return None
+        if extra != self._last:
+            self._last = extra
+        return self._last
 
 
 class ChoiceDecoder:
@@ -49,7 +70,7 @@ class ChoiceDecoder:
         "length",
     )
 
-    def __init__(self, index: int, shared: Callable[[Fields], Extra | None]) -> None:
+    def __init__(self, index: int, shared: Shared) -> None:
         self.index = index
         self.finished = False
         self._shared = shared
@@ -76,6 +97,10 @@ class ChoiceDecoder:
         if not isinstance(delta, dict):
             raise Broken("the upstream sent a chunk whose delta is not an object")
         reason = choice.get("finish_reason")
+        if not self.finished and _says_nothing(choice, delta):  # a stream's first chunk, and its last
+            if reason:
+                self._finish(str(reason), choice, _outer_extra(choice, chunk_extra), [], events)
+            return
         outer = _outer_extra(choice, chunk_extra)
         first = len(events)
         self._delta(delta, choice.get("logprobs"), outer, bool(reason), events)
@@ -221,7 +246,7 @@ class ChoiceDecoder:
 def _outer_extra(choice: Fields, chunk_extra: Fields) -> Fields:
     """The unknown fields around a delta; a ``logprobs`` that is null counts as one, to stay as it was."""
     inner: Fields
-    if choice.keys() <= _CHOICE_KNOWN:
+    if _CHOICE_KNOWN.issuperset(choice):
         inner = _NULL_LOGPROBS if choice.get("logprobs", 0) is None else {}
     else:
         inner = {key: choice[key] for key in choice if key not in _CHOICE_KNOWN}
@@ -251,6 +276,16 @@ def _only_text(choice: Fields, delta: Fields) -> str | None:
     if isinstance(text, str) and choice.get("finish_reason") is None and not choice.get("logprobs"):
         return text
     return None
+
+
+def _says_nothing(choice: Fields, delta: Fields) -> bool:
+    """Whether there is nothing but a role and a reason to finish."""
+    return (
+        not delta.get("content")
+        and not choice.get("logprobs")
+        and _ROLE_AND_CONTENT.issuperset(delta)
+        and _CHOICE_KNOWN.issuperset(choice)
+    )
 
 
 def _reasoning(delta: Fields) -> tuple[str, str | None]:

@@ -7,7 +7,7 @@ that it has decoded in full; a frame with the same surroundings then needs just 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from json import loads
 from typing import Any
 
@@ -15,15 +15,25 @@ import msgspec
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
-from tidegate.dialects.openai_chat.choice import REASONING_NAMES, ChoiceDecoder
+from tidegate.dialects.openai_chat.choice import REASONING_NAMES, ChoiceDecoder, Shared
 from tidegate.dialects.openai_chat.errors import reported_error
+from tidegate.dialects.openai_chat.surroundings import (
+    AFTER,
+    BACKSLASH,
+    BEFORE,
+    QUOTE,
+    Surroundings,
+    Twofold,
+    padding,
+    string,
+    twofold,
+)
 from tidegate.dialects.openai_chat.usage import read_usage, reported_usage
 from tidegate.errors import Broken
 from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"id", "object", "created", "model", "choices", "usage"})
 
-_decode_string = msgspec.json.Decoder(str).decode
 _decode_json = msgspec.json.Decoder().decode
 
 _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
@@ -32,58 +42,8 @@ _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 _LEARNING_LIMIT = 8
 """So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
 
-_BEFORE, _AFTER = b"data: ", b"\n\n"
-"""The framing around a payload, as nearly every server writes it."""
-
 _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """The bytes before and after the one string in which the frames of a block differ.
-
-    Framing included: a read that holds one such frame is recognised before it is cut into frames.
-    """
-
-    before: bytes
-    after: bytes
-    kind: type[Text] | type[Thinking] | type[Tool]
-    block: int
-    extra: Extra | None
-    choice: ChoiceDecoder
-
-
-@dataclass(frozen=True, slots=True)
-class _Twofold:
-    """Surroundings of a text beside which one more string differs: OpenAI pads each chunk with a random one.
-
-    That string is the unknown field ``key`` of the chunk, and comes after the text.
-    """
-
-    before: bytes
-    between: bytes
-    after: bytes
-    key: str
-    block: int
-    extra: Extra
-    choice: ChoiceDecoder
-
-    def event(self, data: bytes) -> Text | None:
-        """The text of a read that holds one such frame, else None."""
-        if not data.startswith(self.before) or not data.endswith(self.after):
-            return None
-        start = len(self.before)
-        stop = data.find(self.between, start)
-        if stop < 0:
-            return None
-        text = _string(data[start:stop])
-        other = data[stop + len(self.between) : len(data) - len(self.after)]
-        if not text or not other.isascii() or b'"' in other or b"\\" in other or b"\n" in other:
-            return None
-        self.choice.length += len(text)
-        extra = {**self.extra, "chunk": {**self.extra["chunk"], self.key: other.decode("ascii")}}
-        return Text(text=text, choice=self.choice.index, block=self.block, extra=extra)
 
 
 class ChatDecoder:
@@ -94,11 +54,11 @@ class ChatDecoder:
         "_beside_usage",
         "_choices",
         "_ended",
-        "_extra",
         "_known",
-        "_last",
         "_learned_in_vain",
+        "_outer",
         "_partial",
+        "_shared",
         "_sse",
         "_twofold",
         "_usage",
@@ -115,13 +75,13 @@ class ChatDecoder:
         self._begun = False
         self._ended = False
         self._usage: Usage | None = None
-        self._extra: Extra | None = None
+        self._shared = Shared()
         self._beside_usage: Extra | None = None
         """Unknown fields of the chunk without choices that had the usage."""
-        self._last: _Surroundings | None = None
-        """What was learned last, to see what else differs."""
-        self._twofold: _Twofold | None = None
-        self._known: _Surroundings | None = None
+        self._outer: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+        """The unknown fields of the last two chunks, to see what differs beside the text."""
+        self._twofold: Twofold | None = None
+        self._known: Surroundings | None = None
         self._learned_in_vain = 0
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
@@ -131,10 +91,11 @@ class ChatDecoder:
             before, after = known.before, known.after
             if data.startswith(before) and data.endswith(after):
                 literal = data[len(before) : -len(after)]
-                if b"\\" in literal or b'"' in literal or not literal.isascii():
-                    text = _string(literal)
-                else:
+                text: str | None = None
+                if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
                     text = literal.decode("ascii")
+                if text is None or not text.isprintable():
+                    text = string(literal)
                 if text and known.kind is Text:
                     choice = known.choice
                     choice.length += len(text)
@@ -143,11 +104,11 @@ class ChatDecoder:
                     return
                 if text:
                     self._learned_in_vain = 0
-                    events.append(_delta_event(known, text))
+                    events.append(known.event(text))
                     return
-        twofold = self._twofold
-        if twofold is not None and not self._partial:
-            event = twofold.event(data)
+        padded = self._twofold
+        if padded is not None and not self._partial:
+            event = padded.event(data)
             if event is not None:
                 self._learned_in_vain = 0
                 events.append(event)
@@ -192,11 +153,16 @@ class ChatDecoder:
             return
         known = self._known
         if known is not None and not name:
-            text = _between(payload, known)
+            text = known.between(payload)
             if text:
                 self._learned_in_vain = 0
-                events.append(_delta_event(known, text))
+                events.append(known.event(text))
                 return
+        padded = self._twofold
+        if padded is not None and not name and (event := padded.event(BEFORE + payload + AFTER)) is not None:
+            self._learned_in_vain = 0
+            events.append(event)
+            return
         payload = payload.strip()
         if payload == b"[DONE]":
             self._end(events)
@@ -217,10 +183,11 @@ class ChatDecoder:
             self._learn(payload, events[first])
 
     def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:
-        error = reported_error(chunk)
-        if error is not None:
+        extra = {key: value for key, value in chunk.items() if key not in _CHUNK_KNOWN}
+        self._outer = (self._outer[1], extra)
+        choices = chunk.get("choices") or ()
+        if (extra or not choices) and (error := reported_error(chunk)) is not None:
             raise error
-        extra = {key: chunk[key] for key in chunk if key not in _CHUNK_KNOWN}
         begins = not self._begun
         if begins:
             self._begun = True
@@ -231,8 +198,7 @@ class ChatDecoder:
                     extra={"chunk": extra} if extra else None,
                 )
             )
-        usage = reported_usage(chunk)
-        choices = chunk.get("choices") or ()
+        usage = reported_usage(chunk) if extra or chunk.get("usage") else None
         for choice in choices:
             if isinstance(choice, dict):
                 index = choice.get("index") or 0
@@ -242,7 +208,8 @@ class ChatDecoder:
                 if decoder is None:
                     decoder = self._choices[index] = ChoiceDecoder(index, self._shared)
                 decoder.decode(choice, extra, events)
-                usage = usage or read_usage(choice.get("usage"))  # where Moonshot reports it
+                if usage is None and "usage" in choice:  # where Moonshot reports it
+                    usage = read_usage(choice["usage"])
         self._usage = usage or self._usage
         if not choices and extra and not begins:
             if usage is None:
@@ -264,25 +231,17 @@ class ChatDecoder:
         self._ended = True
         events.append(End(outcome="completed", usage=self._usage, extra=self._beside_usage))
 
-    def _shared(self, extra: dict[str, Any]) -> Extra | None:
-        """One object for equal extras in a row, so that renderers can tell by identity."""
-        if not extra:
-            return None
-        if extra != self._extra:
-            self._extra = extra
-        return self._extra
-
     def _learn(self, payload: bytes, event: AnyEvent) -> None:
         """Remember what surrounds the event's text, when that text is all the frame can differ in."""
-        match event:
-            case Text(text=text, logprobs=None, refusal=False):
-                key = self.text_key
-            case Thinking(text=text, extra=extra, signature=None, redacted=None):
-                key = b'"%b":' % str((extra or {}).get("name", REASONING_NAMES[0])).encode()
-            case Tool(arguments=text, call_id=None, name=None):
-                key = b'"arguments":'
-            case _:
-                return
+        if type(event) is Text and event.logprobs is None and not event.refusal:
+            key, text = self.text_key, event.text
+        elif type(event) is Thinking and event.signature is None and event.redacted is None:
+            key = b'"%b":' % str((event.extra or {}).get("name", REASONING_NAMES[0])).encode()
+            text = event.text
+        elif type(event) is Tool and event.call_id is None and event.name is None:
+            key, text = b'"arguments":', event.arguments
+        else:
+            return
         self._learned_in_vain += 1
         quoted = b'"' + text.encode("utf-8", "surrogatepass") + b'"'
         if payload.count(key) != 1 or payload.count(quoted) != 1:
@@ -291,65 +250,13 @@ class ChatDecoder:
         if payload[at : at + 1] == b" ":
             at += 1
         if payload.startswith(quoted, at):
-            before = _BEFORE + payload[: at + 1]
-            after = payload[at + len(quoted) - 1 :] + _AFTER
+            before = BEFORE + payload[: at + 1]
+            after = payload[at + len(quoted) - 1 :] + AFTER
             choice = self._choices[event.choice]
-            if isinstance(event, Text) and self._last is not None and self._last.before == before:
-                self._twofold = _twofold(self._last, after, event, choice)
-            self._last = _Surroundings(before, after, type(event), event.block, event.extra, choice)
-            self._known = self._last if self._twofold is None else None
-
-
-def _twofold(last: _Surroundings, after: bytes, event: Text, choice: ChoiceDecoder) -> _Twofold | None:
-    """Surroundings with two strings, when the frame differs from the last one in just one more."""
-    same = 0
-    for one, other in zip(last.after, after, strict=False):
-        if one != other:
-            break
-        same += 1
-    start = after.rfind(b'":"', 0, same + 1) + 3
-    stop = after.find(b'"', start)
-    name = after.rfind(b'"', 0, max(start - 3, 0)) + 1
-    if start < 3 or stop < 0 or not 0 < name < start - 3:
-        return None
-    key = after[name : start - 3].decode("ascii", "replace")
-    chunk = (event.extra or {}).get("chunk", {})
-    value, field = after[start:stop].decode("ascii", "replace"), b'"%b":' % key.encode("ascii", "replace")
-    # Found by its bytes, so make sure that it is a field of the chunk and nothing else of that name.
-    if chunk.get(key) != value or after.count(field) != 1 or field in last.before:
-        return None
-    before = last.before
-    return _Twofold(before, after[:start], after[stop:], key, event.block, event.extra or {}, choice)
-
-
-def _delta_event(known: _Surroundings, text: str) -> Text | Thinking | Tool:
-    """The event of a frame of which all but the text was known."""
-    choice = known.choice
-    if known.kind is Text:
-        choice.length += len(text)
-        return Text(text=text, choice=choice.index, block=known.block, extra=known.extra)
-    if known.kind is Thinking:
-        return Thinking(text=text, choice=choice.index, block=known.block, extra=known.extra)
-    return Tool(arguments=text, choice=choice.index, block=known.block, extra=known.extra)
-
-
-def _between(payload: bytes, known: _Surroundings) -> str | None:
-    """The string of a frame without its framing, or None when the frame is not made that way."""
-    start, stop = len(known.before) - len(_BEFORE), len(payload) - len(known.after) + len(_AFTER)
-    if payload[:start] != known.before[len(_BEFORE) :] or payload[stop:] != known.after[: -len(_AFTER)]:
-        return None
-    return _string(payload[start:stop])
-
-
-def _string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
-    try:
-        if b"\\" in literal or b'"' in literal or b"\n" in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+            if type(event) is Text and (other := padding(self._outer[1], self._outer[0])) is not None:
+                self._twofold = twofold(before, after, other, event, choice)
+            if self._twofold is None:
+                self._known = Surroundings(before, after, type(event), event.block, event.extra, choice)
 
 
 def _read_object(payload: bytes) -> dict[str, Any]:

@@ -9,7 +9,6 @@ in one chunk with both ``choices[0]`` and ``error``, and no ``[DONE]``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
@@ -26,18 +25,8 @@ FINISH_REASONS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_
 
 _ROLE = '{"role":"assistant","content":""}'
 _NOTHING: Extra = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """What stands before and after the text in the frames of one block."""
-
-    kind: type[Text] | type[Thinking] | type[Tool]
-    choice: int
-    block: int
-    extra: Extra | None
-    before: str
-    after: str
+_AROUND = frozenset({"chunk", "choice"})
+"""The levels of unknown fields that stand around a delta and not in it."""
 
 
 class ChatStreamRenderer:
@@ -45,7 +34,23 @@ class ChatStreamRenderer:
 
     content_type = b"text/event-stream; charset=utf-8"
 
-    __slots__ = ("_calls", "_extra", "_finished", "_head", "_header", "_known", "_roles", "_usage")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_block",
+        "_calls",
+        "_choice",
+        "_extra",
+        "_finished",
+        "_head",
+        "_header",
+        "_inner",
+        "_kind",
+        "_levels",
+        "_middle",
+        "_roles",
+        "_usage",
+    )
 
     def __init__(self, header: Header) -> None:
         self._header = header
@@ -54,25 +59,32 @@ class ChatStreamRenderer:
         self._roles: set[int] = set()
         self._finished: set[int] = set()
         self._calls = CallWriter(header)
-        self._known: _Surroundings | None = None
+        # The last delta's kind, place and unknown fields, and what stood around its text: most deltas differ
+        # from the one before in their text alone, many in unknown fields of the chunk besides.
+        self._kind: type[Text] | type[Thinking] | type[Tool] | None = None
+        self._choice = self._block = self._levels = 0
         self._extra: Extra | None = None
+        self._inner: Mapping[str, Any] | None = None
+        self._before = self._after = ""
+        self._middle: str | None = None
+        """What stands between the text and the unknown fields of the chunk."""
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
         if len(events) == 1:
-            event, known = events[0], self._known
+            event = events[0]
             if (  # nearly every call is for one text like the one before: the shortest way for it
-                known is not None
-                and type(event) is known.kind is Text
-                and event.extra is known.extra
-                and event.block == known.block
-                and event.choice == known.choice
+                type(event) is self._kind is Text
+                and event.block == self._block
+                and event.choice == self._choice
                 and event.logprobs is None
             ):
-                text = quote(event.text)
-                if "data: " in text:
-                    text = _escaped(text)
-                return (known.before + text + known.after).encode("ascii")
+                after = self._after if event.extra is self._extra else self._other_after(event.extra)
+                if after is not None:
+                    text = quote(event.text)
+                    if "data: " in text:
+                        text = _escaped(text)
+                    return (self._before + text + after).encode("ascii")
         frames: list[str] = []
         for event in events:
             if (frame := self._known_frame(event)) is not None:
@@ -88,15 +100,8 @@ class ChatStreamRenderer:
         return self._frame(0, "{}", None).encode("ascii")
 
     def _known_frame(self, event: AnyEvent) -> str | None:
-        """The frame of a delta that differs in its text alone from the one before."""
-        known = self._known
-        if (
-            known is None
-            or type(event) is not known.kind
-            or event.extra is not known.extra
-            or event.block != known.block
-            or event.choice != known.choice
-        ):
+        """The frame of a delta that is like the one before, but for its text and its chunk's fields."""
+        if type(event) is not self._kind or event.block != self._block or event.choice != self._choice:
             return None
         if type(event) is Text:
             if event.logprobs is not None:
@@ -106,32 +111,43 @@ class ChatStreamRenderer:
             if event.signature is not None or event.redacted is not None:
                 return None
             text = event.text
-        elif isinstance(event, Tool):
+        elif type(event) is Tool:
             if event.call_id is not None or event.name is not None:
                 return None
             text = event.arguments
         else:
             return None
-        return known.before + _quoted(text) + known.after
+        after = self._after if event.extra is self._extra else self._other_after(event.extra)
+        return None if after is None else self._before + _quoted(text) + after
+
+    def _other_after(self, extra: Extra | None) -> str | None:
+        """What follows the text when only the unknown fields of the chunk are others than the last time."""
+        if self._middle is None or extra is None or len(extra) != self._levels:
+            return None
+        chunk = extra.get("chunk")
+        if not chunk or extra.get("choice") is not self._inner:
+            return None
+        return f"{self._middle},{_escaped(ascii_json(chunk)[1:])}\n\n"
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
-        if isinstance(event, (Text, Thinking, Tool)):
+        # No isinstance(): it asks the metaclass of the library that events are made with.
+        if type(event) is Text or type(event) is Thinking or type(event) is Tool:
             self._role(event.choice, frames)
-            if not isinstance(event, Tool) or not self._calls.holds(event):
+            if type(event) is not Tool or not self._calls.holds(event):
                 frames.append(self._delta(event))
-        elif isinstance(event, Start):
+        elif type(event) is Start:
             if event.model is not None:
                 self._head = self._head_for(event.model)
             self._role(0, frames, event.extra)
-        elif isinstance(event, End):
+        elif type(event) is End:
             self._end(event, frames)
-        elif isinstance(event, Finish):
+        elif type(event) is Finish:
             self._role(event.choice, frames)
             self._finished.add(event.choice)
             frames += [self._frame(event.choice, delta, None) for delta in self._calls.release(event)]
             reason = quote(self._calls.reason(event, FINISH_REASONS.get(event.reason, event.reason)))
             frames.append(self._frame(event.choice, "{}", event.extra, reason))
-        elif event.kind not in DIALECTS:  # what only another dialect knows
+        elif type(event) is Item and event.kind not in DIALECTS:  # what only another dialect knows
             self._role(event.choice, frames)
             frames.append(self._item(event))
 
@@ -143,32 +159,36 @@ class ChatStreamRenderer:
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
-        begins = isinstance(event, Tool) and self._calls.begins(event)
+        begins = type(event) is Tool and self._calls.begins(event)
         signed, logprobs = False, ""
-        if isinstance(event, Text):
+        if type(event) is Text:
             name = "refusal" if event.refusal else "content"
             opening, text, closing = f'{{"{name}":', event.text, "}"
             if event.logprobs is not None:
                 logprobs = f',"logprobs":{ascii_json(event.logprobs)}'
-        elif isinstance(event, Thinking):
+        elif type(event) is Thinking:
             name = quote(extra.get("name", "reasoning_content"))
             opening, text, closing = f"{{{name}:", event.text, "}"
             if event.signature is not None or event.redacted is not None:
                 signed, closing = True, f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
+            assert isinstance(event, Tool)
             opening, closing = self._calls.around(event, extra)
             text = event.arguments
         if "delta" in extra:
             closing = f"{closing[:-1]}{_members(extra['delta'])}}}"
-        before = _escaped(f'{self._head}{event.choice},"delta":{opening}')
-        after = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
-        # Extras that differ from delta to delta are not worth remembering; equal ones are one object.
-        repeats, self._extra = event.extra is self._extra, event.extra
-        if repeats and not logprobs and not begins and not signed:
-            self._known = _Surroundings(
-                type(event), event.choice, event.block, event.extra, f"data: {before}", f"{after}\n\n"
-            )
-        return f"data: {before}{_quoted(text)}{after}\n\n"
+        before = "data: " + _escaped(f'{self._head}{event.choice},"delta":{opening}')
+        middle = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
+        after = f"{middle}{_escaped(_members(extra.get('chunk', _NOTHING)))}}}\n\n"
+        if logprobs or begins or signed:
+            self._kind = None
+        else:
+            self._kind, self._choice, self._block = type(event), event.choice, event.block
+            self._extra, self._before, self._after = event.extra, before, after
+            self._inner = extra.get("choice")
+            self._levels = 1 if self._inner is None else 2
+            self._middle = middle if extra.keys() <= _AROUND else None
+        return f"{before}{_quoted(text)}{after}"
 
     def _item(self, item: Item) -> str:
         # A delta that is exactly {} is the mark of a keep-alive, hence the empty content.
@@ -207,16 +227,15 @@ class ChatStreamRenderer:
         )
 
     def _frame(self, choice: int, delta: str, extra: Extra | None, reason: str = "null") -> str:
-        chunk = f'{self._head}{choice},"delta":{delta}{self._rest(extra or _NOTHING, reason)}'
+        extra = extra or _NOTHING
+        outer = _members(extra.get("chunk", _NOTHING))
+        chunk = f'{self._head}{choice},"delta":{delta}{self._rest(extra, reason)}{outer}}}'
         return f"data: {_escaped(chunk)}\n\n"
 
     def _rest(self, extra: Extra, reason: str = "null") -> str:
-        """What follows the delta: the rest of the choice and of the chunk."""
-        if not extra:
-            return f',"finish_reason":{reason}}}]{self._usage}}}'
-        inner = _members(extra.get("choice", _NOTHING))
-        outer = _members(extra.get("chunk", _NOTHING))
-        return f'{inner},"finish_reason":{reason}}}]{self._usage}{outer}}}'
+        """What follows the delta, up to the unknown fields of the chunk."""
+        inner = _members(extra["choice"]) if "choice" in extra else ""
+        return f'{inner},"finish_reason":{reason}}}]{self._usage}'
 
 
 def _members(fields: Mapping[str, Any]) -> str:
