@@ -14,7 +14,9 @@ from anthropic import Anthropic, AsyncAnthropic
 from tests import messages
 from tests.chat import USAGE, chunk, envelope, error, frame, plain, tool
 from tests.chat import stream as chat_stream
-from tests.gateway import Gateway
+from tests.dialects.test_messages_prompts import claude_code
+from tests.fixtures import StartGateway
+from tests.gateway import Gateway, gateway_config
 from tests.messages import answer, call, event, failure, message_start, redacted, text, thinking
 from tests.raw_http import fetch
 from tests.script import Close, End, Head, Reset, Script, Send, Stall, Step
@@ -365,3 +367,91 @@ def test_callers_headers_stay_with_their_dialect(gateway: Gateway, upstream: Ups
     upstream.play(texts("c"))
     fetch(gateway.address, "POST", "/v1/messages", {"model": "c", **ASKED})
     assert upstream.request(1).headers["anthropic-version"] == "2023-06-01"
+
+
+# More than one deployment, who may ask, and what Claude Code sends.
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        messages.stream([message_start(), messages.PING, failure()]),
+        messages.stream([message_start(), *text(0, [])[:1], failure()]),
+        messages.broken_off([message_start()]),
+        plain(failure(), 529),
+    ],
+    ids=["error event", "error in an empty block", "broken off", "status"],
+)
+def test_what_fails_before_the_first_token_falls_back_to_another_dialect(
+    upstream: Upstream, start_gateway: StartGateway, first: Script
+) -> None:
+    """One seamless stream, with one start."""
+    model = {"use": ["claude/mock-a", "up/mock-b"], "retry": {"attempts": 1}}
+    gateway = start_gateway(gateway_config(upstream.url, models={"mixed": model}))
+    upstream.play(first, texts("m"))
+    with Anthropic(base_url=gateway.url, api_key="sk", max_retries=0) as sdk:
+        events = list(sdk.messages.create(model="mixed", stream=True, **ASKED))
+    kinds = [each.type for each in events]
+    assert (kinds.count("message_start"), kinds[-1]) == (1, "message_stop")
+    said = [
+        each.delta.text
+        for each in events
+        if each.type == "content_block_delta" and each.delta.type == "text_delta"
+    ]
+    assert "".join(said) == WHOLE
+    assert [asked.path for asked in upstream.requests] == ["/v1/messages", "/v1/chat/completions"]
+
+
+def test_keys_are_asked_for_in_anthropics_envelope(upstream: Upstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(gateway_config(upstream.url, auth={"list": ["sk-right"]}))
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        refused = fetch(gateway.address, "POST", path, {"model": "m", **ASKED})
+        assert refused.status == 401
+        assert refused.json["type"] == "error"
+        assert refused.json["error"]["type"] == "authentication_error"
+    wrong = Anthropic(base_url=gateway.url, api_key="sk-wrong", max_retries=0)
+    with wrong as sdk, pytest.raises(anthropic.AuthenticationError):
+        sdk.messages.create(model="m", **ASKED)
+    by_name = Anthropic(base_url=gateway.url, api_key="sk-right", max_retries=0)
+    as_bearer = Anthropic(base_url=gateway.url, auth_token="sk-right", max_retries=0)
+    for right in (by_name, as_bearer):
+        with right as sdk:
+            assert sdk.messages.create(model="demo", **ASKED).type == "message"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens?beta=true"])
+def test_other_methods_are_refused_in_anthropics_envelope(gateway: Gateway, method: str, path: str) -> None:
+    refused = fetch(gateway.address, method, path)
+    assert refused.status == 405
+    assert "POST" in (refused.head.get("allow") or "")
+    assert method == "HEAD" or refused.json["error"]["type"] == "invalid_request_error"
+
+
+def test_a_limit_that_is_missing_is_named(gateway: Gateway) -> None:
+    refused = fetch(gateway.address, "POST", "/v1/messages", {"model": "m", "messages": QUESTION})
+    assert refused.status == 400
+    assert "'max_tokens' is missing" in refused.json["error"]["message"]
+
+
+def test_a_request_of_claude_code_over_a_chat_upstream(gateway: Gateway, upstream: Upstream) -> None:
+    """120 kB, 24 tools; what Chat has no form for is named."""
+    upstream.play(parallel_calls("m", ['{"city":"Rome"}']))
+    headers = {"anthropic-beta": "claude-code-20250219", "anthropic-version": "2023-06-01", "x-api-key": "k"}
+    response = fetch(gateway.address, "POST", "/v1/messages?beta=true", claude_code(), headers)
+    assert response.status == 200
+    assert b"message_stop" in response.body
+    dropped = response.head.get("tidegate-dropped") or ""
+    assert set(dropped.split(", ")) == {"cache_control", "context_management"}
+    assert len(upstream.request().json["tools"]) == 24
+
+
+def test_an_upstreams_models_are_found_in_anthropics_list(
+    upstream: Upstream, start_gateway: StartGateway
+) -> None:
+    """Without models of its own, a gateway lists what the provider lists."""
+    providers = {"anthropic": {"base_url": f"{upstream.url}/v1", "preset": "anthropic", "api_key": "sk-ant"}}
+    gateway = start_gateway({"providers": providers, "default_model": "demo"})
+    assert "mock" in [each["id"] for each in gateway.get("/v1/models")["data"]]
+    assert upstream.probes[0].headers["x-api-key"] == "sk-ant"
+    assert upstream.probes[0].headers["anthropic-version"] == "2023-06-01"
