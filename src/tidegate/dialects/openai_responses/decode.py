@@ -130,6 +130,13 @@ class ResponsesDecoder:
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
         if self._ended:
             return
+        known = self._known
+        if known is not None:
+            framed = b"event: %b\ndata: %b\n\n" % (name, payload) if name else b"data: %b\n\n" % payload
+            if text := known.template.text(framed):
+                self._learned_in_vain = 0
+                events.append(known.event(text))
+                return
         payload = payload.strip()
         if not payload or payload == b"[DONE]":
             return
