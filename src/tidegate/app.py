@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from tidegate import config as config_module
 from tidegate.access import KeyRing
 from tidegate.config import Config, Model, Provider, Retry, local_providers
+from tidegate.core.call import Call
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
@@ -27,6 +28,7 @@ from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
 from tidegate.observe.metrics import Metrics
 from tidegate.routing.attempt import Attempts
+from tidegate.routing.calls import Calls
 from tidegate.routing.health import Health
 from tidegate.routing.table import Deployment, Route, Routes
 from tidegate.server.application import application
@@ -89,6 +91,10 @@ class Watch:
             header.caller, header.model, outcome, error, seconds, first, producer.deltas, header.id
         )
 
+    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
+        """See :class:`tidegate.generation.Observer`."""
+        self._access_log.called(call.path, caller, model, error, seconds)
+
 
 def _error_type(kind: str, code: str | None, status: int) -> str:
     """A label for an error, from our own few words: upstreams choose theirs freely."""
@@ -116,6 +122,7 @@ class Application:
             NO_ROUTES,
             Streams(self._clock),
             Attempts(self._clock, random.random, self._watch),
+            Calls(self._clock, random.random, self._watch),
             self._watch,
             self._clock,
             random_id,

@@ -12,11 +12,13 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
+from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import Failure, Outcome, failure
 from tidegate.core.request import Header, OnDisconnect, Request
 from tidegate.errors import Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
+from tidegate.routing.calls import Calls, Delivery
 from tidegate.routing.table import Route, Routes
 from tidegate.streams.registry import CANCELLED, Stream, Streams
 
@@ -32,9 +34,11 @@ class Policies:
 
 
 class Observer(Protocol):
-    """Is told how each generation ended."""
+    """Is told how each generation and each call ended."""
 
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None: ...
+
+    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None: ...
 
 
 class Gateway:
@@ -45,6 +49,7 @@ class Gateway:
         routes: Routes,
         streams: Streams,
         attempts: Attempts,
+        calls: Calls,
         observer: Observer,
         clock: Clock,
         ids: Ids,
@@ -55,6 +60,7 @@ class Gateway:
         self.max_streams = max_streams
         self.closing = False
         self._attempts = attempts
+        self._calls = calls
         self._observer = observer
         self._clock = clock
         self._ids = ids
@@ -80,10 +86,31 @@ class Gateway:
         stream.run(self._generate(stream, route, request))
         return stream
 
+    async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
+        self._admit()
+        route = self.routes.resolve(model)
+        began = self._clock.monotonic()
+        error: Failure | None = CANCELLED
+        try:
+            await self._calls.answer(route, call, delivery)
+            error = None
+        except TidegateError as raised:
+            error = failure(raised)
+            raise
+        finally:
+            self._observer.called(call, caller, route.model, error, self._clock.monotonic() - began)
+        return route.model
+
+    @property
+    def busy(self) -> int:
+        """Streams and calls under way."""
+        return len(self.streams) + self._calls.open
+
     def _admit(self) -> None:
         if self.closing:
             raise Overloaded("the gateway is shutting down; try again in a moment", retry_after=2)
-        if len(self.streams) >= self.max_streams:
+        if self.busy >= self.max_streams:
             raise Overloaded(
                 f"{self.max_streams} streams are open, as many as server.max_streams allows; try again soon",
                 retry_after=1,

@@ -20,6 +20,7 @@ from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
 from tidegate.observe.metrics import Metrics
 from tidegate.server import models, openapi, pages, urls
+from tidegate.server.calls import CallEndpoint
 from tidegate.server.generate import Service
 from tidegate.wire.ascii_json import ascii_json
 
@@ -82,6 +83,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.DOCS, docs),
         Route(urls.LANDING, landing),
         *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GENERATIONS),
+        *(_call_route(service, *paths) for paths in urls.CALLS.items()),
     ]
     inner = Starlette(
         routes=routes,
@@ -111,7 +113,7 @@ class _Front:
             return
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
-                self._service.identify(headers)
+                scope["tidegate.caller"] = self._service.identify(headers)
         except TidegateError as error:
             response = _error_response(failure(error))
             await response(scope, receive, _with_headers(send, cors.headers(origin)))
@@ -126,6 +128,11 @@ class _Front:
         answer.append((b"content-length", b"0"))
         await send({"type": "http.response.start", "status": 204 if allowed else 403, "headers": answer})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _call_route(service: Service, path: str, upstream_path: str) -> Route:
+    answer = CallEndpoint(service.gateway, service.ids, lambda: service.max_body, upstream_path)
+    return Route(path, answer, methods=["POST"])
 
 
 def _page(html: str) -> Response:
@@ -153,7 +160,10 @@ def _asked(request: Request) -> str:
 
 
 def _error_response(reason: Failure, headers: dict[str, str] | None = None) -> Response:
-    return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=headers)
+    told = dict(headers or {})
+    if reason.retry_after is not None:
+        told["retry-after"] = str(max(1, round(reason.retry_after)))
+    return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=told)
 
 
 async def _tell(_: Request, error: Exception) -> Response:

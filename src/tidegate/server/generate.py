@@ -34,7 +34,7 @@ class Service:
         self.ready = False
         self._dialects = dialects
         self._access_log = access_log
-        self._ids = ids
+        self.ids = ids
 
     def apply(self, config: Config, keys: KeyRing) -> None:
         """Take settings, at start and at a reload."""
@@ -85,7 +85,7 @@ class Service:
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
-        refuse(exchange, reason, dialect, headers + request_id(exchange, self._ids()))
+        refuse(exchange, reason, dialect, headers + request_id(exchange, self.ids()))
 
 
 def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:

@@ -12,6 +12,24 @@ from typing import Final
 GENERATIONS: Final = {"/chat/completions": "openai-chat"}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
+EMBEDDINGS: Final = "/embeddings"
+RERANK: Final = "/rerank"
+ENGINE_EMBEDDINGS: Final = "/engines/{model:path}/embeddings"
+
+CALLS: Final = {
+    EMBEDDINGS: EMBEDDINGS,
+    ENGINE_EMBEDDINGS: EMBEDDINGS,
+    RERANK: RERANK,
+    "/moderations": "/moderations",
+    "/images/generations": "/images/generations",
+    "/images/edits": "/images/edits",
+    "/images/variations": "/images/variations",
+    "/audio/speech": "/audio/speech",
+    "/audio/transcriptions": "/audio/transcriptions",
+    "/audio/translations": "/audio/translations",
+}
+"""Path to the one of an upstream that is asked there, below its base URL. POST only; see calls/."""
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"

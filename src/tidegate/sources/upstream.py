@@ -16,16 +16,21 @@ from urllib.parse import urlencode
 
 from tidegate import __version__
 from tidegate.config import Provider
+from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.dialects import Decoder, Dialect, load_dialect, translate
-from tidegate.errors import Broken, SourceError, TidegateError, Unreachable
+from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
+from tidegate.net.post import post
 
 _LONGEST_ERROR = 64 * 1024
+
+_SPEAKERS_OF_CALLS = frozenset({"openai-chat", "openai-responses"})
+"""Dialects whose servers have OpenAI's other endpoints too, below the same base URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Up
     )
 
 
-def request_head(server: Upstream, target: str) -> bytes:
+def request_head(server: Upstream, target: str, more: Mapping[str, str] = {}) -> bytes:
     """The head of a POST below the upstream's base URL, without its last lines: those that differ."""
     if server.query:
         target += ("&" if "?" in target else "?") + urlencode(server.query)
@@ -70,6 +75,7 @@ def request_head(server: Upstream, target: str) -> bytes:
         "accept-encoding": "identity",
         "content-type": "application/json",
         **server.headers,
+        **more,
     }
     head = [f"POST {server.path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
     return "\r\n".join([*head, ""]).encode("latin-1")
@@ -108,6 +114,24 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, connection, out).exchange(message)
+
+    async def call(self, call: Call) -> Reply:
+        """See :class:`tidegate.core.call.CallSource`."""
+        server = self._server
+        if server.dialect.name not in _SPEAKERS_OF_CALLS:
+            lacking = f"{server.name} speaks {server.dialect.name}, which has no {call.path.lstrip('/')}"
+            raise Unsupported(lacking, param="model")
+        body = call.write(self._model)
+        head = request_head(server, call.path, {"accept": "*/*", "content-type": call.content_type})
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        return await post(server.pool, server.address, message, self._connect_timeout, self._refusal)
+
+    def _refusal(self, head: ResponseHead, body: bytes) -> SourceError:
+        """The error in an answer to a call."""
+        if head.status < 400:  # a redirect, say, which is not followed
+            return Rejected(f"{self._server.name} answered with status {head.status}", retryable=False)
+        retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
+        return self._server.dialect.read_error(head.status, body, retry_after)
 
     def _forwarded(self, request: Request) -> bytes:
         """The caller's headers that an upstream of the same dialect is sent as well."""
