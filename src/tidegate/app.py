@@ -285,13 +285,20 @@ class _Wiring:
         settings = EngineSettings(model.name, path, context=model.context, threads=model.threads)
         if model.slots is not None:
             settings = replace(settings, slots=model.slots)
+        if model.embedding or model.rerank:
+            settings = replace(settings, purpose="embedding" if model.embedding else "rerank")
         engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
         if model.preload:
             self.preloaded.append(engine)
         source = EngineSource(
             engine, self._pool, self._clock, model.timeouts.connect, self._config.server.max_frame
         )
-        return source, {"owned_by": "local", "context_length": model.context or facts.context_length}
+        told = {
+            "owned_by": "local",
+            "type": "chat" if settings.purpose == "generation" else settings.purpose,
+            "context_length": model.context or facts.context_length,
+        }
+        return source, told
 
     def _health_of(self, deployment: str) -> Health:
         """The health of a deployment, kept over reloads."""
