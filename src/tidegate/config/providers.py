@@ -20,8 +20,8 @@ from tidegate.config.values import (
     parse_provider_name,
 )
 
-_AVAILABLE_DIALECTS: Final = ("openai-chat",)
-_LATER_DIALECTS: Final = ("openai-responses", "anthropic-messages", "gemini", "anythingllm", "events")
+_AVAILABLE_DIALECTS: Final = ("openai-chat", "openai-responses")
+_LATER_DIALECTS: Final = ("anthropic-messages", "gemini", "anythingllm", "events")
 
 
 def read_providers(
@@ -168,10 +168,14 @@ def _read_quirks(section: Section, preset: Preset | None) -> frozenset[str]:
 
 def _parse_dialect(text: str) -> str:
     if text in _LATER_DIALECTS:
-        raise ValueError("must be openai-chat in this version")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)} in this version")
     if text not in _AVAILABLE_DIALECTS:
-        raise ValueError("must be openai-chat")
+        raise ValueError(f"must be {_or(_AVAILABLE_DIALECTS)}")
     return text
+
+
+def _or(words: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]])
 
 
 def environment_providers(

@@ -154,7 +154,11 @@ class Lifecycle:
         """Whether an event adds to the open block and changes nothing else."""
         block = self.block
         return (
-            block is not None and type(event) is block.kind and event.block == block.number and not self._held
+            block is not None
+            and type(event) is block.kind
+            and event.block == block.number
+            and event.choice == 0
+            and not self._held
         )
 
     def _event(self, event: AnyEvent) -> Iterator[Step]:

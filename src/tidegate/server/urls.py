@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-GENERATIONS: Final = {"/chat/completions": "openai-chat"}
+GENERATIONS: Final = {
+    "/chat/completions": "openai-chat",
+    "/responses": "openai-responses",
+}
 """Path to the dialect that is served there. POST only; handled by the callback path of generate.py."""
 
 EMBEDDINGS: Final = "/embeddings"

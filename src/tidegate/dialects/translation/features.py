@@ -29,7 +29,8 @@ _SETTINGS: Final = (
     "metadata",
     "service_tier",
 )
-_ABSENT: Final[tuple[object, ...]] = (None, (), False, {})
+NOTHING: Final = Prompt(messages=())
+"""A prompt in which nothing was said."""
 
 
 def features(prompt: Prompt, upstream: str) -> Iterator[str]:
@@ -38,7 +39,7 @@ def features(prompt: Prompt, upstream: str) -> Iterator[str]:
     ``foreign_*`` is what another dialect than ``upstream`` gave a form that only it can read.
     """
     for name in _SETTINGS:
-        if getattr(prompt, name) not in _ABSENT:
+        if getattr(prompt, name) != getattr(NOTHING, name):
             yield name
     if prompt.choices > 1:
         yield "choices"

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tidegate.core.request import Prompt, Request
+from tidegate.core.request import Request
 from tidegate.dialects.api import Dialect
-from tidegate.dialects.translation.features import features
+from tidegate.dialects.translation.features import NOTHING, features
 from tidegate.errors import Unsupported
 
 _LACKS_BY_QUIRK: Final = {"no_top_k": ("top_k", "min_p"), "no_reasoning_effort": ("reasoning",)}
@@ -54,9 +54,6 @@ def translate(
         if lack == "drop":
             dropped[field] = None
     dropped.update(dict.fromkeys(prompt.extra or ()))
-    left = {name: getattr(_NOTHING, name) for name in lacking}
+    left = {name: getattr(NOTHING, name) for name in lacking}
     prompt = msgspec.structs.replace(prompt, **left) if left else prompt
     return Translated(upstream.write_prompt(prompt, model, quirks), tuple(dropped))
-
-
-_NOTHING: Final = Prompt(messages=())

@@ -1,0 +1,91 @@
+"""The bytes that the frames of one block have in common, learned from one frame and recognised in the next.
+
+A delta's frame differs from the one before in its text, in ``sequence_number``, and often in
+``obfuscation``, a random string that hides how long the text is. The rest is compared byte by byte; a frame
+that does not fit is decoded in full, so this is never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+_decode_string = msgspec.json.Decoder(str).decode
+
+_DELTA = re.compile(rb'"delta": ?"((?:[^"\\\\]|\\\\.)*)"')
+_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
+_PADDING = re.compile(rb'"obfuscation": ?"([^"\\\n]*)"')
+
+_TEXT, _DIGITS, _WORD = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A frame in fixed pieces; what stands between two of them is of the kind at the same place.
+
+    Framing included, so that a read that holds one such frame is recognised before it is cut into frames.
+    """
+
+    first: bytes
+    kinds: tuple[int, ...]
+    between: tuple[bytes, ...]
+    """What follows each kind; the last one ends the frame."""
+
+    def text(self, data: bytes) -> str | None:
+        """The text of a frame that is made this way, else None."""
+        if not data.startswith(self.first) or not data.endswith(self.between[-1]):
+            return None
+        text: str | None = None
+        at = len(self.first)
+        last = len(self.kinds) - 1
+        for number, kind in enumerate(self.kinds):
+            after = self.between[number]
+            stop = len(data) - len(after) if number == last else data.find(after, at)
+            if stop < at:
+                return None
+            piece = data[at:stop]
+            if kind == _TEXT:
+                if (text := _string(piece)) is None:
+                    return None
+            elif kind == _DIGITS:
+                if not piece.isdigit():
+                    return None
+            elif b'"' in piece or b"\\" in piece or b"\n" in piece:
+                return None
+            at = stop + len(after)
+        return text
+
+
+def learn(payload: bytes, name: bytes, text: str) -> Template | None:
+    """What surrounds ``text`` in a frame's payload, when all that can differ is known by its place."""
+    found = list(_DELTA.finditer(payload))
+    if len(found) != 1 or _string(found[0][1]) != text:
+        return None
+    places = [(*found[0].span(1), _TEXT)]
+    for pattern, kind in ((_NUMBER, _DIGITS), (_PADDING, _WORD)):
+        matches = list(pattern.finditer(payload))
+        if len(matches) > 1:
+            return None
+        places += [(match.start(1), match.end(1), kind) for match in matches]
+    places.sort()
+    framing = b"event: %b\ndata: " % name if name else b"data: "
+    stops = [*(start for start, _, _ in places[1:]), len(payload)]
+    between = [payload[end:stop] for (_, end, _), stop in zip(places, stops, strict=True)]
+    if not all(between):
+        return None
+    between[-1] += b"\n\n"
+    kinds = tuple(kind for _, _, kind in places)
+    return Template(framing + payload[: places[0][0]], kinds, tuple(between))
+
+
+def _string(literal: bytes) -> str | None:
+    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
+    try:
+        if b"\\" in literal or b'"' in literal or b"\n" in literal:
+            # Only a valid literal decodes, so a quote in the middle cannot fool this.
+            return _decode_string(b'"%b"' % literal)
+        return literal.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

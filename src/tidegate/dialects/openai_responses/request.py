@@ -1,0 +1,72 @@
+"""The request body of ``POST /v1/responses``, read from a caller and passed on to an upstream of its dialect.
+
+The members stay encoded on their way through; only what the gateway must know is decoded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tidegate.core.request import Request
+from tidegate.dialects.openai_chat.write import effort_of
+from tidegate.dialects.openai_responses.usage import NAME
+from tidegate.dialects.translation.body import read_body
+from tidegate.errors import InvalidRequest
+
+
+class _Known(Struct):
+    """The fields that the gateway reads."""
+
+    input: str | list[dict[str, Raw]] | None = None
+    model: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    instructions: str | list[Raw] | None = None
+    previous_response_id: str | None = None
+    conversation: Raw | None = None
+    prompt: Raw | None = None
+    tools: list[dict[str, Raw]] | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    fallback_models: list[str] | None = None
+
+
+_known = msgspec.json.Decoder(_Known)
+
+
+def read_request(body: bytes) -> Request:
+    """See :meth:`tidegate.dialects.api.Dialect.read_request`."""
+    known, fields = read_body(body, _known)
+    elsewhere = known.previous_response_id or known.conversation or known.prompt
+    if not known.input and not elsewhere and not (known.input is not None and known.instructions):
+        said = "is missing" if known.input is None else "is empty"
+        raise InvalidRequest(f"'input' {said}; send a text or a list of items", param="input")
+    if known.background:
+        raise InvalidRequest(
+            "'background' must be false: responses cannot be fetched later yet; use 'stream'",
+            param="background",
+            code="unsupported_parameter",
+        )
+    return Request(
+        dialect=NAME,
+        model=known.model or None,
+        fields=fields,
+        stream=bool(known.stream),
+        include_usage=True,
+        fallback_models=tuple(known.fallback_models or ()),
+    )
+
+
+def write_request(request: Request, model: str) -> bytes:
+    """See :meth:`tidegate.dialects.api.Dialect.write_request`. Always asks for a stream."""
+    fields: dict[str, Any] = dict(request.fields)
+    fields["model"] = model
+    fields["stream"] = True
+    fields.pop("fallback_models", None)  # ours, and a strict upstream would refuse it
+    if request.reasoning is not None and (effort := effort_of(request.reasoning)):
+        asked = msgspec.json.decode(fields["reasoning"]) if "reasoning" in fields else None
+        fields["reasoning"] = {**(asked or {}), "effort": effort}
+    return msgspec.json.encode(fields)

@@ -1,0 +1,110 @@
+"""A request whose upstream speaks another dialect is translated, dropped by name, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.dialects.recorded import dialects
+from tidegate.core.message import MediaPart, Message, ResultPart, TextPart, ThinkingPart
+from tidegate.core.request import OutputFormat, Prompt, Reasoning
+from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
+from tidegate.dialects import load_dialect
+from tidegate.dialects.api import Dialect, Lack
+from tidegate.dialects.translation import FEATURES, features, translate
+from tidegate.errors import Unsupported
+
+CHAT = load_dialect("openai-chat")
+USER = [{"role": "user", "content": "q"}]
+
+
+class Narrow:
+    """A dialect that takes Chat's form and has no form for some things."""
+
+    name = "narrow"
+
+    def __init__(self, **lacks: Lack) -> None:
+        self.lacks: Mapping[str, Lack] = lacks
+
+    def write_prompt(self, prompt: Prompt, model: str, quirks: frozenset[str]) -> bytes:
+        return CHAT.write_prompt(prompt, model, quirks)
+
+
+def translated(target: Any, *quirks: str, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    request = CHAT.read_request(json.dumps({"messages": USER, **fields}).encode())
+    body, dropped = translate(request, CHAT, target, "theirs", frozenset(quirks))
+    return json.loads(body), dropped
+
+
+def test_equal_dialects_pass_everything_through() -> None:
+    written, dropped = translated(CHAT, unknown=1)
+    assert written["unknown"] == 1
+    assert dropped == ()
+
+
+def test_what_is_dropped_is_named_in_the_callers_words() -> None:
+    _, dropped = translated(Narrow(parallel_tools="drop", seed="drop"), parallel_tool_calls=False, seed=1)
+    assert set(dropped) == {"parallel_tool_calls", "seed"}
+
+
+def test_unknown_fields_are_dropped_by_name() -> None:
+    assert translated(Narrow(), prediction={}, store=True)[1] == ("prediction", "store")
+
+
+def test_what_was_not_asked_for_is_not_named() -> None:
+    assert translated(Narrow(seed="drop", choices="refuse"), seed=None, n=1)[1] == ()
+
+
+def test_what_is_refused_names_the_field_and_the_reason() -> None:
+    with pytest.raises(Unsupported, match="'n' cannot be passed on") as raised:
+        translated(Narrow(choices="refuse"), n=2)
+    assert raised.value.param == "n"
+    assert raised.value.status == 400
+    assert not raised.value.retryable
+
+
+def test_quirks_drop_what_a_vendor_lacks() -> None:
+    written, dropped = translated(
+        Narrow(), "no_top_k", "no_reasoning_effort", top_k=4, reasoning_effort="low"
+    )
+    assert set(dropped) == {"top_k", "reasoning_effort"}
+    assert not {"top_k", "reasoning_effort"} & set(written)
+
+
+EVERYTHING = Prompt(
+    messages=(
+        Message("user", (MediaPart(kind="image", url="u", cache={"type": "ephemeral"}),), name="n"),
+        Message("user", (MediaPart(kind="document", text="t"), MediaPart(kind="audio", data="d"))),
+        Message("user", (ResultPart(call_id="c", content=(MediaPart(kind="image", file_id="f"),)),)),
+        Message("assistant", (ThinkingPart(text="t", origin="x"), TextPart(text="a"))),
+    ),
+    tools=(
+        ToolDefinition(name="f"),
+        ToolDefinition(name="g", custom=True),
+        HostedTool("x", {}),
+        HostedTool("y", {}),
+    ),
+    tool_choice=ToolChoice("auto", ("f",)),
+    temperature=0.0,
+    choices=2,
+    reasoning=Reasoning(effort="low"),
+    output=OutputFormat("json_object"),
+)
+
+
+def test_features_are_told_by_what_a_prompt_makes_use_of() -> None:
+    assert set(features(EVERYTHING, "x")) == {
+        *("image_url", "document_text", "audio_data", "result_media", "image_file", "cache", "message_name"),
+        *("thinking", "tools", "custom_tools", "hosted_tools", "foreign_tools", "allowed_tools"),
+        *("temperature", "choices", "reasoning", "json_object"),
+    }
+    assert "foreign_thinking" in set(features(EVERYTHING, "y"))
+
+
+@pytest.mark.parametrize("dialect", dialects(), ids=lambda dialect: dialect.name)
+def test_every_feature_of_a_dialects_tables_is_one(dialect: Dialect) -> None:
+    assert set(dialect.lacks) <= set(FEATURES)
+    assert set(dialect.fields) <= set(FEATURES)

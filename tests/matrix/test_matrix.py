@@ -1,0 +1,156 @@
+"""Every client dialect over every upstream dialect, streamed and whole: one answer, and one honest end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dialects.recorded import dialects
+from tests.gateway import Gateway, gateway_config
+from tests.matrix.answer import CALLS, FAILURE, SIGNATURE, TEXT, THOUGHT, Answer
+from tests.matrix.clients import CLIENTS, QUESTION
+from tests.matrix.upstreams import SHAPES, script
+from tests.raw_http import Response, fetch
+from tests.upstream import Upstream
+
+NAMES = [dialect.name for dialect in dialects() if dialect.name in SHAPES]
+pytestmark = [
+    pytest.mark.parametrize("served", NAMES, ids=lambda name: f"over-{name}"),
+    pytest.mark.parametrize("spoken", NAMES),
+]
+in_both_forms = pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+
+
+@pytest.fixture(scope="module")
+def matrix(_shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with one model for each dialect, named after it, all behind the one scripted upstream."""
+    providers = {
+        name: {"base_url": f"{_shared_upstream.url}/v1", "dialect": name, "api_key": "sk-up"}
+        for name in NAMES
+    }
+    models = {name: {"use": [f"{name}/mock"], "retry": {"attempts": 1}} for name in NAMES}
+    config = gateway_config(_shared_upstream.url, providers=providers, models=models)
+    running = Gateway(tmp_path_factory.mktemp("matrix"), config)
+    yield running
+    running.stop()
+
+
+def ask(gateway: Gateway, spoken: str, served: str, scenario: str, *, stream: bool) -> Response:
+    client = CLIENTS[spoken]
+    body = client.body(served, scenario, stream=stream)
+    return fetch(gateway.address, "POST", client.path(served, stream=stream), body)
+
+
+def answer(
+    gateway: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str, *, stream: bool
+) -> Answer:
+    upstream.play(script(served, scenario))
+    response = ask(gateway, spoken, served, scenario, stream=stream)
+    client = CLIENTS[spoken]
+    if stream:
+        return client.stream(response)
+    assert response.status == 200, response.body
+    return client.whole(response.json)
+
+
+@in_both_forms
+def test_text(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
+    said = answer(matrix, upstream, spoken, served, "text", stream=streamed)
+    assert (said.text, said.thinking, said.calls) == ("".join(TEXT), "", [])
+    assert said.reason == "stop"
+    assert said.ended
+    assert said.output_tokens in (7, None if streamed else 7)
+    assert QUESTION in upstream.request().body.decode()
+
+
+@in_both_forms
+def test_tools(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
+    said = answer(matrix, upstream, spoken, served, "tools", stream=streamed)
+    assert [name for name, _ in said.calls] == [name for name, _ in CALLS]
+    assert [json.loads(arguments) for _, arguments in said.calls] == [json.loads(each) for _, each in CALLS]
+    if "gemini" not in (spoken, served) and (streamed or spoken != "anthropic-messages"):
+        assert said.calls == list(CALLS), "the arguments are the upstream's, byte for byte"
+    assert said.reason == "tool_calls"
+    asked = upstream.request().body.decode()
+    assert "get_weather" in asked
+    assert "get_time" in asked
+
+
+@in_both_forms
+def test_thinking(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
+    said = answer(matrix, upstream, spoken, served, "thinking", stream=streamed)
+    assert said.thinking == "".join(THOUGHT)
+    assert said.text == "".join(TEXT)
+    if served in ("anthropic-messages", "openai-responses"):
+        assert [each.endswith(SIGNATURE) for each in said.signatures] == [True]
+
+
+def test_a_signature_comes_back_to_its_upstream_byte_for_byte(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str
+) -> None:
+    if served == "openai-chat":
+        pytest.skip("Chat has no signatures of its own")
+    scenario = "tools" if served == "gemini" else "thinking"
+    upstream.play(script(served, scenario), script(served, "text"))
+    first = ask(matrix, spoken, served, scenario, stream=False)
+    body = CLIENTS[spoken].again(served, first.json)
+    second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
+    assert second.status == 200, second.body
+    assert f'"{SIGNATURE}"' in upstream.request(1).body.decode()
+
+
+def test_results_reach_the_upstream_beside_their_calls(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str
+) -> None:
+    upstream.play(script(served, "tools"), script(served, "text"))
+    first = ask(matrix, spoken, served, "tools", stream=False)
+    body = CLIENTS[spoken].again(served, first.json)
+    second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
+    assert second.status == 200, second.body
+    asked = json.dumps(upstream.request(1).json, ensure_ascii=False)
+    places = [asked.index(word) for word in (QUESTION, "Zürich", "result 0", "result 1", "And then?")]
+    assert places == sorted(places)
+
+
+@in_both_forms
+def test_an_answer_that_was_cut_at_its_limit(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool
+) -> None:
+    said = answer(matrix, upstream, spoken, served, "length", stream=streamed)
+    assert said.reason == "length"
+    assert said.text == "".join(TEXT)
+
+
+@pytest.mark.parametrize("scenario", ["broken", "truncated"])
+def test_a_stream_that_breaks_ends_in_one_error(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str
+) -> None:
+    said = answer(matrix, upstream, spoken, served, scenario, stream=True)
+    assert said.text == "".join(TEXT)
+    assert said.error is not None
+    assert not said.ended
+    if scenario == "broken":
+        assert FAILURE in said.error
+
+
+@pytest.mark.parametrize("scenario", ["broken", "truncated"])
+def test_a_whole_answer_that_breaks_is_an_error_with_a_status(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str
+) -> None:
+    upstream.play(script(served, scenario))
+    response = ask(matrix, spoken, served, scenario, stream=False)
+    assert response.status >= 500
+    assert CLIENTS[spoken].refusal(response.json)
+
+
+@in_both_forms
+def test_a_refusal_keeps_its_status_and_words(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool
+) -> None:
+    upstream.play(script(served, "refused"))
+    response = ask(matrix, spoken, served, "refused", stream=streamed)
+    assert response.status == 429
+    assert response.head.get("retry-after") == "7"
+    assert FAILURE in CLIENTS[spoken].refusal(response.json)
