@@ -38,6 +38,7 @@ from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.store.responses import MemoryResponses
 from tidegate.streams.registry import Stream, Streams
 
 logger = logging.getLogger("tidegate")
@@ -129,7 +130,7 @@ class Application:
             config.server.max_streams,
         )
         dialects = {name: load_dialect(name) for name in GENERATIONS.values()}
-        self.service = Service(self.gateway, dialects, access_log, random_id)
+        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses())
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:

@@ -22,6 +22,7 @@ from tidegate.observe.metrics import Metrics
 from tidegate.server import models, openapi, pages, urls
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.generate import Service
+from tidegate.server.responses import ResponseEndpoints
 from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -73,6 +74,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
     async def wrong_method(request: Request) -> Response:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
+    kept = ResponseEndpoints(service.responses, service.gateway.streams)
     routes = [
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -83,6 +85,9 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.DOCS, docs),
         Route(urls.LANDING, landing),
         *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GENERATIONS),
+        Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
+        Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
+        Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
         *(_call_route(service, *paths) for paths in urls.CALLS.items()),
     ]
     inner = Starlette(

@@ -18,6 +18,8 @@ from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
+from tidegate.server.responses import Keeping
+from tidegate.store.responses import ResponseStore
 
 logger = logging.getLogger("tidegate")
 
@@ -28,9 +30,16 @@ class Service:
     """What requests are answered with. :meth:`apply` replaces the settings; running streams keep theirs."""
 
     def __init__(
-        self, gateway: Gateway, dialects: Mapping[str, Dialect], access_log: AccessLog, ids: Ids
+        self,
+        gateway: Gateway,
+        dialects: Mapping[str, Dialect],
+        access_log: AccessLog,
+        ids: Ids,
+        responses: ResponseStore,
     ) -> None:
         self.gateway = gateway
+        self.responses = responses
+        self._keeping = Keeping(responses)
         self.ready = False
         self._dialects = dialects
         self._access_log = access_log
@@ -55,6 +64,7 @@ class Service:
             request = dialect.read_request(
                 exchange.body, _forwarded(exchange, dialect), exchange.path
             )  # dialects/
+            request, keep = self._keeping.prepare(caller.id, request)  # responses/
             policies = _policies(exchange)
             stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
         except TidegateError as error:
@@ -64,7 +74,7 @@ class Service:
             logger.exception("a defect ended a request")
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
-        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors)  # server/respond.py
+        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""

@@ -33,6 +33,10 @@ CALLS: Final = {
 }
 """Path to the one of an upstream that is asked there, below its base URL. POST only; see calls/."""
 
+RESPONSE: Final = "/responses/{response_id}"
+RESPONSE_CANCEL: Final = "/responses/{response_id}/cancel"
+RESPONSE_INPUT: Final = "/responses/{response_id}/input_items"
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
