@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from tidegate import config as config_module
 from tidegate.access import KeyRing
 from tidegate.config import Config, Model, Provider, Retry, local_providers
+from tidegate.config.home import home
 from tidegate.core.call import Call
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
@@ -38,6 +39,7 @@ from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
 from tidegate.streams.registry import Stream, Streams
 
@@ -130,7 +132,8 @@ class Application:
             config.server.max_streams,
         )
         dialects = {name: load_dialect(name) for name in GENERATIONS.values()}
-        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses())
+        files = FileStore(home(environ) / "files", random_id)
+        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:

@@ -62,7 +62,7 @@ class Gateway:
         self._attempts = attempts
         self._calls = calls
         self._observer = observer
-        self._clock = clock
+        self.clock = clock
         self._ids = ids
 
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
@@ -74,7 +74,7 @@ class Gateway:
             caller=caller,
             dialect=request.dialect,
             model=route.model,
-            created=self._clock.now_ms() // 1000,
+            created=self.clock.now_ms() // 1000,
             stream=request.stream,
             include_usage=request.include_usage,
             on_disconnect=policies.on_disconnect or route.on_disconnect,
@@ -90,7 +90,7 @@ class Gateway:
         """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
         self._admit()
         route = self.routes.resolve(model)
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:
             await self._calls.answer(route, call, delivery)
@@ -99,7 +99,7 @@ class Gateway:
             error = failure(raised)
             raise
         finally:
-            self._observer.called(call, caller, route.model, error, self._clock.monotonic() - began)
+            self._observer.called(call, caller, route.model, error, self.clock.monotonic() - began)
         return route.model
 
     @property

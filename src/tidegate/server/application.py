@@ -21,7 +21,9 @@ from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
 from tidegate.observe.metrics import Metrics
 from tidegate.server import models, openapi, pages, urls
 from tidegate.server.calls import CallEndpoint
+from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
+from tidegate.server.incoming import Gone
 from tidegate.server.responses import ResponseEndpoints
 from tidegate.wire.ascii_json import ascii_json
 
@@ -75,6 +77,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
+    files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     routes = [
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -84,15 +87,27 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.OPENAPI, show_openapi),
         Route(urls.DOCS, docs),
         Route(urls.LANDING, landing),
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GENERATIONS),
+        *(
+            Route(path, wrong_method, methods=_OTHER_METHODS)
+            for path in (*urls.GENERATIONS, urls.FILES_SPLIT)
+        ),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
+        Route(urls.FILES, files.files, methods=["GET", "POST"]),
+        Route(urls.FILES_SPLIT, files.split, methods=["POST"]),
+        Route(urls.FILE, files.file, methods=["GET", "DELETE"]),
+        Route(urls.FILE_CONTENT, files.content, methods=["GET"]),
         *(_call_route(service, *paths) for paths in urls.CALLS.items()),
     ]
     inner = Starlette(
         routes=routes,
-        exception_handlers={TidegateError: _tell, HTTPException: _tell_http, Exception: _tell_defect},
+        exception_handlers={
+            TidegateError: _tell,
+            HTTPException: _tell_http,
+            Gone: _tell_nobody,
+            Exception: _tell_defect,
+        },
     )
     return _Front(inner, service)
 
@@ -175,6 +190,10 @@ async def _tell(_: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
     headers = {"allow": "POST, OPTIONS"} if isinstance(error, MethodNotAllowed) else None
     return _error_response(failure(error), headers)
+
+
+async def _tell_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

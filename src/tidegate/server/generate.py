@@ -19,6 +19,7 @@ from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
 from tidegate.server.responses import Keeping
+from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 
 logger = logging.getLogger("tidegate")
@@ -36,7 +37,9 @@ class Service:
         access_log: AccessLog,
         ids: Ids,
         responses: ResponseStore,
+        files: FileStore,
     ) -> None:
+        self.files = files
         self.gateway = gateway
         self.responses = responses
         self._keeping = Keeping(responses)

@@ -37,6 +37,11 @@ RESPONSE: Final = "/responses/{response_id}"
 RESPONSE_CANCEL: Final = "/responses/{response_id}/cancel"
 RESPONSE_INPUT: Final = "/responses/{response_id}/input_items"
 
+FILES: Final = "/files"
+FILES_SPLIT: Final = "/files/split"
+FILE: Final = "/files/{file_id}"
+FILE_CONTENT: Final = "/files/{file_id}/content"
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"
