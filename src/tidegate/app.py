@@ -38,6 +38,7 @@ from tidegate.server.urls import GENERATIONS
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
+from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
@@ -46,6 +47,7 @@ from tidegate.streams.registry import Stream, Streams
 logger = logging.getLogger("tidegate")
 
 DEMO = "demo"
+_DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
 
@@ -232,7 +234,7 @@ class _Wiring:
                     if name not in routes:
                         routes[name] = self._listed(name, self._upstreams[each.provider.name], facts)
         if DEMO not in routes:
-            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), {"owned_by": "tidegate"})
+            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), _DEMO_FACTS)
         default = config.default_model
         if default is None and config.source_path is None:
             default = next(iter(routes))
@@ -260,14 +262,7 @@ class _Wiring:
     def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""
         source = UpstreamSource(server, name, self._config.timeouts.connect)
-        facts = {
-            "owned_by": told.get("owned_by") or server.name,
-            "created": told.get("created") or 0,
-            "context_length": told.get("context_length")
-            or told.get("max_model_len")
-            or told.get("context_window"),
-        }
-        return self._route(name, f"{server.name}/{name}", source, facts)
+        return self._route(name, f"{server.name}/{name}", source, told_facts(told, server.name))
 
     def _pass_through(self, name: str) -> Route | None:
         """``provider/model`` reaches any model of a provider, listed or not."""

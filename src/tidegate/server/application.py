@@ -41,11 +41,15 @@ class AsciiJSONResponse(JSONResponse):
 def application(service: Service, metrics: Metrics) -> ASGIApp:
     """The application behind every path but the generations'."""
 
-    async def list_models(_: Request) -> Response:
-        return AsciiJSONResponse(models.listing(service.gateway.routes))
+    async def list_models(request: Request) -> Response:
+        routes = service.gateway.routes
+        if _speaks_anthropic(request.scope):
+            return AsciiJSONResponse(models.anthropic_listing(routes, request.query_params))
+        return AsciiJSONResponse(models.listing(routes))
 
     async def one_model(request: Request) -> Response:
-        return AsciiJSONResponse(models.one(service.gateway.routes, request.path_params["model"]))
+        one = models.anthropic_one if _speaks_anthropic(request.scope) else models.one
+        return AsciiJSONResponse(one(service.gateway.routes, request.path_params["model"]))
 
     async def health(_: Request) -> Response:
         return AsciiJSONResponse({"status": "ok"})
@@ -135,7 +139,7 @@ class _Front:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
                 scope["tidegate.caller"] = self._service.identify(headers)
         except TidegateError as error:
-            response = _error_response(failure(error))
+            response = _error_response(scope, failure(error))
             await response(scope, receive, _with_headers(send, cors.headers(origin)))
             return
         await self._inner(scope, receive, _with_headers(send, cors.headers(origin)))
@@ -179,17 +183,27 @@ def _asked(request: Request) -> str:
     return path
 
 
-def _error_response(reason: Failure, headers: dict[str, str] | None = None) -> Response:
+def _speaks_anthropic(scope: Scope) -> bool:
+    """Whether the client of a path that two SDKs ask is Anthropic's."""
+    path: str = scope["path"]
+    if path != urls.MODELS and not path.startswith(f"{urls.MODELS}/"):
+        return False
+    return any(name == models.ANTHROPIC_VERSION for name, _ in scope["headers"])
+
+
+def _error_response(scope: Scope, reason: Failure, headers: dict[str, str] | None = None) -> Response:
     told = dict(headers or {})
     if reason.retry_after is not None:
         told["retry-after"] = str(max(1, round(reason.retry_after)))
-    return AsciiJSONResponse({"error": error_object(reason)}, status_code=reason.status, headers=told)
+    anthropic = _speaks_anthropic(scope)
+    body = models.anthropic_error(reason) if anthropic else {"error": error_object(reason)}
+    return AsciiJSONResponse(body, status_code=reason.status, headers=told)
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
     headers = {"allow": "POST, OPTIONS"} if isinstance(error, MethodNotAllowed) else None
-    return _error_response(failure(error), headers)
+    return _error_response(request.scope, failure(error), headers)
 
 
 async def _tell_nobody(_: Request, __: Exception) -> Response:
@@ -200,14 +214,15 @@ async def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return _error_response(
-            failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is"))
+            request.scope,
+            failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")),
         )
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")
         told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
-        return _error_response(failure(told), {"allow": allow})
-    return _error_response(failure(Forbidden(error.detail, status=error.status_code)))
+        return _error_response(request.scope, failure(told), {"allow": allow})
+    return _error_response(request.scope, failure(Forbidden(error.detail, status=error.status_code)))
 
 
-async def _tell_defect(_: Request, error: Exception) -> Response:
-    return _error_response(Failure("the gateway failed; its log says why"))
+async def _tell_defect(request: Request, error: Exception) -> Response:
+    return _error_response(request.scope, Failure("the gateway failed; its log says why"))
