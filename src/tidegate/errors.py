@@ -12,6 +12,7 @@
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408, the request did not arrive in time
     │   ├── BodyTooLarge        413
+    │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
     ├── Overloaded              503, this gateway is full or shutting down
     ├── SourceError             whoever should have answered  (mostly 502)
@@ -113,6 +114,12 @@ class BodyTooLarge(RequestError):
     """The request body is over the limit."""
 
     status = 413
+
+
+class UpgradeRequired(RequestError):
+    """The client wants to speak another protocol than HTTP."""
+
+    status = 426
 
 
 class HeadersTooLarge(RequestError):

@@ -173,7 +173,7 @@ def test_blocks_follow_each_other(case: Case) -> None:
     kinds: dict[tuple[int, int], type] = {}
     finished: set[int] = set()
     for event in case.events:
-        if isinstance(event, (Text, Thinking, Tool)):
+        if isinstance(event, (Text, Thinking, Tool, Item)) and event.block is not None:
             assert kinds.setdefault((event.choice, event.block), type(event)) is type(event)
         if isinstance(event, (Text, Thinking, Tool, Item, Finish)):
             assert event.choice not in finished

@@ -6,7 +6,8 @@ is OpenAI's envelope.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
 from tidegate.dialects.openai_chat.errors import error_object
-from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError
+from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
 from tidegate.observe.metrics import Metrics
 from tidegate.server import models, openapi, pages, urls
 from tidegate.server.calls import CallEndpoint
@@ -78,6 +79,9 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
     async def wrong_method(request: Request) -> Response:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # Codex tries a WebSocket first; at 426 it goes on with POST at once, at 405 after seven tries.
+            raise UpgradeRequired(f"{_asked(request)} speaks no WebSocket; POST to it instead")
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
@@ -200,10 +204,16 @@ def _error_response(scope: Scope, reason: Failure, headers: dict[str, str] | Non
     return AsciiJSONResponse(body, status_code=reason.status, headers=told)
 
 
+_HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {
+    MethodNotAllowed: {"allow": "POST, OPTIONS"},
+    # RFC 9110 section 15.5.22 wants an Upgrade; after the attempt nothing more is read from the connection.
+    UpgradeRequired: {"upgrade": "HTTP/1.1", "connection": "upgrade, close"},
+}
+
+
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
-    headers = {"allow": "POST, OPTIONS"} if isinstance(error, MethodNotAllowed) else None
-    return _error_response(request.scope, failure(error), headers)
+    return _error_response(request.scope, failure(error), _HEADERS_OF.get(type(error)))
 
 
 async def _tell_nobody(_: Request, __: Exception) -> Response:

@@ -69,7 +69,7 @@ class GatewayProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+            pass  # the request itself was read, and is answered like any other
         except httptools.HttpParserError:
             if not self._refused:
                 self._refuse(

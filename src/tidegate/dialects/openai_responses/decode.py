@@ -219,22 +219,27 @@ class ResponsesDecoder:
         return found
 
     def _find(self, event: Fields) -> OutputItem | None:
-        index = event.get("output_index")
+        """By its index or its id; some servers send neither, and then it is the newest."""
+        index, item_id = event.get("output_index"), event.get("item_id")
         if not isinstance(index, int):
-            index = self._ids.get(str(event.get("item_id")), -1)
+            index = len(self._items) - 1 if item_id is None else self._ids.get(str(item_id), -1)
         return self._items.get(index)
 
     def _item_added(self, event: Fields, events: list[AnyEvent]) -> None:
         item, index = event["item"], event.get("output_index", len(self._items))
-        if index not in self._items:
+        if index not in self._items and str(item.get("id")) not in self._ids:
             self._new(index, item).begin(item, quiet(event), events)
 
     def _item_done(self, event: Fields, events: list[AnyEvent]) -> None:
-        self._item_whole(event.get("output_index", len(self._items)), event["item"], quiet(event), events)
+        self._item_whole(event.get("output_index"), event["item"], quiet(event), events)
 
-    def _item_whole(self, index: int, item: Fields, raw: Fields | None, events: list[AnyEvent]) -> None:
-        found = self._items.get(index)
-        if found is None:
+    def _item_whole(
+        self, index: int | None, item: Fields, raw: Fields | None, events: list[AnyEvent]
+    ) -> None:
+        at = self._ids.get(str(item.get("id")), index)
+        found = self._items.get(at) if at is not None else None
+        if found is None or found.kind != item.get("type", found.kind):
+            index = len(self._items) if index is None or index in self._items else index
             found = self._new(index, item)
             found.begin(item, None, events)
         found.finish(item, raw, events)

@@ -236,8 +236,8 @@ class Call(OpenItem):
         text = "".join(self.parts)
         untold = self.held or not text
         if self.held:
-            text = input_of(text)
-        elif not text and not self.custom and self.item["name"]:
+            text = "" if cut else input_of(text)
+        elif not text and not cut and not self.custom and self.item["name"]:
             text = "{}"  # what is called without arguments is still read as JSON
         if untold and text and not cut:
             way = self.way()

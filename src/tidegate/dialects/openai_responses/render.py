@@ -49,6 +49,8 @@ _NOTHING: Final[Fields] = {}
 class _Hot:
     """What stands around the text in the frames of the open block."""
 
+    kind: type[Text] | type[Thinking] | type[Tool]
+    block: int
     extra: Extra | None
     before: str
     after: str
@@ -225,7 +227,7 @@ class _Rendering:
         after = f',{rest},"sequence_number":' if rest else ',"sequence_number":'
         # The first event of a block has its item beside it, the others have not.
         extra = event.extra if told is not None and "event" in told and len(told) == 1 else None
-        self._hot = _Hot(extra, before, after, way.parts)
+        self._hot = _Hot(type(event), event.block, extra, before, after, way.parts)
         if self._telling:
             self._frames.append(f"{before}{quote(text)}{after}{self._number}}}\n\n")
         self._number += 1
@@ -284,20 +286,28 @@ class ResponsesStreamRenderer(_Rendering):
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
-        if len(events) == 1:
-            text = self._known_text(events[0])
-            if text is not None:
-                hot = cast(_Hot, self._hot)
+        hot = self._hot
+        if len(events) == 1 and hot is not None:
+            event = events[0]
+            if (  # nearly every call is for one text like the one before: the shortest way for it
+                type(event) is hot.kind is Text
+                and event.extra is hot.extra
+                and event.block == hot.block
+                and event.choice == 0
+                and event.logprobs is None
+                and (text := event.text)
+            ):
+                hot.parts.append(text)
                 number = self._number
                 self._number = number + 1
                 return f"{hot.before}{quote(text)}{hot.after}{number}}}\n\n".encode("ascii")
         for event in events:
-            text = self._known_text(event)
-            if text is None:
+            known = self._known_text(event)
+            if known is None:
                 self._take(event)
             else:
                 hot = cast(_Hot, self._hot)
-                self._frames.append(f"{hot.before}{quote(text)}{hot.after}{self._number}}}\n\n")
+                self._frames.append(f"{hot.before}{quote(known)}{hot.after}{self._number}}}\n\n")
                 self._number += 1
         body = "".join(self._frames)
         self._frames.clear()
