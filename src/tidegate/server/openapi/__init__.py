@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.server import urls
-from tidegate.server.openapi import chat, chunk, completion, message, service, shared
+from tidegate.server.openapi import beside, chat, chunk, completion, message, service, shared
 
 VERSIONED = "/v1"
 
@@ -26,8 +26,9 @@ redirected. It stands here once, in the form that clients use.
 `TIDEGATE_API_KEYS` or `auth.list` set, every path asks for a key but `/`, `/docs`, `/openapi.json`, \
 `/healthz` and `/readyz`.
 
-**Errors** are always OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`. Beside what is \
-listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
+**Errors** are always OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`, but for \
+`/v1/models` with an `anthropic-version` header, which has Anthropic's form in all that it answers. Beside \
+what is listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
 HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
 `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
 
@@ -49,6 +50,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "this server"}],
         "tags": [
             {"name": "generation", "description": "Ask a model."},
+            *beside.TAGS,
             {"name": "models", "description": "What can be asked."},
             {"name": "operation", "description": "Watch the gateway."},
             {"name": "pages", "description": "For people."},
@@ -61,6 +63,7 @@ def document() -> dict[str, Any]:
                 **chat.schemas(),
                 **completion.schemas(),
                 **chunk.schemas(),
+                **beside.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -74,6 +77,7 @@ def document() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     return {
         **{VERSIONED + path: {"post": chat.operation()} for path in urls.GENERATIONS},
+        **{VERSIONED + path.replace(":path", ""): each for path, each in beside.paths().items()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
         urls.HEALTH: {"get": service.health()},
