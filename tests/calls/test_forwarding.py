@@ -38,8 +38,10 @@ OURS = ("/embeddings", "/rerank")
 @pytest.mark.parametrize("path", [path for path in CALLS if CALLS[path] not in OURS])
 def test_body_and_answer_are_passed_on(gateway: Gateway, upstream: Upstream, path: str) -> None:
     upstream.play(plain(b'{"any": [1.50, "\xe4\xb8\x96"]}', headers={"Content-Type": "application/x-mine"}))
-    response = fetch(gateway.address, "POST", "/v1" + path, {**BODY, "unknown": {"kept": True}})
+    body = {**BODY, "unknown": {"kept": True}}
+    response = fetch(gateway.address, "POST", "/v1" + path, body, {"X-Request-Id": "mine"})
     assert response.status == 200
+    assert response.head.get("x-request-id") == "mine"
     assert response.body == b'{"any": [1.50, "\xe4\xb8\x96"]}'
     assert response.head.get("content-type") == "application/x-mine"
     asked = upstream.request()

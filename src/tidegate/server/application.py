@@ -25,6 +25,7 @@ from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
 from tidegate.server.incoming import Gone
+from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
 from tidegate.wire.ascii_json import ascii_json
 
@@ -139,14 +140,15 @@ class _Front:
         if scope["method"] == "OPTIONS" and origin is not None:
             await self._preflight(origin, headers, send)
             return
+        lines = cors.headers(origin) + _request_id(headers, self._service.ids())
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
                 scope["tidegate.caller"] = self._service.identify(headers)
         except TidegateError as error:
             response = _error_response(scope, failure(error))
-            await response(scope, receive, _with_headers(send, cors.headers(origin)))
+            await response(scope, receive, _with_headers(send, lines))
             return
-        await self._inner(scope, receive, _with_headers(send, cors.headers(origin)))
+        await self._inner(scope, receive, _with_headers(send, lines))
 
     async def _preflight(self, origin: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
         cors = self._service.cors
@@ -165,6 +167,11 @@ def _call_route(service: Service, path: str, upstream_path: str) -> Route:
 
 def _page(html: str) -> Response:
     return HTMLResponse(html, headers={"content-security-policy": pages.CONTENT_SECURITY_POLICY})
+
+
+def _request_id(headers: list[tuple[bytes, bytes]], made: str) -> bytes:
+    asked = next((value for name, value in headers if name == b"x-request-id"), b"")
+    return b"x-request-id: %b\r\n" % (asked if is_request_id(asked) else made.encode())
 
 
 def _with_headers(send: Send, lines: bytes) -> Send:

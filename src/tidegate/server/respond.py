@@ -66,8 +66,13 @@ def respond(
 def request_id(exchange: Exchange, made: str) -> bytes:
     """The header that names a request: the caller's own id where it can be a header, else ours."""
     asked = exchange.header(b"x-request-id") or b""
-    name = asked if 0 < len(asked) <= 128 and asked.isascii() else made.encode()
+    name = asked if is_request_id(asked) else made.encode()
     return b"x-request-id: %b\r\n" % name
+
+
+def is_request_id(asked: bytes) -> bool:
+    """Whether a caller's own id can be a header of the answer."""
+    return 0 < len(asked) <= 128 and asked.isascii()
 
 
 def dropped_header(fields: Sequence[str]) -> bytes:
