@@ -17,6 +17,8 @@ from starlette.types import ASGIApp
 from tidegate import config as config_module
 from tidegate.access import KeyRing
 from tidegate.config import Config, Model, Provider, Retry, local_providers
+from tidegate.config.home import home
+from tidegate.core.call import Call
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
@@ -27,6 +29,7 @@ from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
 from tidegate.observe.metrics import Metrics
 from tidegate.routing.attempt import Attempts
+from tidegate.routing.calls import Calls
 from tidegate.routing.health import Health
 from tidegate.routing.table import Deployment, Route, Routes
 from tidegate.server.application import application
@@ -35,12 +38,16 @@ from tidegate.server.urls import SERVED
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
+from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.store.files import FileStore
+from tidegate.store.responses import MemoryResponses
 from tidegate.streams.registry import Stream, Streams
 
 logger = logging.getLogger("tidegate")
 
 DEMO = "demo"
+_DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
 
@@ -90,6 +97,10 @@ class Watch:
             header.caller, model, outcome, error, seconds, first, producer.deltas, header.id
         )
 
+    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
+        """See :class:`tidegate.generation.Observer`."""
+        self._access_log.called(call.path, caller, model, error, seconds)
+
 
 def _error_type(kind: str, code: str | None, status: int) -> str:
     """A label for an error, from our own few words: upstreams choose theirs freely."""
@@ -117,13 +128,15 @@ class Application:
             NO_ROUTES,
             Streams(self._clock),
             Attempts(self._clock, random.random, self._watch),
+            Calls(self._clock, random.random, self._watch),
             self._watch,
             self._clock,
             random_id,
             config.server.max_streams,
         )
         dialects = {name: load_dialect(name) for name in SERVED}
-        self.service = Service(self.gateway, dialects, access_log, random_id)
+        files = FileStore(home(environ) / "files", random_id)
+        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:
@@ -222,7 +235,7 @@ class _Wiring:
                     if name not in routes:
                         routes[name] = self._listed(name, self._upstreams[each.provider.name], facts)
         if DEMO not in routes:
-            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), {"owned_by": "tidegate"})
+            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), _DEMO_FACTS)
         default = config.default_model
         if default is None and config.source_path is None:
             default = next(iter(routes))
@@ -258,15 +271,7 @@ class _Wiring:
     def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""
         source = UpstreamSource(server, name, self._config.timeouts.connect)
-        facts = {
-            "owned_by": told.get("owned_by") or server.name,
-            "created": told.get("created") or 0,
-            "context_length": told.get("context_length")
-            or told.get("max_model_len")
-            or told.get("context_window")
-            or told.get("inputTokenLimit"),
-        }
-        return self._route(name, f"{server.name}/{name}", source, facts)
+        return self._route(name, f"{server.name}/{name}", source, told_facts(told, server.name))
 
     def _pass_through(self, name: str) -> Route | None:
         """``provider/model`` reaches any model of a provider, listed or not."""
@@ -288,13 +293,20 @@ class _Wiring:
         settings = EngineSettings(model.name, path, context=model.context, threads=model.threads)
         if model.slots is not None:
             settings = replace(settings, slots=model.slots)
+        if model.embedding or model.rerank:
+            settings = replace(settings, purpose="embedding" if model.embedding else "rerank")
         engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
         if model.preload:
             self.preloaded.append(engine)
         source = EngineSource(
             engine, self._pool, self._clock, model.timeouts.connect, self._config.server.max_frame
         )
-        return source, {"owned_by": "local", "context_length": model.context or facts.context_length}
+        told = {
+            "owned_by": "local",
+            "type": "chat" if settings.purpose == "generation" else settings.purpose,
+            "context_length": model.context or facts.context_length,
+        }
+        return source, told
 
     def _health_of(self, deployment: str) -> Health:
         """The health of a deployment, kept over reloads."""

@@ -13,11 +13,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import Failure, Outcome, failure
 from tidegate.core.request import Header, OnDisconnect, Request
 from tidegate.errors import Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
+from tidegate.routing.calls import Calls, Delivery
 from tidegate.routing.plan import Plan, plan
 from tidegate.routing.table import Routes
 from tidegate.streams.registry import CANCELLED, Stream, Streams
@@ -33,9 +35,11 @@ class Policies(Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """Is told how each generation ended."""
+    """Is told how each generation and each call ended."""
 
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None: ...
+
+    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None: ...
 
 
 class Gateway:
@@ -46,6 +50,7 @@ class Gateway:
         routes: Routes,
         streams: Streams,
         attempts: Attempts,
+        calls: Calls,
         observer: Observer,
         clock: Clock,
         ids: Ids,
@@ -56,8 +61,9 @@ class Gateway:
         self.max_streams = max_streams
         self.closing = False
         self._attempts = attempts
+        self._calls = calls
         self._observer = observer
-        self._clock = clock
+        self.clock = clock
         self._ids = ids
 
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
@@ -70,7 +76,7 @@ class Gateway:
             caller=caller,
             dialect=request.dialect,
             model=route.model,
-            created=self._clock.now_ms() // 1000,
+            created=self.clock.now_ms() // 1000,
             stream=request.stream,
             include_usage=request.include_usage,
             on_disconnect=policies.on_disconnect or route.on_disconnect,
@@ -86,10 +92,31 @@ class Gateway:
         stream.run(self._generate(stream, asked))
         return stream
 
+    async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
+        self._admit()
+        route = self.routes.resolve(model)
+        began = self.clock.monotonic()
+        error: Failure | None = CANCELLED
+        try:
+            await self._calls.answer(route, call, delivery)
+            error = None
+        except TidegateError as raised:
+            error = failure(raised)
+            raise
+        finally:
+            self._observer.called(call, caller, route.model, error, self.clock.monotonic() - began)
+        return route.model
+
+    @property
+    def busy(self) -> int:
+        """Streams and calls under way."""
+        return len(self.streams) + self._calls.open
+
     def _admit(self) -> None:
         if self.closing:
             raise Overloaded("the gateway is shutting down; try again in a moment", retry_after=2)
-        if len(self.streams) >= self.max_streams:
+        if self.busy >= self.max_streams:
             raise Overloaded(
                 f"{self.max_streams} streams are open, as many as server.max_streams allows; try again soon",
                 retry_after=1,

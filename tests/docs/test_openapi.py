@@ -21,7 +21,7 @@ from tidegate.access import KeyRing
 from tidegate.app import Application
 from tidegate.config import Config
 from tidegate.server import urls
-from tidegate.server.openapi import document
+from tidegate.server.openapi import beside, document
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
@@ -39,17 +39,21 @@ BODIES: dict[str, Json] = {
 }
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
+BESIDE = {tag["name"] for tag in beside.TAGS}
+"""What test_openapi_beside.py looks at."""
 OPERATIONS = [
     (path, method, operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
+    if not BESIDE.intersection(operation["tags"])
 ]
+PATHS = list(dict.fromkeys(path for path, _, _ in OPERATIONS))
 
 
 def paths_of_urls() -> set[str]:
     """Every path of the table in urls.py, as the document writes a path without its /v1."""
     constants = {value for name, value in vars(urls).items() if name.isupper() and isinstance(value, str)}
-    return {path.replace("{model:path}", "{model}") for path in constants | set(urls.GENERATIONS)}
+    return {path.replace("{model:path}", "{model}") for path in constants | {*urls.GENERATIONS, *urls.CALLS}}
 
 
 def check(schema: str, value: Any) -> None:
@@ -260,14 +264,14 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     (COUNT, "502"): refused_by_upstream(401, COUNT, model="c"),
     (MODEL, "404"): lambda world: fetch(world.open.address, "GET", "/v1/models/nothing-like-it"),
     ("/readyz", "503"): not_ready,
-    **{(path, "403"): foreign(path) for path in DOCUMENT["paths"]},
+    **{(path, "403"): foreign(path) for path in PATHS},
     **{(path, "401"): without_key(path) for path in (*BODIES, "/v1/models", MODEL, "/metrics")},
 }
 
 
 def test_every_documented_status_is_shown_to_occur() -> None:
     documented = {(path, status) for path, _, operation in OPERATIONS for status in operation["responses"]}
-    assert documented == SCENARIOS.keys() | {(path, "200") for path in DOCUMENT["paths"]}
+    assert documented == SCENARIOS.keys() | {(path, "200") for path in PATHS}
 
 
 @pytest.mark.parametrize(("path", "status"), SCENARIOS)

@@ -1,4 +1,4 @@
-"""The user's data folder, and the address of the running gateway that is recorded in it."""
+"""The address of the running gateway, which is recorded in the user's data folder."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+
+from tidegate.config.home import home
+
+__all__ = ["home", "record_address", "recorded_address", "remove_address"]
 
 _RECORD = "server.json"
-
-
-def home(environ: Mapping[str, str]) -> Path:
-    """The folder that holds what Tidegate remembers; ``TIDEGATE_HOME`` moves it."""
-    moved = environ.get("TIDEGATE_HOME")
-    if moved:
-        return Path(moved)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "tidegate"
-    if sys.platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or Path.home()) / "tidegate"
-    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tidegate"
 
 
 def record_address(url: str, pid: int, environ: Mapping[str, str]) -> None:

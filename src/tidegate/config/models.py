@@ -20,7 +20,7 @@ from tidegate.config.values import (
     ranged,
 )
 
-_ENGINE_SETTINGS: Final = ("context", "slots", "threads", "preload")
+_ENGINE_SETTINGS: Final = ("context", "slots", "threads", "preload", "embedding", "rerank")
 _EXAMPLE: Final = "such as use: [openai/gpt-4o-mini]"
 
 
@@ -95,6 +95,8 @@ def _read_model(
         slots=section.optional("slots", ranged(parse_integer, 1, 256, "a number from 1 to 256")),
         threads=section.optional("threads", ranged(parse_integer, 1, 1024, "a number from 1 to 1024")),
         preload=section.parsed("preload", parse_switch, False),
+        embedding=section.parsed("embedding", parse_switch, False),
+        rerank=section.parsed("rerank", parse_switch, False),
         timeouts=read_timeouts(section.section("timeouts"), timeouts),
         retry=_read_retry(section.section("retry")),
         on_break=cast(
@@ -107,6 +109,8 @@ def _read_model(
         same_as=same_as,
         thinking_to_content=section.parsed("thinking_to_content", parse_switch, False),
     )
+    if model.embedding and model.rerank:
+        value.complain("cannot be for embedding and rerank at once; name the file under two models")
     section.close()
     return model
 

@@ -118,7 +118,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A name that callers ask for: either deployments in order, or a GGUF file that a local engine serves.
 
     ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None; ``preload`` loads
-    it at start instead of at its first use.
+    it at start instead of at its first use. ``embedding`` and ``rerank`` load it for that instead of answers.
     """
 
     name: str
@@ -128,6 +128,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     slots: int | None = None
     threads: int | None = None
     preload: bool = False
+    embedding: bool = False
+    rerank: bool = False
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     on_break: Literal["continue", "fail"] = "continue"

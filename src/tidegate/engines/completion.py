@@ -24,6 +24,8 @@ Call = Callable[[bytes, Callback], object]
 _PROGRESS: Final = b'"prompt_progress":'
 _FINISH: Final = b'"finish_reason":"'
 _ERROR: Final = b'{"error":'
+_TOO_LARGE: Final = b"is too large to process"
+"""In the error for a text that does not fit into one batch, which llama.cpp blames on itself."""
 
 
 class Completions:
@@ -45,12 +47,17 @@ class Completions:
             since = [call.in_engine_since for call in self._calls if call.in_engine_since is not None]
         return max(0.0, self._monotonic() - max(since)) if since else 0.0
 
-    def serve(self, call: Call, connection: Connection, body: bytes) -> None:
-        """Answer one request; OSError when the peer goes away, which ends the computation as well."""
+    def serve(self, call: Call, connection: Connection, body: bytes, *, whole: bool = False) -> None:
+        """Answer one request; OSError when the peer goes away, which ends the computation as well.
+
+        ``whole``: the call answers once and cannot stream.
+        """
         request = _parsed(body)
         if isinstance(request, str):
             connection.answer_error(400, request)
             return
+        if whole:
+            request.pop("stream", None)
         if problem := self._limit.problem(request):
             connection.answer(400, problem)
             return
@@ -129,7 +136,7 @@ class _Answer:
 
     def _take(self, chunk: bytes) -> None:
         if chunk.startswith(_ERROR):
-            code = msgspec.json.decode(chunk)["error"].get("code")
+            code = 400 if _TOO_LARGE in chunk else msgspec.json.decode(chunk)["error"].get("code")
             self._send_error(code if isinstance(code, int) and 400 <= code <= 599 else 500, chunk)
         elif not self._stream:
             self._closed = True

@@ -77,6 +77,8 @@ class GgufFile:
     cache_width: int
     longest_token: int
     """Bytes of text that one token stands for at most, 0 where the vocabulary is not in the file."""
+    pooling: int | None = None
+    """How a text's vector is made of its tokens', by llama.cpp's numbers (0: not at all), if it says."""
 
     def cache_bytes(self, context: int) -> int:
         """The size of a key-value cache of ``context`` tokens with 16-bit values, windows not considered."""
@@ -153,6 +155,7 @@ class _Header:
             attention_width=heads * max(key, value),
             cache_width=cached_heads * (key + value),
             longest_token=self._longest_token,
+            pooling=self._integer(f"{architecture}.pooling_type"),
         )
 
     def _whole_size(self) -> int:

@@ -6,12 +6,16 @@ as the parent lives; the answer goes to its standard output, which then stays si
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 LARGEST_LINE: Final = 1 << 20
 """Bytes; far more than either side ever sends."""
+
+
+Purpose = Literal["generation", "embedding", "rerank"]
+"""What a model is loaded for; llama.cpp does one at a time."""
 
 
 class ChildOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,7 @@ class ChildOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     batch: int | None = None
     gpu_layers: int | None = None
+    purpose: Purpose = "generation"
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,11 +37,18 @@ class Service:
             "/v1/chat/completions": llama.handle_chat_completions,
             "/v1/completions": llama.handle_completions,
         }
+        self._whole_calls: dict[str, Call] = {
+            "/v1/embeddings": lambda body, answer: answer(llama.handle_embeddings(body)),
+            "/v1/rerank": lambda body, answer: answer(llama.handle_rerank(body)),
+        }
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer one request on its connection's thread."""
         if request.method == "POST" and request.path in self._calls:
             self._completions.serve(self._calls[request.path], connection, request.body)
+        elif request.method == "POST" and request.path in self._whole_calls:
+            call = self._whole_calls[request.path]
+            self._completions.serve(call, connection, request.body, whole=True)
         elif request.method == "GET" and request.path == "/health":
             connection.answer(200, self._health())
         elif request.method == "GET" and request.path == "/v1/models":

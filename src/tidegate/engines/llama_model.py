@@ -88,12 +88,25 @@ def _parameters(xllamacpp: Any, options: ChildOptions, model: GgufFile, context:
         params.n_gpu_layers = options.gpu_layers
     params.fit_params = on_gpu  # else it only loads the model twice
     params.cache_ram_mib = min(_PROMPT_CACHE, (physical_memory() or 0) // 8) >> 20
+    if options.purpose != "generation":
+        _set_pooling(xllamacpp, params, options, model)
+        params.n_batch = params.n_ubatch = context  # a text must fit into one batch
     params.warmup = False
     params.verbosity = 1  # errors
     params.ui = False
     params.n_threads_http = 1
     params.sse_ping_interval = -1
     return params
+
+
+def _set_pooling(xllamacpp: Any, params: Any, options: ChildOptions, model: GgufFile) -> None:
+    """Have the model make one vector, or one score, of each text."""
+    kinds = xllamacpp.llama_pooling_type
+    params.embedding = True
+    if options.purpose == "rerank":
+        params.pooling_type = kinds.LLAMA_POOLING_TYPE_RANK
+    elif not model.pooling:  # a model that was made for embeddings says how
+        params.pooling_type = kinds.LLAMA_POOLING_TYPE_MEAN
 
 
 def _has_gpu(xllamacpp: Any) -> bool:

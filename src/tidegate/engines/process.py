@@ -14,7 +14,7 @@ from typing import Literal
 
 from tidegate.engines.child import Child, StartFailed, Unhealthy, this_python
 from tidegate.engines.directory import EngineDirectory
-from tidegate.engines.handshake import ChildOptions, EngineFacts
+from tidegate.engines.handshake import ChildOptions, EngineFacts, Purpose
 from tidegate.engines.machine import UNSUPPORTED_PLATFORM
 from tidegate.engines.restart import BackOff, RestartPolicy
 from tidegate.errors import Unreachable
@@ -43,6 +43,7 @@ class EngineSettings:
     batch: int | None = None
     """Prompt tokens computed in one go, see :mod:`tidegate.engines.prompt_batch`."""
     gpu_layers: int | None = None
+    purpose: Purpose = "generation"
     autostart: bool = False
     """Start again after a crash without waiting for a request."""
     load_timeout: float = 300.0
@@ -240,6 +241,7 @@ class Engine:
             threads=settings.threads,
             batch=settings.batch,
             gpu_layers=settings.gpu_layers,
+            purpose=settings.purpose,
         )
 
     async def _watch(self, child: Child) -> str:

@@ -46,6 +46,15 @@ class AccessLog:
             reason,
         )
 
+    def called(self, path: str, caller: str, model: str, error: Failure | None, seconds: float) -> None:
+        """What was forwarded to ``path`` of an upstream has ended."""
+        if self.enabled:
+            outcome = "completed" if error is None else "failed"
+            reason = f" {error.type}: {error.message}" if error is not None else ""
+            logger.info(
+                "%s %s model=%s caller=%s total=%.2fs%s", outcome, path, model, caller, seconds, reason
+            )
+
     def refused(self, dialect: str, reason: Failure) -> None:
         """A request was answered with an error before it became a generation."""
         if self.enabled:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from tidegate.config import Timeouts
+from tidegate.config import Retry, Timeouts
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Output
@@ -86,15 +86,15 @@ class Attempts:
                     last = error
                     if isinstance(error, Unsupported):
                         break  # another deployment may speak a dialect that can say it
-                    if _blames_the_request(error):
+                    if blames_the_request(error):
                         raise
                     deployment.health.failed()
                     if out.visible or error.code == "total":
                         raise
                     out.restart()
-                    if number == route.retry.attempts or not _again(error):
+                    if number == route.retry.attempts or not again(error):
                         break
-                    await asyncio.sleep(self._wait(route, number, error))
+                    await asyncio.sleep(wait_before(number, route.retry, error, self._random))
                 else:
                     self._observer.attempted(deployment.name, None)
                     deployment.health.succeeded()
@@ -119,13 +119,6 @@ class Attempts:
             watchdog.stop()
         if not out.ended:
             raise SourceError(f"{deployment.name} ended its answer without an end")
-
-    def _wait(self, route: Route, number: int, error: SourceError) -> float:
-        """Seconds until the next attempt: what the upstream asked for, else exponential with jitter."""
-        if error.retry_after is not None:
-            return error.retry_after
-        backoff: float = route.retry.backoff * 2 ** (number - 1)
-        return min(backoff, _LONGEST_WAIT) * (0.5 + self._random() / 2)
 
 
 class _Watchdog:
@@ -179,16 +172,25 @@ class _Watchdog:
         self.task.cancel()
 
 
-def _blames_the_request(error: SourceError) -> bool:
+def wait_before(number: int, retry: Retry, error: SourceError, random: Callable[[], float]) -> float:
+    """Seconds after attempt ``number``: what the upstream asked for, else exponential with jitter."""
+    if error.retry_after is not None:
+        return error.retry_after
+    backoff: float = retry.backoff * 2 ** (number - 1)
+    return min(backoff, _LONGEST_WAIT) * (0.5 + random() / 2)
+
+
+def blames_the_request(error: SourceError) -> bool:
+    """Whether any other deployment would refuse the request as well."""
     return isinstance(error, Rejected) and error.status in _THIS_REQUEST
 
 
 def _another_model_may(error: TidegateError) -> bool:
     """Whether what failed with one model may succeed with another, in the time that is left."""
-    return error.code != "total" and not (isinstance(error, SourceError) and _blames_the_request(error))
+    return error.code != "total" and not (isinstance(error, SourceError) and blames_the_request(error))
 
 
-def _again(error: SourceError) -> bool:
+def again(error: SourceError) -> bool:
     """Whether the same deployment is worth another attempt."""
     if not error.retryable or error.code == "first_token":
         return False

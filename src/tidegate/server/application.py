@@ -21,7 +21,12 @@ from tidegate.dialects import load_dialect
 from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
 from tidegate.observe.metrics import Metrics
 from tidegate.server import count_tokens, google, models, openapi, pages, urls
+from tidegate.server.calls import CallEndpoint
+from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
+from tidegate.server.incoming import Gone
+from tidegate.server.respond import is_request_id
+from tidegate.server.responses import ResponseEndpoints
 from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -43,12 +48,16 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
     async def list_models(request: Request) -> Response:
         if google.is_asking(request):
             return await of_google.models(request)
-        return AsciiJSONResponse(models.listing(service.gateway.routes))
+        routes = service.gateway.routes
+        if _speaks_anthropic(request.scope):
+            return AsciiJSONResponse(models.anthropic_listing(routes, request.query_params))
+        return AsciiJSONResponse(models.listing(routes))
 
     async def one_model(request: Request) -> Response:
         if google.is_asking(request):
             return await of_google.model(request)
-        return AsciiJSONResponse(models.one(service.gateway.routes, request.path_params["model"]))
+        one = models.anthropic_one if _speaks_anthropic(request.scope) else models.one
+        return AsciiJSONResponse(one(service.gateway.routes, request.path_params["model"]))
 
     async def count(request: Request) -> Response:
         asked = count_tokens.read(await request.body(), dict(request.headers))
@@ -87,6 +96,8 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
             raise UpgradeRequired(f"{_asked(request)} speaks no WebSocket; POST to it instead")
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
+    kept = ResponseEndpoints(service.responses, service.gateway.streams)
+    files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     routes = [
         *of_google.routes(),
         Route(urls.MODELS, list_models),
@@ -98,11 +109,27 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.OPENAPI, show_openapi),
         Route(urls.DOCS, docs),
         Route(urls.LANDING, landing),
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GENERATIONS),
+        *(
+            Route(path, wrong_method, methods=_OTHER_METHODS)
+            for path in (*urls.GENERATIONS, urls.FILES_SPLIT)
+        ),
+        Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
+        Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
+        Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
+        Route(urls.FILES, files.files, methods=["GET", "POST"]),
+        Route(urls.FILES_SPLIT, files.split, methods=["POST"]),
+        Route(urls.FILE, files.file, methods=["GET", "DELETE"]),
+        Route(urls.FILE_CONTENT, files.content, methods=["GET"]),
+        *(_call_route(service, *paths) for paths in urls.CALLS.items()),
     ]
     inner = Starlette(
         routes=routes,
-        exception_handlers={TidegateError: _tell, HTTPException: _tell_http, Exception: _tell_defect},
+        exception_handlers={
+            TidegateError: _tell,
+            HTTPException: _tell_http,
+            Gone: _tell_nobody,
+            Exception: _tell_defect,
+        },
     )
     return _Front(inner, service)
 
@@ -126,14 +153,15 @@ class _Front:
         if scope["method"] == "OPTIONS" and origin is not None:
             await self._preflight(origin, headers, send)
             return
+        lines = cors.headers(origin) + _request_id(headers, self._service.ids())
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
-                self._service.identify(headers, _google_query(scope))
+                scope["tidegate.caller"] = self._service.identify(headers, _google_query(scope))
         except TidegateError as error:
-            response = _error_response(scope["path"], failure(error))
-            await response(scope, receive, _with_headers(send, cors.headers(origin)))
+            response = _error_response(scope, failure(error))
+            await response(scope, receive, _with_headers(send, lines))
             return
-        await self._inner(scope, receive, _with_headers(send, cors.headers(origin)))
+        await self._inner(scope, receive, _with_headers(send, lines))
 
     async def _preflight(self, origin: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
         cors = self._service.cors
@@ -151,8 +179,18 @@ def _google_query(scope: Scope) -> str:
     return query.decode("latin-1")
 
 
+def _call_route(service: Service, path: str, upstream_path: str) -> Route:
+    answer = CallEndpoint(service.gateway, service.ids, lambda: service.max_body, upstream_path)
+    return Route(path, answer, methods=["POST"])
+
+
 def _page(html: str) -> Response:
     return HTMLResponse(html, headers={"content-security-policy": pages.CONTENT_SECURITY_POLICY})
+
+
+def _request_id(headers: list[tuple[bytes, bytes]], made: str) -> bytes:
+    asked = next((value for name, value in headers if name == b"x-request-id"), b"")
+    return b"x-request-id: %b\r\n" % (asked if is_request_id(asked) else made.encode())
 
 
 def _with_headers(send: Send, lines: bytes) -> Send:
@@ -175,10 +213,22 @@ def _asked(request: Request) -> str:
     return path
 
 
-def _error_response(path: str, reason: Failure, headers: dict[str, str] | None = None) -> Response:
-    """An error in the envelope of the dialect that is served at a canonical path."""
-    body = load_dialect(urls.dialect_of(path)).render_error(reason)
-    return Response(body, reason.status, headers, media_type="application/json")
+def _speaks_anthropic(scope: Scope) -> bool:
+    """Whether the client of a path that two SDKs ask is Anthropic's."""
+    path: str = scope["path"]
+    if path != urls.MODELS and not path.startswith(f"{urls.MODELS}/"):
+        return False
+    return any(name == models.ANTHROPIC_VERSION for name, _ in scope["headers"])
+
+
+def _error_response(scope: Scope, reason: Failure, headers: dict[str, str] | None = None) -> Response:
+    """An error in the envelope of the dialect that the client speaks."""
+    told = dict(headers or {})
+    if reason.retry_after is not None:
+        told["retry-after"] = str(max(1, round(reason.retry_after)))
+    name = "anthropic-messages" if _speaks_anthropic(scope) else urls.dialect_of(scope["path"])
+    body = load_dialect(name).render_error(reason)
+    return Response(body, reason.status, told, media_type="application/json")
 
 
 _HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {
@@ -190,21 +240,26 @@ _HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {
 
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
-    return _error_response(request.scope["path"], failure(error), _HEADERS_OF.get(type(error)))
+    return _error_response(request.scope, failure(error), _HEADERS_OF.get(type(error)))
+
+
+async def _tell_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path: str = request.scope["path"]
     if error.status_code == 404:
-        told = NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")
-        return _error_response(path, failure(told))
+        return _error_response(
+            request.scope,
+            failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")),
+        )
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "GET")
-        refused = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
-        return _error_response(path, failure(refused), {"allow": allow})
-    return _error_response(path, failure(Forbidden(error.detail, status=error.status_code)))
+        told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
+        return _error_response(request.scope, failure(told), {"allow": allow})
+    return _error_response(request.scope, failure(Forbidden(error.detail, status=error.status_code)))
 
 
 async def _tell_defect(request: Request, error: Exception) -> Response:
-    return _error_response(request.scope["path"], Failure("the gateway failed; its log says why"))
+    return _error_response(request.scope, Failure("the gateway failed; its log says why"))

@@ -18,6 +18,9 @@ from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
+from tidegate.server.responses import Keeping
+from tidegate.store.files import FileStore
+from tidegate.store.responses import ResponseStore
 
 logger = logging.getLogger("tidegate")
 
@@ -28,13 +31,22 @@ class Service:
     """What requests are answered with. :meth:`apply` replaces the settings; running streams keep theirs."""
 
     def __init__(
-        self, gateway: Gateway, dialects: Mapping[str, Dialect], access_log: AccessLog, ids: Ids
+        self,
+        gateway: Gateway,
+        dialects: Mapping[str, Dialect],
+        access_log: AccessLog,
+        ids: Ids,
+        responses: ResponseStore,
+        files: FileStore,
     ) -> None:
+        self.files = files
         self.gateway = gateway
+        self.responses = responses
+        self._keeping = Keeping(responses)
         self.ready = False
         self._dialects = dialects
         self._access_log = access_log
-        self._ids = ids
+        self.ids = ids
 
     def apply(self, config: Config, keys: KeyRing) -> None:
         """Take settings, at start and at a reload."""
@@ -55,6 +67,7 @@ class Service:
             request = dialect.read_request(
                 exchange.body, _forwarded(exchange, dialect), exchange.path
             )  # dialects/
+            request, keep = self._keeping.prepare(caller.id, request)  # responses/
             policies = _policies(exchange)
             stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
         except TidegateError as error:
@@ -64,7 +77,7 @@ class Service:
             logger.exception("a defect ended a request")
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
-        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors)  # server/respond.py
+        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""
@@ -85,7 +98,7 @@ class Service:
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
-        refuse(exchange, reason, dialect, headers + request_id(exchange, self._ids()))
+        refuse(exchange, reason, dialect, headers + request_id(exchange, self.ids()))
 
 
 def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:

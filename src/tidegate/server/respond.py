@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tidegate.core.event import End, Failure
 from tidegate.dialects import Dialect, Renderer, renderer
 from tidegate.server.exchange import Exchange
+from tidegate.server.responses.keeping import Keep
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import Stream, Streams
 
@@ -38,17 +39,26 @@ class Pace:
 
 
 def respond(
-    exchange: Exchange, stream: Stream, streams: Streams, dialect: Dialect, pace: Pace, headers: bytes
+    exchange: Exchange,
+    stream: Stream,
+    streams: Streams,
+    dialect: Dialect,
+    pace: Pace,
+    headers: bytes,
+    keep: Keep | None = None,
 ) -> None:
-    """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer."""
+    """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer.
+
+    ``keep`` gets the response object of a dialect that has one, before the client sees its end.
+    """
     rendering = renderer(dialect, stream.header)
     stream_id = stream.header.id
     headers += b"tidegate-stream: %b\r\n" % stream_id.encode() + request_id(exchange, stream_id)
     sink: _Sink
     if stream.header.stream:
-        sink = _StreamSink(exchange, stream, dialect, rendering, headers, pace)
+        sink = _StreamSink(exchange, stream, dialect, rendering, headers, pace, keep)
     else:
-        sink = _Sink(exchange, stream, dialect, rendering, headers)
+        sink = _Sink(exchange, stream, dialect, rendering, headers, keep)
     exchange.client = sink
     sink.attach(streams)
 
@@ -56,8 +66,13 @@ def respond(
 def request_id(exchange: Exchange, made: str) -> bytes:
     """The header that names a request: the caller's own id where it can be a header, else ours."""
     asked = exchange.header(b"x-request-id") or b""
-    name = asked if 0 < len(asked) <= 128 and asked.isascii() else made.encode()
+    name = asked if is_request_id(asked) else made.encode()
     return b"x-request-id: %b\r\n" % name
+
+
+def is_request_id(asked: bytes) -> bool:
+    """Whether a caller's own id can be a header of the answer."""
+    return 0 < len(asked) <= 128 and asked.isascii()
 
 
 def dropped_header(fields: Sequence[str]) -> bytes:
@@ -76,19 +91,54 @@ def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: byte
     exchange.respond(status, headers, body)
 
 
+class _Keeper:
+    """Takes the place of a client that has left, until the response can be kept."""
+
+    __slots__ = ("_keep", "_reader", "_renderer", "_stream")
+
+    def __init__(self, stream: Stream, reader: Reader, renderer: Renderer, keep: Keep) -> None:
+        self._stream = stream
+        self._reader = reader
+        self._renderer = renderer
+        self._keep = keep
+
+    def write(self, data: bytes) -> None:
+        """Nobody is there."""
+
+    def end(self, data: bytes, last: End) -> None:
+        self._stream.detach(self._reader)
+        _keep(self._keep, self._stream, self._renderer, last)
+
+
+def _keep(keep: Keep | None, stream: Stream, renderer: Renderer, last: End) -> None:
+    """Keep what a client has seen of a response, or could have."""
+    response = getattr(renderer, "response", None)
+    if keep is None or response is None:
+        return
+    if last.outcome != "failed" or stream.producer.visible:
+        keep(stream.header, response, last)
+
+
 class _Sink:
     """A whole answer: one response, when the stream has ended. Implements the reader's Sink."""
 
-    __slots__ = ("_dialect", "_exchange", "_headers", "_reader", "_renderer", "_stream")
+    __slots__ = ("_dialect", "_exchange", "_headers", "_keep", "_reader", "_renderer", "_stream")
 
     def __init__(
-        self, exchange: Exchange, stream: Stream, dialect: Dialect, renderer: Renderer, headers: bytes
+        self,
+        exchange: Exchange,
+        stream: Stream,
+        dialect: Dialect,
+        renderer: Renderer,
+        headers: bytes,
+        keep: Keep | None,
     ) -> None:
         self._exchange = exchange
         self._stream = stream
         self._dialect = dialect
         self._renderer = renderer
         self._headers = headers
+        self._keep = keep
         self._reader: Reader | None = None
 
     def attach(self, streams: Streams) -> None:
@@ -101,6 +151,7 @@ class _Sink:
 
     def end(self, data: bytes, last: End) -> None:
         self._leave()
+        _keep(self._keep, self._stream, self._renderer, last)
         if last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
@@ -113,7 +164,15 @@ class _Sink:
         return head + dropped_header(dropped) if dropped else head
 
     def gone(self) -> None:
+        reader = self._reader
+        if self._keep is None or reader is None or self._stream.header.on_disconnect == "cancel":
+            self._leave()
+            return
+        # The stream goes on to its end, and what comes is still wanted.
+        self._reader = None
         self._leave()
+        reader.redirect(_Keeper(self._stream, reader, self._renderer, self._keep))
+        self._stream.unblock(reader)
 
     def blocked(self) -> None:
         if self._reader is not None:
@@ -143,8 +202,9 @@ class _StreamSink(_Sink):
         renderer: Renderer,
         headers: bytes,
         pace: Pace,
+        keep: Keep | None,
     ) -> None:
-        super().__init__(exchange, stream, dialect, renderer, headers)
+        super().__init__(exchange, stream, dialect, renderer, headers, keep)
         self._loop = asyncio.get_running_loop()
         self._pace = pace
         self._opened = False
@@ -160,6 +220,7 @@ class _StreamSink(_Sink):
 
     def end(self, data: bytes, last: End) -> None:
         self._leave()
+        _keep(self._keep, self._stream, self._renderer, last)
         if self._opened:
             self._exchange.close(data)
         elif last.error is not None:

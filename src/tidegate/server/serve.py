@@ -177,11 +177,11 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
     gateway.closing = True
     for connection in list(state.connections):
         connection.shutdown()
-    if len(gateway.streams):
-        logger.info("shutting down: waiting up to %g s for %d streams", seconds, len(gateway.streams))
+    if gateway.busy:
+        logger.info("shutting down: waiting up to %g s for %d streams", seconds, gateway.busy)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while len(gateway.streams) and not now.is_set():
+            while gateway.busy and not now.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(now.wait(), 0.05)
     tasks = [stream.task for stream in gateway.streams if stream.task is not None]

@@ -25,6 +25,32 @@ SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 
 GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
 """The list of models and one of them, in Google's form."""
+EMBEDDINGS: Final = "/embeddings"
+RERANK: Final = "/rerank"
+ENGINE_EMBEDDINGS: Final = "/engines/{model:path}/embeddings"
+
+CALLS: Final = {
+    EMBEDDINGS: EMBEDDINGS,
+    ENGINE_EMBEDDINGS: EMBEDDINGS,
+    RERANK: RERANK,
+    "/moderations": "/moderations",
+    "/images/generations": "/images/generations",
+    "/images/edits": "/images/edits",
+    "/images/variations": "/images/variations",
+    "/audio/speech": "/audio/speech",
+    "/audio/transcriptions": "/audio/transcriptions",
+    "/audio/translations": "/audio/translations",
+}
+"""Path to the one of an upstream that is asked there, below its base URL. POST only; see calls/."""
+
+RESPONSE: Final = "/responses/{response_id}"
+RESPONSE_CANCEL: Final = "/responses/{response_id}/cancel"
+RESPONSE_INPUT: Final = "/responses/{response_id}/input_items"
+
+FILES: Final = "/files"
+FILES_SPLIT: Final = "/files/split"
+FILE: Final = "/files/{file_id}"
+FILE_CONTENT: Final = "/files/{file_id}/content"
 
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Output
@@ -27,6 +28,14 @@ class EngineSource:
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
+        await (await self._source()).run(request, out)
+
+    async def call(self, call: Call) -> Reply:
+        """See :class:`tidegate.core.call.CallSource`."""
+        return await (await self._source()).call(call)
+
+    async def _source(self) -> UpstreamSource:
+        """The engine as an upstream, once it is ready."""
         address = Address(socket_path=await self._engine.ready())
         name = self._engine.settings.name
         server = Upstream(
@@ -42,4 +51,4 @@ class EngineSource:
             clock=self._clock,
             beside=beside(self._dialect.name),
         )
-        await UpstreamSource(server, name, self._connect_timeout).run(request, out)
+        return UpstreamSource(server, name, self._connect_timeout)

@@ -16,20 +16,25 @@ from urllib.parse import urlencode
 
 from tidegate import __version__
 from tidegate.config import Provider
+from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.dialects import Decoder, Dialect, load_dialect, translate
-from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable
+from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
 from tidegate.net.fetch import fetch
+from tidegate.net.post import post
 
 _LONGEST_ERROR = 64 * 1024
 
 _NOT_SPOKEN = frozenset({404, 405, 501})
 """How a server says that it has no such endpoint, or none for this model."""
+
+_SPEAKERS_OF_CALLS = frozenset({"openai-chat", "openai-responses"})
+"""Dialects whose servers have OpenAI's other endpoints too, below the same base URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,24 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, dialect, connection, out).exchange(message)
+
+    async def call(self, call: Call) -> Reply:
+        """See :class:`tidegate.core.call.CallSource`."""
+        server = self._server
+        if server.dialect.name not in _SPEAKERS_OF_CALLS:
+            lacking = f"{server.name} speaks {server.dialect.name}, which has no {call.path.lstrip('/')}"
+            raise Unsupported(lacking, param="model")
+        body = call.write(self._model)
+        head = request_head(server, call.path, {"accept": "*/*", "content-type": call.content_type})
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        return await post(server.pool, server.address, message, self._connect_timeout, self._refusal)
+
+    def _refusal(self, head: ResponseHead, body: bytes) -> SourceError:
+        """The error in an answer to a call."""
+        if head.status < 400:  # a redirect, say, which is not followed
+            return Rejected(f"{self._server.name} answered with status {head.status}", retryable=False)
+        retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
+        return self._server.dialect.read_error(head.status, body, retry_after)
 
     def _head_for(self, dialect: Dialect, request: Request) -> bytes:
         """The head with the caller's headers that an upstream of the same dialect is sent as well."""

@@ -44,6 +44,11 @@ class Reader:
         self.blocked = False
         self.finished = False
 
+    def redirect(self, sink: Sink) -> None:
+        """Go on into another sink, from here."""
+        self._sink = sink
+        self.write = sink.write
+
     def take(self, events: Sequence[AnyEvent]) -> None:
         """Take what was just appended, having everything before it: :meth:`advance` without the log."""
         self.seq += len(events)

@@ -11,6 +11,7 @@ from typing import Any
 from tidegate import __version__
 from tidegate.server import urls
 from tidegate.server.openapi import (
+    beside,
     chat,
     chunk,
     completion,
@@ -37,7 +38,7 @@ redirected. It stands here once, in the form that clients use.
 `/healthz` and `/readyz`.
 
 **Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
-`/v1/messages`. Beside what is \
+`/v1/messages` and at `/v1/models` with an `anthropic-version` header. Beside what is \
 listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
 HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
 `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
@@ -60,6 +61,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "this server"}],
         "tags": [
             {"name": "generation", "description": "Ask a model."},
+            *beside.TAGS,
             {"name": "models", "description": "What can be asked."},
             {"name": "operation", "description": "Watch the gateway."},
             {"name": "pages", "description": "For people."},
@@ -75,6 +77,7 @@ def document() -> dict[str, Any]:
                 **messages.schemas(),
                 **legacy.schemas(),
                 **responses.schemas(),
+                **beside.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -97,6 +100,7 @@ def _paths() -> dict[str, Any]:
     return {
         **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items()},
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
+        **{VERSIONED + path.replace(":path", ""): each for path, each in beside.paths().items()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
         urls.HEALTH: {"get": service.health()},

@@ -145,10 +145,15 @@ def _model() -> Json:
             "parent": {"type": "null"},
             "permission": {"type": "array", "maxItems": 0},
             "display_name": {"type": "string"},
-            "type": {"const": "chat"},
+            "type": {"type": ["string", "null"], "description": "`chat`, `embedding`, `rerank` …, if known."},
             "context_length": {"type": ["integer", "null"], "description": "Tokens, where it is known."},
             "max_output_tokens": {"type": ["integer", "null"]},
-            "capabilities": object_of({"supports_streaming": {"const": True}}),
+            "capabilities": object_of({"supports_streaming": {"type": "boolean"}}),
+            "pricing": {"type": "object", "description": "For a million tokens; absent where not known."},
         },
+        [
+            *("id", "object", "created", "owned_by", "root", "parent", "permission", "display_name"),
+            *("type", "context_length", "max_output_tokens", "capabilities"),
+        ],
         description="OpenAI's members first, then those that other systems' clients look for.",
     )

@@ -85,12 +85,17 @@ def _parameters(parameters: list[Json]) -> str:
 def _body(body: Json | None) -> str:
     if body is None:
         return ""
-    content = body["content"]["application/json"]
+    kinds: Json = body["content"]
+    content = kinds.get("application/json", {})
+    types = "<br>".join(
+        _type(each["schema"]) if kind == "application/json" else f"{code(kind)} {_type(each['schema'])}"
+        for kind, each in kinds.items()
+    )
     examples = "".join(
         f"<p>{text(example['summary'])}</p>{block(json.dumps(example['value']))}"
         for example in content.get("examples", {}).values()
     )
-    return f"<h4>Body</h4><p>{_type(content['schema'])}</p>{examples}"
+    return f"<h4>Body</h4><p>{types}</p>{examples}"
 
 
 def _responses(responses: Json, source: Json) -> str:

@@ -1,0 +1,34 @@
+"""Reads requests that the ASGI application serves: their headers, and their bodies within the limit."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope
+
+from tidegate.errors import BodyTooLarge
+
+
+class Gone(Exception):
+    """The client has left before its request was complete."""
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """A request header, empty when it is not there; ``name`` in lower case."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+    """The whole body. Raises BodyTooLarge, also for what is announced as such, or Gone."""
+    announced = header_of(scope, b"content-length")
+    parts = []
+    size = int(announced) if announced.isdigit() and int(announced) > most else 0
+    more = size == 0
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False) and size <= most
+    if size > most:
+        raise BodyTooLarge(f"the request body is over the limit of {most} bytes (server.max_body)")
+    return b"".join(parts)

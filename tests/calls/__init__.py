@@ -1,0 +1,1 @@
+"""Calls: what is asked of a model beside generations."""

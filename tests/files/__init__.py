@@ -1,0 +1,1 @@
+"""Files that callers keep, and their passages."""

@@ -1,0 +1,153 @@
+"""The list of models is one path with two shapes, and says of a model what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from anthropic import Anthropic, AuthenticationError
+from anthropic import NotFoundError as AnthropicNotFound
+from openai import NotFoundError, OpenAI
+
+from tests.chat import Json, plain
+from tests.fixtures import StartGateway
+from tests.gateway import Gateway, gateway_config
+from tests.raw_http import fetch
+from tests.upstream import Upstream
+from tidegate.sources.told import told_facts
+
+VERSION = {"anthropic-version": "2023-06-01"}
+LISTED = ["m", "again", "pair", "hasty", "restless", "demo"]
+
+
+@pytest.fixture
+def anthropic(gateway: Gateway) -> Iterator[Anthropic]:
+    with Anthropic(base_url=gateway.url, api_key="sk-any", max_retries=0) as sdk:
+        yield sdk
+
+
+def test_official_sdks_read_their_own_shape(client: OpenAI, anthropic: Anthropic) -> None:
+    assert [each.id for each in client.models.list()] == LISTED
+    assert client.models.retrieve("pair").id == "pair"
+    listed = list(anthropic.models.list())
+    assert [each.id for each in listed] == LISTED
+    assert {each.type for each in listed} == {"model"}
+    one = anthropic.models.retrieve("demo")
+    assert (one.id, one.display_name, one.lifecycle) == ("demo", "demo", "active")
+    assert one.created_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert one == listed[-1]
+
+
+def test_pages_of_anthropic_hold_every_model_once(anthropic: Anthropic) -> None:
+    assert [each.id for each in anthropic.models.list(limit=2)] == LISTED
+    page = anthropic.models.list(limit=2, before_id="hasty")
+    assert [each.id for each in page.data] == ["again", "pair"]
+    assert page.has_more
+    assert (page.first_id, page.last_id) == ("again", "pair")
+
+
+def test_superset_holds_every_member(gateway: Gateway) -> None:
+    told = gateway.get("/v1/models")
+    assert (told["object"], told["success"]) == ("list", True)
+    assert told["data"][-1] == {
+        "id": "demo",
+        "object": "model",
+        "created": 0,
+        "owned_by": "tidegate",
+        "root": "demo",
+        "parent": None,
+        "permission": [],
+        "display_name": "demo",
+        "type": "chat",
+        "context_length": None,
+        "max_output_tokens": None,
+        "capabilities": {"supports_streaming": True},
+    }
+
+
+def test_errors_are_those_of_each_sdk(
+    client: OpenAI, anthropic: Anthropic, start_gateway: StartGateway
+) -> None:
+    with pytest.raises(NotFoundError):
+        client.models.retrieve("nothing-like-it")
+    with pytest.raises(AnthropicNotFound) as raised:
+        anthropic.models.retrieve("nothing-like-it")
+    assert raised.value.body["type"] == "error"  # type: ignore[index]
+    assert raised.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
+    strict = start_gateway(gateway_config("http://127.0.0.1:1", auth={"list": ["sk-right"]}))
+    with (
+        Anthropic(base_url=strict.url, api_key="sk-wrong", max_retries=0) as wrong,
+        pytest.raises(AuthenticationError) as refused,
+    ):
+        wrong.models.list()
+    assert refused.value.body["error"]["type"] == "authentication_error"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "after_id=no", "before_id=no"])
+def test_wrong_page_is_told(gateway: Gateway, query: str) -> None:
+    response = fetch(gateway.address, "GET", f"/v1/models?{query}", headers=VERSION)
+    assert (response.status, response.json["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_other_paths_keep_openais_errors(gateway: Gateway) -> None:
+    response = fetch(gateway.address, "GET", "/v1/files/no", headers=VERSION)
+    assert response.json["error"]["code"] is None
+
+
+OPENROUTER: Json = {
+    "id": "a/b",
+    "name": "B by A",
+    "created": 1700000000,
+    "context_length": 32768,
+    "pricing": {"prompt": "0.00000015", "completion": "0.0000006", "image": "0"},
+    "top_provider": {"max_completion_tokens": 4096},
+}
+MEGALLM: Json = {
+    "id": "gpt-4o-mini",
+    "type": "chat",
+    "owned_by": "openai",
+    "display_name": "GPT-4o mini",
+    "capabilities": {"supports_vision": True, "supports_streaming": True, "other": 1},
+    "pricing": {
+        "input_tokens_cost_per_million": 0.15,
+        "output_tokens_cost_per_million": 0.6,
+        "currency": "USD",
+    },
+    "context_length": 128000,
+    "max_output_tokens": 16384,
+}
+COST = MEGALLM["pricing"]
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        (OPENROUTER, {"display_name": "B by A", "pricing": COST, "max_output_tokens": 4096, "type": None}),
+        (MEGALLM, {"display_name": "GPT-4o mini", "pricing": COST, "type": "chat", "context_length": 128000}),
+        ({"id": "x", "max_model_len": 8192}, {"context_length": 8192, "pricing": None, "created": 0}),
+        ({"id": "x", "max_input_tokens": 200000, "type": "model"}, {"context_length": 200000, "type": None}),
+        ({"id": "x", "pricing": {"prompt": "-1", "completion": "-1"}}, {"pricing": None}),
+        ({"id": "x", "created": "2024", "context_length": "many", "pricing": 3}, {"context_length": None}),
+    ],
+)
+def test_what_providers_tell_is_kept(told: Json, known: Json) -> None:
+    facts = told_facts(told, "up")
+    assert {name: facts[name] for name in known} == known
+
+
+def test_listed_model_shows_what_its_provider_told(start_gateway: StartGateway) -> None:
+    with Upstream() as provider:
+        provider.models = ()
+        listed: dict[str, Any] = {"object": "list", "data": [OPENROUTER]}
+        answers = plain(listed)
+        provider._script_for = lambda request: answers  # type: ignore[method-assign]
+        up = {"base_url": f"{provider.url}/v1", "dialect": "openai-chat", "api_key": "k"}
+        gateway = start_gateway({"providers": {"up": up}})
+        told = gateway.get("/v1/models/a/b")
+        assert told["pricing"] == COST
+        assert told["created"] == 1700000000
+        one = fetch(gateway.address, "GET", "/v1/models/a/b", headers=VERSION).json
+        assert one["created_at"] == "2023-11-14T22:13:20Z"
+        assert one["max_input_tokens"] == 32768
