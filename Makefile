@@ -7,7 +7,7 @@ help:
 	@echo 'make test           install the test tools and run the tests (ARGS="-k name")'
 	@echo 'make check          style, format and types'
 	@echo 'make bench          measure the gateway beside nginx'
-	@echo 'make test-clients   the tests that need Node'
+	@echo 'make test-clients   the tests with other clients, which need Node'
 	@echo 'make clean          remove .venv, caches and builds'
 	@echo 'WHEELS=folder installs from a folder of wheels, without a package index.'
 
@@ -20,5 +20,5 @@ run test bench check test-clients:
 	  '`sudo dnf install python3.12`, `brew install python@3.13` or `uv python install 3.13`, then try again.' >&2; exit 1
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/clients/.venv tests/clients/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

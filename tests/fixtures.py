@@ -1,4 +1,4 @@
-"""Owns the fixtures that start scripted upstreams and gateways; leaves `soak` tests out unless asked for."""
+"""Owns the fixtures that start scripted upstreams and gateways; leaves some tests out unless asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from openai import OpenAI
 
 from tests.gateway import Config, Gateway, gateway_config
 from tests.upstream import Upstream
+
+# Markers of tests that run only when -m names what to run.
+LEFT_OUT = ("soak", "clients")
 
 
 class StartGateway(Protocol):
@@ -26,10 +29,10 @@ class StartGateway(Protocol):
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.option.markexpr:
         return
-    long_runs = [item for item in items if item.get_closest_marker("soak")]
-    if long_runs:
-        config.hook.pytest_deselected(items=long_runs)
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    left_out = [item for item in items if any(map(item.get_closest_marker, LEFT_OUT))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not any(map(item.get_closest_marker, LEFT_OUT))]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tools.clients import Clients, ensure_clients
 from tools.environment import Environment, ensure
 from tools.interpreter import SetupError
 from tools.port import port_problem
@@ -67,15 +68,13 @@ def bench(settings: Mapping[str, str]) -> int:
 
 
 def test_clients(settings: Mapping[str, str]) -> int:
-    """run the tests of the clients that need Node"""
+    """install clients of all kinds, most of which need Node, and run the tests with them"""
     if not shutil.which("node"):
         print("The client tests are left out: install Node.js 20 or newer, then try again.")
         return 0
-    if not (ROOT / "tests" / "clients").is_dir():
-        print("There are no client tests yet.")
-        return 0
-    # An empty -m undoes a default selection that leaves slow tests out.
-    return python_module(settings, "pytest", "tests/clients", "-m", "", *more_arguments(settings))
+    ensure(ENVIRONMENT, TEST, settings)
+    ensure_clients(Clients(ROOT), settings)
+    return python_module(settings, "pytest", "tests/clients", "-m", "clients", *more_arguments(settings))
 
 
 def check(settings: Mapping[str, str]) -> int:

@@ -40,19 +40,23 @@ NO_INDEX = (
     "you can reach in PIP_INDEX_URL, or install from a folder of wheels with `WHEELS=folder`."
 )
 
-OLD_SDK_FOLDER = "openai-1.6.1"
-OLD_SDK = ("openai==1.6.1", "httpx<0.28")  # it passes an argument that httpx has dropped since
+# The oldest SDKs that still install, by the folder that each gets; both pass an argument that httpx dropped.
+OLD_SDKS = {
+    "openai-1.6.1": ("openai==1.6.1", "httpx<0.28"),
+    "anthropic-0.16.0": ("anthropic==0.16.0", "httpx<0.28"),
+}
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The virtual environment of the clone at `root`."""
+    """A virtual environment of the clone at `root`."""
 
     root: Path
+    place: str = ".venv"
 
     @property
     def folder(self) -> Path:
-        return self.root / ".venv"
+        return self.root / self.place
 
     @property
     def python(self) -> Path:
@@ -198,7 +202,7 @@ def install(environment: Environment, installer: Installer, extras: frozenset[st
         environment.show_log()
         raise SetupError(installer.failure())
     if "test" in extras:
-        install_old_sdk(environment, installer)
+        install_old_sdks(environment, installer)
     reason = misfit(this_machine())
     if reason:
         print(f"The local engine is left out: {reason}; everything else works.", flush=True)
@@ -210,11 +214,12 @@ def install(environment: Environment, installer: Installer, extras: frozenset[st
         print(f"The local engine did not install ({log} says why); the rest works, `make clean run` retries.")
 
 
-def install_old_sdk(environment: Environment, installer: Installer) -> None:
-    """The oldest SDK that still installs, beside the environment: it clashes with the newest."""
-    where = ["--target", str(environment.folder / OLD_SDK_FOLDER)]
-    if not installer.install([*where, *OLD_SDK], environment.log, pinned=False):
-        print("The oldest openai SDK did not install; the tests with it are left out.", flush=True)
+def install_old_sdks(environment: Environment, installer: Installer) -> None:
+    """Beside the environment, for they clash with the newest."""
+    for folder, requirements in OLD_SDKS.items():
+        where = ["--target", str(environment.folder / folder)]
+        if not installer.install([*where, *requirements], environment.log, pinned=False):
+            print(f"{requirements[0]} did not install; the tests with it are left out.", flush=True)
 
 
 def local_requirements(pyproject: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Clients that are installed for `make test-clients` only, each a real program against the real process."""
