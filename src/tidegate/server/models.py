@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tidegate.core.event import Failure
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.routing.table import Route, Routes
 
@@ -19,15 +18,6 @@ ANTHROPIC_VERSION: Final = b"anthropic-version"
 
 _MOST_LISTED = 1000
 _UNABLE_TO_STREAM = frozenset({"embedding", "rerank"})
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-}
 
 
 def listing(routes: Routes) -> dict[str, Any]:
@@ -77,14 +67,6 @@ def anthropic_listing(routes: Routes, asked: Mapping[str, str]) -> dict[str, Any
 def anthropic_one(routes: Routes, name: str) -> dict[str, Any]:
     """One model in Anthropic's shape. Raises NotFound."""
     return _anthropic_model(_route(routes, name))
-
-
-def anthropic_error(failure: Failure) -> dict[str, Any]:
-    """An error in Anthropic's envelope (https://docs.anthropic.com/en/api/errors)."""
-    kind = _ANTHROPIC_TYPES.get(failure.status) or (
-        "invalid_request_error" if failure.status < 500 else "api_error"
-    )
-    return {"type": "error", "error": {"type": kind, "message": failure.message}}
 
 
 def _model(route: Route) -> dict[str, Any]:
