@@ -17,7 +17,7 @@ are named in the header `Tidegate-Dropped`.
 **Streaming.** With `"stream": true` the answer is `text/event-stream`: a frame is `event: ` and a type, \
 `data: ` and one line of ASCII JSON, and a blank line. `sequence_number` counts from 0 without gaps. The \
 last frame is `response.completed`, `response.incomplete` or `response.failed`; before the latter there is \
-an `error`. A silence is filled with `response.in_progress` under the number of the frame before it.
+an `error`. A silence is filled with `keepalive` under the number of the frame before it.
 
 **WebSocket.** There is none: a request to upgrade is answered with 426 at once."""
 
