@@ -124,61 +124,61 @@ def test_a_wish_for_thought_beside_the_body_wins() -> None:
 # What a caller's request says.
 
 
-def test_a_whole_request_is_understood() -> None:
-    prompt = asked(
+WHOLE: Json = {
+    "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    "contents": [
         {
-            "systemInstruction": {"parts": [{"text": "Be brief."}]},
-            "contents": [
-                {
-                    "role": "user",
-                    "parts": [{"text": "Look"}, {"inlineData": {"mimeType": "image/png", "data": "-_8="}}],
-                },
-                {
-                    "role": "model",
-                    "parts": [
-                        {"text": "Hm", "thought": True},
-                        {"text": "Let "},
-                        {"text": "me."},
-                        {"functionCall": {"name": "f", "args": {"a": "é"}}, "thoughtSignature": "c2ln"},
-                        {"functionCall": {"name": "f", "args": {}}},
-                    ],
-                },
-                {
-                    "role": "user",
-                    "parts": [
-                        {"functionResponse": {"name": "f", "response": {"output": "one"}}},
-                        {"functionResponse": {"name": "f", "response": {"error": "two"}}},
-                    ],
-                },
+            "role": "user",
+            "parts": [{"text": "Look"}, {"inlineData": {"mimeType": "image/png", "data": "-_8="}}],
+        },
+        {
+            "role": "model",
+            "parts": [
+                {"text": "Hm", "thought": True},
+                {"text": "Let "},
+                {"text": "me."},
+                {"functionCall": {"name": "f", "args": {"a": "é"}}, "thoughtSignature": "c2ln"},
+                {"functionCall": {"name": "f", "args": {}}},
             ],
-            "generationConfig": {
-                "temperature": 0.5,
-                "topK": 40.0,
-                "maxOutputTokens": 100,
-                "stopSequences": ["END"],
-                "candidateCount": 2,
-                "responseLogprobs": True,
-                "logprobs": 3,
-                "thinkingConfig": {"thinkingBudget": 512, "includeThoughts": True},
-                "responseMimeType": "application/json",
-                "responseSchema": {
-                    "type": "OBJECT",
-                    "properties": {
-                        "n": {"type": "INTEGER", "nullable": True},
-                        "l": {"type": "ARRAY", "minItems": "2"},
-                    },
-                },
-                "mediaResolution": "MEDIA_RESOLUTION_LOW",
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"name": "f", "response": {"output": "one"}}},
+                {"functionResponse": {"name": "f", "response": {"error": "two"}}},
+            ],
+        },
+    ],
+    "generationConfig": {
+        "temperature": 0.5,
+        "topK": 40.0,
+        "maxOutputTokens": 100,
+        "stopSequences": ["END"],
+        "candidateCount": 2,
+        "responseLogprobs": True,
+        "logprobs": 3,
+        "thinkingConfig": {"thinkingBudget": 512, "includeThoughts": True},
+        "responseMimeType": "application/json",
+        "responseSchema": {
+            "type": "OBJECT",
+            "properties": {
+                "n": {"type": "INTEGER", "nullable": True},
+                "l": {"type": "ARRAY", "minItems": "2"},
             },
-            "tools": [
-                {"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]},
-                {"googleSearch": {}},
-            ],
-            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
-            "safetySettings": [],
-        }
-    )
-    assert prompt == Prompt(
+        },
+        "mediaResolution": "MEDIA_RESOLUTION_LOW",
+    },
+    "tools": [
+        {"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]},
+        {"googleSearch": {}},
+    ],
+    "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+    "safetySettings": [],
+}
+
+
+def test_a_whole_request_is_understood() -> None:
+    assert asked(WHOLE) == Prompt(
         messages=(
             Message("system", (TextPart(text="Be brief."),)),
             user("Look", MediaPart(kind="image", media_type="image/png", data="+/8=")),

@@ -146,7 +146,12 @@ def collected(client: OpenAI, messages: list[Any], *, streamed: bool) -> Json:
             "reasoning_content", ""
         )
         message["reasoning_details"] += delta.get("reasoning_details", [])
-        message["tool_calls"] += delta.get("tool_calls", [])
+        for call in delta.get("tool_calls", []):
+            if "id" in call:
+                message["tool_calls"].append(call)
+            else:
+                more = call["function"]["arguments"]
+                message["tool_calls"][call["index"]]["function"]["arguments"] += more
     return message
 
 
