@@ -43,10 +43,11 @@ def test_line_to_try_has_the_key_where_one_is_needed(start_gateway: StartGateway
 
 def test_what_was_found_is_said_once(start_gateway: StartGateway, upstream: Upstream) -> None:
     gone = {"gone": {"base_url": "http://127.0.0.1:1/v1", "api_key": "none"}}
-    screen = start_gateway(gateway_config(upstream.url, providers=gone)).output()
+    config = gateway_config(upstream.url, providers=gone)
+    screen = start_gateway(config).output()
     assert screen.count("● up ") == screen.count("● demo ") == screen.count("● gone ") == 1
     assert "requests to it fail until this is mended" in screen
-    assert "m (default), again, pair" in screen
+    assert ", ".join(["m (default)", *(name for name in config["models"] if name != "m")][:3]) in screen
 
 
 def test_nothing_is_cut_off_in_a_narrow_terminal(open_terminal: OpenTerminal) -> None:

@@ -144,6 +144,8 @@ async def served(
         yield address
     finally:
         server.close()
+        for _ in range(5):  # rounds in which asyncio hands over a connection that it has just accepted
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
