@@ -134,7 +134,7 @@ def events_of(body: bytes) -> list[Json]:
         name, data = block.split("\n")
         event = json.loads(data.removeprefix("data: "))
         assert name == f"event: {event['type']}"
-        if event["type"] == "response.in_progress" and len(found) != 1:
+        if event["type"] == "keepalive":
             assert event["sequence_number"] == len(found) - 1, "a keep-alive has no number of its own"
             continue
         assert event["sequence_number"] == len(found)

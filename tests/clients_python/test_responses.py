@@ -85,7 +85,7 @@ def test_a_silence_is_no_end_and_no_mistake(sdk: OpenAI, upstream: Upstream, ups
     with sdk.responses.stream(model=upstream_is, input="Hi") as events:
         kinds = [event.type for event in events]
         final = events.get_final_response()
-    assert kinds.count("response.in_progress") > 2
+    assert kinds.count("keepalive") > 1
     assert final.output_text == "One two"
 
 

@@ -316,15 +316,14 @@ class ResponsesStreamRenderer(_Rendering):
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`.
 
-        Codex counts events and no comments, and SDKs know only documented ones, so ``response.in_progress``
-        is said again, under the number of the last frame: it is none of the stream's own.
+        Codex counts events and no comments. OpenAI's own is ``keepalive``, which the SDK for Node knows: it
+        throws at other unknown kinds, and a second ``response.in_progress`` makes it forget all items. The
+        number is that of the last frame, for it is none of the stream's own.
         """
         if not self._started or self.response is not None:
             return b""
-        response = self._answer.build("in_progress", [])
-        number = max(self._number - 1, 0)
-        told = {"type": "response.in_progress", "response": response, "sequence_number": number}
-        return f"event: response.in_progress\ndata: {ascii_json(told)}\n\n".encode("ascii")
+        told = {"type": "keepalive", "sequence_number": max(self._number - 1, 0)}
+        return f"event: keepalive\ndata: {ascii_json(told)}\n\n".encode("ascii")
 
 
 class ResponsesWholeRenderer(_Rendering):
