@@ -96,6 +96,8 @@ class TinyModel:
     feed_forward: int = 128
     context: int = 4096
     merges: int = 120
+    corpus: str = CORPUS
+    """What the merges are learned from: words as in its prompts make these fewer tokens."""
     seed: int = 1
 
 
@@ -128,6 +130,7 @@ def write_tiny_gguf(
     feed_forward: int = 128,
     context: int = 4096,
     merges: int = 120,
+    corpus: str = CORPUS,
     seed: int = 1,
 ) -> None:
     """Write a model to ``path``; TinyModel says what the options mean."""
@@ -145,6 +148,7 @@ def write_tiny_gguf(
             feed_forward=feed_forward,
             context=context,
             merges=merges,
+            corpus=corpus,
             seed=seed,
         ),
     )
@@ -165,7 +169,7 @@ class _Vocabulary:
     def __init__(self, model: TinyModel) -> None:
         letters = _letters()
         self.newline = letters[10]
-        self.merges = _learned_merges(CORPUS * 4, model.merges, letters)
+        self.merges = _learned_merges(model.corpus * 4, model.merges, letters)
         plain = list(dict.fromkeys([*letters.values(), *(left + right for left, right in self.merges)]))
         self.pieces = _distinct_pieces(model.script or "", set(plain), letters)
         plain += self.pieces

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +83,32 @@ def gateway(_running: Gateway, upstream: Upstream) -> Gateway:
 
     Its models are those of `gateway_config`, `demo`, and `hello`, a real llama.cpp that says HELLO."""
     return _running
+
+
+@pytest.fixture(scope="session")
+def agents_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A real llama.cpp as `hello`, quick and roomy enough for the prompts of command-line agents.
+
+    It has one small layer, and learned its words from our own documents, so that prompts are few tokens."""
+    pages = [page.read_text("utf-8") for page in sorted((CLIENTS.root / "docs").glob("*.md"))]
+    counted = Counter(re.findall("[A-Za-z]{2,}", " ".join(pages)))
+    model = TinyModel(
+        script=HELLO,
+        dim=32,
+        layers=1,
+        heads=2,
+        kv_heads=1,
+        feed_forward=32,
+        context=131072,
+        merges=1000,
+        corpus=" ".join(word for word, _ in counted.most_common(800)),
+    )
+    path = shared_tiny_gguf(tmp_path_factory, model)
+    hello = {"gguf": str(path), "threads": 1, "slots": 1, "context": 90_000}
+    patient = {"first_token": "5m", "idle": "5m", "total": "10m"}
+    running = Gateway(tmp_path_factory.mktemp("engine"), {"models": {"hello": hello}, "timeouts": patient})
+    yield running
+    running.stop()
 
 
 @pytest.fixture

@@ -60,10 +60,19 @@ def one_call(name: str, arguments: str, call_id: str = "call_a") -> list[Step]:
     return stream(chunks)
 
 
-def silent(script: list[Step]) -> list[Step]:
+def calls(*named: tuple[str, str], text: str) -> list[Step]:
+    """A sentence, then calls by name and arguments, each in one piece."""
+    opened = [
+        chunk(tool_calls=[tool(index, arguments, call_id=f"call_{index}", name=name)])
+        for index, (name, arguments) in enumerate(named)
+    ]
+    return stream([chunk(text, role="assistant"), *opened, chunk(finish="tool_calls")])
+
+
+def silent(script: list[Step], seconds: float = SILENCE) -> list[Step]:
     """The same, with a silence before the head, before the first delta and in the middle."""
     sends = [at for at, step in enumerate(script) if isinstance(step, Send)]
-    pauses = {at: Pause(SILENCE) for at in (0, sends[0], sends[len(sends) // 2])}
+    pauses = {at: Pause(seconds) for at in (0, sends[0], sends[len(sends) // 2])}
     assert isinstance(script[0], Head)
     return [
         each for at, step in enumerate(script) for each in ((pauses[at], step) if at in pauses else (step,))
@@ -78,6 +87,7 @@ def answer_then(first: Script, *later: Script) -> Answer:
         rounds = sum(
             role == "tool" and before != "tool" for before, role in zip(["", *turns], turns, strict=False)
         )
-        return (first, *later)[min(rounds, len(later))]
+        chosen: Script = (first, *later)[min(rounds, len(later))]
+        return chosen
 
     return answer
