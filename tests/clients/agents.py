@@ -1,4 +1,4 @@
-"""Owns how command-line agents are started: in a home of the test's own, without updates, telemetry, network."""
+"""Owns how command-line agents are started: in a home of the test's own, with no network but loopback."""
 
 from __future__ import annotations
 

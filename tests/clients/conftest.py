@@ -124,14 +124,47 @@ def run_node(gateway: Gateway, tmp_path: Path) -> RunProgram:
     return run
 
 
+@pytest.fixture(scope="session")
+def _python_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Running programs by name: what they import takes seconds, so each answers one task after another."""
+    programs: dict[str, subprocess.Popen[str]] = {}
+    yield programs
+    for process in programs.values():
+        process.communicate(timeout=PATIENCE)
+
+
 @pytest.fixture
-def run_python(gateway: Gateway, tmp_path: Path) -> RunProgram:
+def run_python(
+    gateway: Gateway,
+    _python_programs: dict[str, subprocess.Popen[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RunProgram:
     """The same with the second environment's Python."""
     if not CLIENTS.python_is_ready():
         pytest.skip("the Python clients are not installed: make test-clients")
 
     def run(program: str, task: str, model: str = "m") -> Any:
-        command = [str(CLIENTS.environment.python), str(PROGRAMS / program), task, gateway.url, model]
-        return json.loads(finished(command, tmp_path, isolated(tmp_path)))
+        process = _python_programs.get(program)
+        if process is None or process.poll() is not None:
+            process = _python_programs[program] = start_python(program, tmp_path_factory.mktemp("python"))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{task} {gateway.url} {model}\n")
+        process.stdin.flush()
+        printed = process.stdout.readline()
+        assert printed, f"{program} ended with {process.wait(PATIENCE)}: its traceback is above"
+        return json.loads(printed)
 
     return run
+
+
+def start_python(program: str, home: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(CLIENTS.environment.python), str(PROGRAMS / program)],
+        cwd=home,
+        env=isolated(home),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
