@@ -15,7 +15,7 @@ ASKED: Any = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "co
 
 
 def blocking(url: str) -> Any:
-    client = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
+    client: Any = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
     text, problem = "", ""
     try:
         for event in client.messages.create(stream=True, **ASKED):
@@ -28,10 +28,10 @@ def blocking(url: str) -> Any:
 
 
 def helper(url: str) -> Any:
-    client = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
+    client: Any = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
     with client.messages.stream(**ASKED) as stream:
         text = "".join(stream.text_stream)
-        message = stream.get_final_message()
+        message: Any = stream.get_final_message()
     return [text, message.content[0].text, message.stop_reason]
 
 
@@ -40,15 +40,15 @@ def asynchronous(url: str) -> Any:
         client = anthropic.AsyncAnthropic(base_url=url, api_key="k", max_retries=0)
         async with client.messages.stream(**ASKED) as stream:
             text = "".join([piece async for piece in stream.text_stream])
-            message = await stream.get_final_message()
+            message: Any = await stream.get_final_message()
         return [text, message.content[0].text, message.stop_reason]
 
     return asyncio.run(read())
 
 
 def whole(url: str) -> Any:
-    client = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
-    message = client.messages.create(**ASKED)
+    client: Any = anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
+    message: Any = client.messages.create(**ASKED)
     return [message.content[0].text, message.stop_reason]
 
 

@@ -186,13 +186,14 @@ def test_a_failure_is_told_in_both_forms_that_clients_look_for() -> None:
     assert content_of(last["response"]["output"][0]) == "half"
 
 
-def test_a_keep_alive_repeats_what_is_known_and_takes_no_number() -> None:
+def test_a_keep_alive_changes_nothing_and_takes_no_number() -> None:
     renderer = ResponsesStreamRenderer(header_for(RESPONSES, body=BODY))
     assert renderer.keep_alive() == b""
     body = renderer.render([Start(model="m")]) + renderer.keep_alive()
     body += renderer.render([Text(text="a")]) + renderer.keep_alive() + renderer.render([Text(text="b")])
     body += renderer.render(ENDS[0])
     assert renderer.keep_alive() == b""
+    assert body.count(b"event: response.in_progress\n") == 1, "a client would forget its open item"
     assert body.count(b"event: keepalive\n") == 2
     events = events_of(body)
     check_lifecycle(events)
