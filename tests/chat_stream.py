@@ -12,7 +12,6 @@ from tests.chat import Json
 from tests.raw_http import Address, RawConnection, Response, ResponseHead, request_bytes
 
 KEEP_ALIVE_DELTA: Json = {}
-NOTHING_FOR_CALL_0: Json = {"index": 0, "function": {"arguments": ""}}
 
 
 def payloads(body: bytes) -> list[str]:
@@ -154,8 +153,14 @@ def check_choice(choice: Json, *, opening: bool) -> None:
     calls = delta.get("tool_calls") or []
     if any("function" not in call for call in calls):
         raise AssertionError(f"a tool delta without function: {choice}")
-    if calls and calls[:-1] != ([NOTHING_FOR_CALL_0] if calls[-1]["index"] else []):
-        raise AssertionError(f"a first element that is another call's than 0: {choice}")
+    if calls and calls[:-1] != nothing_before(calls[-1]):
+        raise AssertionError(f"not led by an element that adds nothing to the call that was last: {choice}")
+
+
+def nothing_before(call: Json) -> list[Json]:
+    """What a delta of a later call begins with: nothing for itself, or for the one before when it opens."""
+    here = call["index"] - ("id" in call)
+    return [{"index": here, "function": {"arguments": ""}}] if call["index"] else []
 
 
 def body_for(content: str = "Say hello.", *, model: str = "m", stream: bool = True, **more: Any) -> Json:

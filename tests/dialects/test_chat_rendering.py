@@ -182,13 +182,13 @@ def test_a_call_is_named_once_and_numbered_in_order() -> None:
         Tool(arguments="[]", block=5),
     ]
     calls = [choice["delta"]["tool_calls"] for choice in choices(stream(Start(), *events))[1:]]
-    nothing = {"index": 0, "function": {"arguments": ""}}
+    nothing = [{"index": index, "function": {"arguments": ""}} for index in (0, 1)]
     assert calls == [
         [{"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": ""}}],
         [{"index": 0, "function": {"arguments": "{"}}],
-        [nothing, {"index": 1, "id": "y", "type": "function", "function": {"name": "g", "arguments": ""}}],
+        [nothing[0], {"index": 1, "id": "y", "type": "function", "function": {"name": "g", "arguments": ""}}],
         [{"index": 0, "function": {"arguments": "}"}}],
-        [nothing, {"index": 1, "function": {"arguments": "[]"}}],
+        [nothing[1], {"index": 1, "function": {"arguments": "[]"}}],
     ]
 
 

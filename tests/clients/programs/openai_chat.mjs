@@ -9,7 +9,11 @@ const look = {
   function: {
     name: "look",
     description: "The weather of a place",
-    parameters: { type: "object", properties: { place: { type: "string" } }, required: ["place"] },
+    // Strict, so that the helper parses arguments as soon as it takes a call for whole.
+    strict: true,
+    parameters: {
+      type: "object", properties: { place: { type: "string" } }, required: ["place"], additionalProperties: false,
+    },
   },
 };
 

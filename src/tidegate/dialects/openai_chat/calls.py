@@ -7,7 +7,7 @@ input of a custom tool, which another dialect's upstream wrote as the argument o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,9 +18,6 @@ from tidegate.dialects.translation.customs import input_of
 from tidegate.wire.ascii_json import ascii_json, quote
 
 _NOTHING: Extra = {}
-_FIRST_CALL: Final = '{"index":0,"function":{"arguments":""}},'
-"""Stands before a later call, for clients that look at the first element alone, whatever its index, and would
-add the arguments of all calls to one. Those that look at the index add nothing to call 0."""
 
 
 class _Custom(Struct):
@@ -105,7 +102,7 @@ class CallWriter:
                 call = {"index": position, "id": self._id(events[0], position), "type": "custom"}
                 function = {"name": "", "arguments": ""}
                 written = ascii_json({**call, "function": function, "custom": custom})
-                yield f'{{"tool_calls":[{_FIRST_CALL if position else ""}{written}]}}'
+                yield f'{{"tool_calls":[{_nothing_for(position - 1)}{written}]}}'
 
     def reason(self, finish: Finish, reason: str) -> str:
         """The finish reason of a choice, in the client's words."""
@@ -126,12 +123,13 @@ class CallWriter:
                 self._begin(event)
             return f'{{"function_call":{{{name}"arguments":', f"{inside}}}}}"
         if position is not None:
-            opening = f'{{"tool_calls":[{_FIRST_CALL if position else ""}{{"index":{position},'
+            nothing = _nothing_for(position) if position else ""
+            opening = f'{{"tool_calls":[{nothing}{{"index":{position},'
             return f'{opening}"function":{{"arguments":', f"{inside}}}{_members(beside)}}}]}}"
         position = self._begin(event)
         kind = ascii_json(beside.get("type", "function"))
         opening = (
-            f'{{"tool_calls":[{_FIRST_CALL if position else ""}{{"index":{position},'
+            f'{{"tool_calls":[{_nothing_for(position - 1)}{{"index":{position},'
             f'"id":{quote(self._id(event, position))},"type":{kind},'
             f'"function":{{"name":{quote(event.name or "")},"arguments":'
         )
@@ -151,6 +149,15 @@ def custom_call(name: str | None, custom: bool, arguments: Sequence[str]) -> dic
     """The whole call of a custom tool; a function's arguments hold its input."""
     text = "".join(arguments)
     return {"name": name or "", "input": text if custom else input_of(text)}
+
+
+def _nothing_for(call: int) -> str:
+    """An element that adds nothing to a call, to stand before one of a later call; none for call -1.
+
+    Clients that look at the first element alone, whatever its index, would add the arguments of all calls to
+    one. The call is that which the client is at: the SDKs' helpers take another index for the end of a call.
+    """
+    return f'{{"index":{call},"function":{{"arguments":""}}}},' if call >= 0 else ""
 
 
 def _members(fields: Mapping[str, Any]) -> str:
