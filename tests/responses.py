@@ -190,7 +190,8 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
         assert done == set(items)
         assert [item["id"] for item in response["output"]] == [items[at]["id"] for at in sorted(items)]
     for index, item in enumerate(response["output"]):
-        assert content_of(item) == told[index]
+        # Halves of an emoji become one on their way through JSON.
+        assert content_of(item) == json.loads(json.dumps(told[index]))
     return response
 
 

@@ -83,7 +83,7 @@ def test_a_silence_is_no_end_and_no_mistake(sdk: OpenAI, upstream: Upstream, ups
     head, *sends, end = saying(upstream_is, "One", " two")
     upstream.play([head, Pause(0.4), *sends[:-3], Pause(0.4), *sends[-3:], end])
     with sdk.responses.stream(model=upstream_is, input="Hi") as events:
-        kinds = [event.type for event in events]
+        kinds: list[str] = [event.type for event in events]
         final = events.get_final_response()
     assert kinds.count("keepalive") > 1
     assert final.output_text == "One two"

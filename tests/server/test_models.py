@@ -19,7 +19,7 @@ from tests.upstream import Upstream
 from tidegate.sources.told import told_facts
 
 VERSION = {"anthropic-version": "2023-06-01"}
-LISTED = ["m", "again", "pair", "hasty", "restless", "demo"]
+LISTED = ["m", "c", "again", "pair", "hasty", "restless", "demo"]
 
 
 @pytest.fixture

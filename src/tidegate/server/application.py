@@ -77,6 +77,41 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         metrics.open_streams.set(len(service.gateway.streams))
         return Response(metrics.render(), media_type=metrics.content_type)
 
+    async def wrong_method(request: Request) -> Response:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # Codex tries a WebSocket first; at 426 it goes on with POST at once, at 405 after seven tries.
+            raise UpgradeRequired(f"{_asked(request)} speaks no WebSocket; POST to it instead")
+        raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
+
+    routes = [
+        *of_google.routes(),
+        Route(urls.MODELS, list_models),
+        Route(urls.MODEL, one_model),
+        Route(urls.COUNT_TOKENS, count, methods=["POST"]),
+        Route(urls.HEALTH, health),
+        Route(urls.READY, ready),
+        Route(urls.METRICS, show_metrics),
+        *_routes_of_pages(service),
+        *(
+            Route(path, wrong_method, methods=_OTHER_METHODS)
+            for path in (*urls.GENERATIONS, urls.FILES_SPLIT)
+        ),
+        *_routes_of_what_is_kept(service),
+        *(_call_route(service, *paths) for paths in urls.CALLS.items()),
+    ]
+    inner = Starlette(
+        routes=routes,
+        exception_handlers={
+            TidegateError: _tell,
+            HTTPException: _tell_http,
+            Gone: _tell_nobody,
+            Exception: _tell_defect,
+        },
+    )
+    return _Front(inner, service)
+
+
+def _routes_of_pages(service: Service) -> list[Route]:
     async def show_openapi(_: Request) -> Response:
         return AsciiJSONResponse(openapi.document())
 
@@ -90,29 +125,13 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         # The page is public: which models there are is told where the list itself needs no key.
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
-    async def wrong_method(request: Request) -> Response:
-        if request.headers.get("upgrade", "").lower() == "websocket":
-            # Codex tries a WebSocket first; at 426 it goes on with POST at once, at 405 after seven tries.
-            raise UpgradeRequired(f"{_asked(request)} speaks no WebSocket; POST to it instead")
-        raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
+    return [Route(urls.OPENAPI, show_openapi), Route(urls.DOCS, docs), Route(urls.LANDING, landing)]
 
+
+def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
-    routes = [
-        *of_google.routes(),
-        Route(urls.MODELS, list_models),
-        Route(urls.MODEL, one_model),
-        Route(urls.COUNT_TOKENS, count, methods=["POST"]),
-        Route(urls.HEALTH, health),
-        Route(urls.READY, ready),
-        Route(urls.METRICS, show_metrics),
-        Route(urls.OPENAPI, show_openapi),
-        Route(urls.DOCS, docs),
-        Route(urls.LANDING, landing),
-        *(
-            Route(path, wrong_method, methods=_OTHER_METHODS)
-            for path in (*urls.GENERATIONS, urls.FILES_SPLIT)
-        ),
+    return [
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
@@ -120,18 +139,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.FILES_SPLIT, files.split, methods=["POST"]),
         Route(urls.FILE, files.file, methods=["GET", "DELETE"]),
         Route(urls.FILE_CONTENT, files.content, methods=["GET"]),
-        *(_call_route(service, *paths) for paths in urls.CALLS.items()),
     ]
-    inner = Starlette(
-        routes=routes,
-        exception_handlers={
-            TidegateError: _tell,
-            HTTPException: _tell_http,
-            Gone: _tell_nobody,
-            Exception: _tell_defect,
-        },
-    )
-    return _Front(inner, service)
 
 
 class _Front:
