@@ -32,6 +32,8 @@ class Load:
     shape: str = "vary"
     closed: bool = False  # every connection asks again as soon as it is answered
     whole: bool = False  # plain answers instead of streams
+    path: str | None = None  # of another form than Chat, where the system serves one
+    model: str = "mock-model"  # which decides what the upstream speaks
     polls: bool = False  # the client looks now and then: the gateway does not pay for waking it
     ramp: float = 2.0
     settle: float = 0.5
@@ -177,7 +179,11 @@ class Harness:
 
     def run(self, endpoint: Endpoint, load: Load, during: Callable[[int], None] | None = None) -> Reading:
         words = [str(self.programs.load), *load.arguments()]
-        words += ["--port", str(endpoint.port), "--path", endpoint.path, "--key", KEY]
+        words += ["--port", str(endpoint.port), "--key", KEY]
+        if load.path is not None and endpoint.translates:
+            words += ["--path", load.path, "--model", load.model]
+        else:
+            words += ["--path", endpoint.path]
         words += ["--gateway", str(endpoint.process), "--mock", str(self.mock_process)]
         words += self.machine.client_place(load.polls)
         self.mock_lateness_us()  # reading it sets it back

@@ -13,8 +13,8 @@ from bench.errors import BenchError
 SOURCE = Path(__file__).parent / "native"
 FLAGS = ("-std=gnu17", "-O2", "-Wall", "-Wextra")
 PARTS = {
-    "mock": ("mock.c", "reply.c", "timetable.c"),
-    "load": ("load.c", "answer.c", "account.c", "options.c", "request.c", "results.c"),
+    "mock": ("mock.c", "reply.c", "forms.c", "timetable.c"),
+    "load": ("load.c", "answer.c", "account.c", "forms.c", "options.c", "request.c", "results.c"),
 }
 
 

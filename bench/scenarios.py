@@ -11,6 +11,8 @@ LEVELS = (400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1500)  # s
 FIRST_LEVEL = 800  # 40,000 deltas a second: the target
 SUSTAINED_SHARE = 0.99  # of what is offered
 SATURATED = 0.85  # of its core: a gateway that uses less at its highest level was not what gave way
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+MODELS = {"chat": "mock-model", "messages": "messages-model", "responses": "responses-model"}
 
 
 class Basis(Enum):
@@ -104,6 +106,24 @@ DELTA_SCATTERED = Scenario(
     (cpu_per_delta("CPU per delta, scattered", 1.5),),
     smoke=False,
 )
+PAIRS = tuple(
+    Scenario(
+        f"delta-{client}-{upstream}",
+        f"the same, a client of {client} over an upstream of {upstream}; nginx relays Chat",
+        replace(STEADY, shape="plain", path=PATHS[client], model=MODELS[upstream]),
+        (cpu_per_delta(f"CPU per delta, {client} over {upstream}", 1.5),),
+        smoke=False,
+    )
+    for client, upstream in (
+        ("messages", "chat"),
+        ("responses", "chat"),
+        ("chat", "messages"),
+        ("messages", "messages"),
+        ("responses", "messages"),
+        ("chat", "responses"),
+        ("responses", "responses"),
+    )
+)
 REQUEST = Scenario(
     "request",
     "streams of 10 deltas, 2 ms apart; 32 connections that ask again at once",
@@ -172,6 +192,7 @@ SCENARIOS = (
     DELTA,
     *DELTA_SHAPES,
     DELTA_SCATTERED,
+    *PAIRS,
     REQUEST,
     REQUEST_LOGGED,
     ANSWER,

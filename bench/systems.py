@@ -21,6 +21,9 @@ from bench.machine import Machine, on_core
 
 KEY = "sk-bench-0123456789abcdef"
 CHAT_PATH = "/v1/chat/completions"
+DIALECTS = {"mock": "openai-chat", "messages": "anthropic-messages", "responses": "openai-responses"}
+"""The mock upstream as providers: by name, the dialect that it is called in."""
+
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 LOG_TAIL = 1500  # characters of a system's own output that an error shows
@@ -33,6 +36,8 @@ class Endpoint:
     port: int
     process: int = 0
     path: str = CHAT_PATH
+    translates: bool = False
+    """It serves other forms than Chat, and knows a model for each form that the mock speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def tidegate(surroundings: Surroundings, interpreter_options: Sequence[str] = ()
         str(port),
     ]
     with running(words, port, surroundings, {"TIDEGATE_HOME": str(surroundings.folder / "home")}) as process:
-        yield Endpoint(port, process)
+        yield Endpoint(port, process, translates=True)
 
 
 def tidegate_versions() -> str:
@@ -123,16 +128,15 @@ def tidegate_versions() -> str:
 def tidegate_config(surroundings: Surroundings) -> dict[str, object]:
     # Every stream has two sockets; some descriptors stay for everything else.
     streams = min(20_000, (surroundings.machine.open_files - 500) // 2)
-    upstream = {
-        "base_url": f"http://127.0.0.1:{surroundings.mock_port}/v1",
-        "dialect": "openai-chat",
-        "api_key": "sk-mock",
-    }
+    url = f"http://127.0.0.1:{surroundings.mock_port}/v1"
     return {
         "server": {"access_log": surroundings.access_log, "max_streams": streams},
         "auth": {"keys": "required", "list": [KEY]},
-        "providers": {"mock": upstream},
-        "models": {"mock-model": {"use": ["mock/mock-model"]}},
+        "providers": {
+            name: {"base_url": url, "dialect": dialect, "api_key": "sk-mock"}
+            for name, dialect in DIALECTS.items()
+        },
+        "models": {f"{name}-model": {"use": [f"{name}/mock-model"]} for name in DIALECTS},
     }
 
 

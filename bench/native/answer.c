@@ -6,12 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
-static const char done_mark[] = "[DONE]", stop_mark[] = "\"stop\"";
-
-void answer_start(struct answer *answer)
+void answer_start(struct answer *answer, enum form form, int expected)
 {
     memset(answer, 0, offsetof(struct answer, head));
     memset(&answer->carried, 0, sizeof *answer - offsetof(struct answer, carried));
+    answer->form = form;
+    answer->expected = expected;
 }
 
 static bool holds(const char *from, const char *to, const char *mark)
@@ -27,7 +27,7 @@ static void scan(struct answer *answer, const char *data, size_t length, stamp_s
     memcpy(text + answer->carried, data, length);
     const char *at = text, *end = text + answer->carried + length, *found;
     while ((found = memmem(at, (size_t)(end - at), "zQ", 2)) && end - found >= STAMP_LENGTH) {
-        if (!is_stamp(found)) {
+        if (!is_stamp(found) || (answer->form == RESPONSES && answer->deltas == answer->expected)) {
             at = found + 2;
             continue;
         }
@@ -37,8 +37,8 @@ static void scan(struct answer *answer, const char *data, size_t length, stamp_s
         answer->done = answer->stopped = false; /* an end before the last delta is none */
         at = found + STAMP_LENGTH;
     }
-    answer->done = answer->done || holds(at, end, done_mark);
-    answer->stopped = answer->stopped || holds(at, end, stop_mark);
+    answer->done = answer->done || holds(at, end, end_mark(answer->form));
+    answer->stopped = answer->stopped || holds(at, end, success_mark(answer->form));
     answer->carried = end - at > CARRY_SPACE ? CARRY_SPACE : (size_t)(end - at);
     memcpy(answer->carry, end - answer->carried, answer->carried);
 }

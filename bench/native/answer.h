@@ -1,6 +1,7 @@
 /* One HTTP/1.1 answer being read, and the check that it is complete: every stamp, in order, and the right
  * end. */
 #pragma once
+#include "forms.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +20,9 @@ struct answer {
     char head[HEAD_SPACE + 1];
     size_t carried; /* end of what was scanned, in which a stamp or an end mark may have begun */
     char carry[CARRY_SPACE];
-    int deltas;
-    bool disordered, stopped, done; /* a stamp out of turn; finish_reason "stop" seen; [DONE] seen */
+    int deltas, expected; /* Responses repeats the text at its end: its stamps beyond these do not count */
+    enum form form;
+    bool disordered, stopped, done; /* a stamp out of turn; the mark of success; that of the end */
 };
 
 /* What came of one answer. A lost delta shows as INCOMPLETE, a stream without its proper end as UNFINISHED.
@@ -30,7 +32,7 @@ enum outcome { GOOD, BAD_STATUS, INCOMPLETE, DISORDERED, UNFINISHED, OUTCOMES };
 /* Called for each stamp that arrives; `first` for the first of its answer. */
 typedef void stamp_seen(void *owner, uint64_t stamped_ns, bool first);
 
-void answer_start(struct answer *answer);
+void answer_start(struct answer *answer, enum form form, int expected);
 void answer_feed(struct answer *answer, const char *data, size_t length, stamp_seen *seen, void *owner);
 /* The connection was closed: true when that is how this answer ends. */
 bool answer_ends_with_connection(struct answer *answer);

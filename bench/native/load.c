@@ -47,6 +47,7 @@ struct connection {
 static struct options options;
 static struct sockaddr_in gateway_address;
 static struct request request;
+static enum form form;
 static struct connection *connections;
 static int poller, opened, active;
 static struct tree gateway_tree, mock_tree;
@@ -110,7 +111,7 @@ static void answered(struct connection *connection)
 static void send_request(struct connection *connection)
 {
     connection->state = ANSWERING;
-    answer_start(&connection->answer);
+    answer_start(&connection->answer, form, options.deltas);
     if (write(connection->descriptor, request.text, request.length) == (ssize_t)request.length)
         return;
     if (connection->reused) { /* closed by the server while it was idle: no fault of its */
@@ -133,7 +134,7 @@ static void ask(struct connection *connection)
         send_request(connection);
         return;
     }
-    answer_start(&connection->answer);
+    answer_start(&connection->answer, form, options.deltas);
     connection->state = CONNECTING;
     connection->descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(connection->descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -320,6 +321,7 @@ static void prepare(void)
     gateway_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
     gateway_address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     request = build_request(&options);
+    form = form_at(options.path, strlen(options.path));
     poller = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc((size_t)options.streams, sizeof *connections);
     if (!connections)

@@ -1,4 +1,5 @@
-/* The mock upstream: an OpenAI Chat server that costs so little that what is measured is the gateway.
+/* The mock upstream: a server of OpenAI Chat, Responses and Anthropic Messages that costs so little that
+ * what is measured is the gateway.
  *
  * One thread, one epoll. Each delta leaves in a write of its own, at its time, stamped with its number and
  * the clock (stamp.h). What to say travels in the prompt, where every gateway keeps it:
@@ -164,7 +165,7 @@ static bool is_true(const char *json, const char *key)
     return at && strncmp(at + strlen(key) + strspn(at + strlen(key), ": "), "true", 4) == 0;
 }
 
-static bool chat(struct connection *connection, const char *body)
+static bool generate(struct connection *connection, enum form form, const char *body)
 {
     int total = 10;
     long interval_us = 20000;
@@ -179,10 +180,12 @@ static bool chat(struct connection *connection, const char *body)
     }
     if (shape == SHAPES)
         return refuse(connection, "400 Bad Request", "The shape is plain, vary, chinese or reasoning.");
+    if (form != CHAT && !streaming)
+        return refuse(connection, "400 Bad Request", "Only Chat answers whole.");
     if (total < 1 || total >= STAMP_NUMBER_LIMIT || (!streaming && total > WHOLE_DELTAS_LIMIT) ||
         interval_us < 0)
         return refuse(connection, "400 Bad Request", "n or iv is out of range.");
-    reply_start(&connection->reply, shape, total, is_true(body, "\"include_usage\""));
+    reply_start(&connection->reply, form, shape, total, is_true(body, "\"include_usage\""));
     connection->interval_ns = (uint64_t)interval_us * 1000;
     return start_reply(connection, streaming);
 }
@@ -211,14 +214,16 @@ static bool answer(struct connection *connection, const char *body)
     const char *line_end = strstr(connection->request, "\r\n");
     size_t line = (size_t)(line_end - connection->request);
     stats.requests++;
-    if (memmem(connection->request, line, "/chat/completions", 17))
-        return chat(connection, body);
+    enum form form = form_at(connection->request, line);
+    if (form != FORMS)
+        return generate(connection, form, body);
     if (memmem(connection->request, line, "/models", 7))
         return tell_models(connection);
     if (memmem(connection->request, line, "/stats", 6))
         return tell_stats(connection);
     return refuse(connection, "404 Not Found",
-                  "The mock upstream serves /v1/chat/completions, /v1/models and /stats.");
+                  "The mock upstream serves /v1/chat/completions, /v1/messages, /v1/responses, /v1/models "
+                  "and /stats.");
 }
 
 /* Answers the requests that are there in full, one after the other; false also for one that does not fit. */

@@ -47,10 +47,10 @@ enum shape shape_named(const char *name)
     return SHAPES;
 }
 
-void reply_start(struct reply *reply, enum shape shape, int total, bool with_usage)
+void reply_start(struct reply *reply, enum form form, enum shape shape, int total, bool with_usage)
 {
     static unsigned long answers;
-    *reply = (struct reply){.shape = shape, .total = total, .with_usage = with_usage};
+    *reply = (struct reply){.form = form, .shape = shape, .total = total, .with_usage = with_usage};
     snprintf(reply->id, sizeof reply->id, "chatcmpl-%08x%012lx", next_random(), ++answers);
 }
 
@@ -106,14 +106,22 @@ static char *put_text(char *at, enum shape shape, int number)
 
 size_t reply_head(const struct reply *reply, char *out)
 {
-    char *at = stpcpy(out, STREAM_HEAD);
+    char frames[REPLY_SPACE / 2], *at = stpcpy(out, STREAM_HEAD);
+    if (reply->form != CHAT)
+        return (size_t)(put_http_chunk(at, frames, put_opening(frames, reply->form, reply->id)) - out);
     at = put_choice_frame(at, reply, "{\"role\":\"assistant\",\"content\":\"\"}", "null");
     return (size_t)(at - out);
 }
 
 size_t reply_delta(struct reply *reply, char *out)
 {
-    char delta[512], *at = delta;
+    char delta[512], frame[REPLY_SPACE / 2], *at = delta;
+    if (reply->form != CHAT) {
+        int number = reply->sent++;
+        *put_text(delta, reply->shape, number) = 0;
+        at = put_delta(frame, reply->form, number, delta);
+        return (size_t)(put_http_chunk(out, frame, at) - out);
+    }
     bool thinking = reply->shape == REASONING && reply->sent < reply->total / 2;
     at = stpcpy(at, thinking ? "{\"content\":null,\"reasoning_content\":\"" : "{\"content\":\"");
     at = put_text(at, reply->shape, reply->sent++);
@@ -124,6 +132,10 @@ size_t reply_delta(struct reply *reply, char *out)
 size_t reply_end(const struct reply *reply, char *out)
 {
     static const char done[] = "data: [DONE]" END_OF_FRAME;
+    if (reply->form != CHAT) {
+        char frames[REPLY_SPACE / 2], *at = put_ending(frames, reply->form, reply->id, reply->total);
+        return (size_t)(stpcpy(put_http_chunk(out, frames, at), "0\r\n\r\n") - out);
+    }
     char *place = put_choice_frame(out, reply, "{}", "\"stop\"");
     if (reply->with_usage) {
         char frame[REPLY_SPACE / 2], *at = put_frame_start(frame, reply);

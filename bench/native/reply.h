@@ -1,5 +1,5 @@
-/* What the mock upstream says: one OpenAI Chat answer, as frames of a stream or whole, in one of several
- * shapes.
+/* What the mock upstream says: one answer, as frames of a stream, in one of several shapes of OpenAI Chat or
+ * in another form; in Chat also whole.
  *
  * plain      vLLM's frame: nothing varies within a stream but the text
  * vary       OpenAI's frame: service_tier, `usage: null` when usage was asked for, and an `obfuscation` of
@@ -10,6 +10,7 @@
  * Ids differ from answer to answer. Everything is written in HTTP/1.1 chunked coding, one HTTP chunk to a
  * frame. */
 #pragma once
+#include "forms.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,6 +19,7 @@ enum shape { PLAIN, VARY, CHINESE, REASONING, SHAPES };
 enum { REPLY_SPACE = 4096, WHOLE_DELTAS_LIMIT = 64 };
 
 struct reply {
+    enum form form;
     enum shape shape;
     bool with_usage; /* stream_options.include_usage was asked for */
     int total, sent; /* deltas */
@@ -28,7 +30,7 @@ struct reply {
  */
 enum shape shape_named(const char *name);
 
-void reply_start(struct reply *reply, enum shape shape, int total, bool with_usage);
+void reply_start(struct reply *reply, enum form form, enum shape shape, int total, bool with_usage);
 
 /* Each writes to `out`, which has REPLY_SPACE bytes, and returns the length. */
 size_t reply_head(const struct reply *reply, char *out); /* response head and the frame with the role */

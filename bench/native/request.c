@@ -1,15 +1,8 @@
 #include "request.h"
+#include "forms.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-/* A prompt of usual length; what the mock upstream shall say stands before it. */
-#define FOX "The quick brown fox jumps over the lazy dog. "
-#define FILLER FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX FOX
-
-static const char body_format[] =
-    "{\"model\":\"%s\",\"stream\":%s,\"max_tokens\":1024,\"temperature\":0.7,\"user\":\"u-42\",\"messages\":["
-    "{\"role\":\"system\",\"content\":\"You are a helpful assistant. Answer briefly and precisely.\"},"
-    "{\"role\":\"user\",\"content\":\"bench:n=%d,iv=%ld,shape=%s " FILLER "\"}]}";
+#include <string.h>
 
 static const char head_format[] =
     "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
@@ -18,8 +11,13 @@ static const char head_format[] =
 struct request build_request(const struct options *options)
 {
     struct request request;
+    enum form form = form_at(options->path, strlen(options->path));
+    if (form == FORMS) {
+        fprintf(stderr, "load: the path must end in /chat/completions, /messages or /responses\n");
+        exit(2);
+    }
     char body[REQUEST_SPACE - 512];
-    int length = snprintf(body, sizeof body, body_format, options->model, options->whole ? "false" : "true",
+    int length = snprintf(body, sizeof body, question_format(form), options->model, options->whole ? "false" : "true",
                           options->deltas, options->interval_us, options->shape);
     request.length = (size_t)snprintf(request.text, sizeof request.text, head_format, options->path,
                                       options->port, options->key, length, body);

@@ -26,6 +26,15 @@ def test_streams_of_every_shape_arrive_whole(running_harness: Harness, shape: st
 
 
 @needs_compiler
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
+def test_streams_of_other_forms_arrive_whole(running_harness: Harness, path: str) -> None:
+    endpoint = Endpoint(running_harness.mock_port, translates=True)
+    reading = running_harness.run(endpoint, replace(SHORT, shape="plain", path=path))
+    assert (reading.good, reading.failures, reading.lost_deltas) == (20, 0, 0)
+    assert reading.deltas > 0
+
+
+@needs_compiler
 def test_measuring_starts_and_warms_up_a_system(running_harness: Harness) -> None:
     reading = running_harness.measure(direct, SHORT)
     assert (reading.good, reading.failures, reading.gateway_cpu_seconds) == (20, 0, 0)
