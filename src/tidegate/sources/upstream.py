@@ -150,10 +150,7 @@ class UpstreamSource:
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         server = self._server
-        body, dropped = translate(request, dialect, self._model, server.quirks)
-        if dropped:
-            out.drop(dropped)
-        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
+        message = self._message(dialect, request, out)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
@@ -166,6 +163,13 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, dialect, connection, out).exchange(message)
+
+    def _message(self, dialect: Dialect, request: Request, out: Output) -> bytes:
+        """Head and body for the upstream: once, for the caller's frame lives as long as the stream."""
+        body, dropped = translate(request, dialect, self._model, self._server.quirks)
+        if dropped:
+            out.drop(dropped)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
 
     async def call(self, call: Call) -> Reply:
         """See :class:`tidegate.core.call.CallSource`."""
