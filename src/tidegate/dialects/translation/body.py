@@ -52,7 +52,7 @@ def _invalid(body: bytes, error: Exception) -> InvalidRequest:
     if not isinstance(error, msgspec.ValidationError):
         if _HALF.search(body):  # msgspec calls this truncated, wherever it stands
             return InvalidRequest(
-                r"the body holds half of a character, such as \ud83d without its other half: text was cut there"
+                r"the body is not valid JSON: it has half of a character, \ud83d without its other half say"
             )
         return InvalidRequest(f"the body is not valid JSON: {error}")
     reason, _, where = str(error).partition(" - at `")
