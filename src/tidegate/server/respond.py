@@ -221,7 +221,9 @@ class _StreamSink(_Sink):
     def end(self, data: bytes, last: End) -> None:
         self._leave()
         _keep(self._keep, self._stream, self._renderer, last)
-        if self._opened:
+        if self._opened and not data and last.error is not None:
+            self._exchange.break_off()  # nothing could tell the client
+        elif self._opened:
             self._exchange.close(data)
         elif last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)

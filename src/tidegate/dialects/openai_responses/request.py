@@ -30,6 +30,7 @@ class _Known(Struct):
     conversation: Raw | None = None
     prompt: Raw | None = None
     tools: list[dict[str, Raw]] | None = None
+    reasoning: dict[str, Raw] | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
 
