@@ -170,6 +170,7 @@ class MessagesDecoder:
                 events.append(self._item(event))
             return
         self._finished = True
+        called = reason == "end_turn" and self._blocks.called  # so some servers end a turn of calls
         stop = delta.get("stop_sequence")
         extra: Fields = {"delta": delta}
         if isinstance(usage, dict):
@@ -178,7 +179,7 @@ class MessagesDecoder:
             extra["event"] = beside
         events.append(
             Finish(
-                reason=chat_reason(str(reason)),
+                reason="tool_calls" if called else chat_reason(str(reason)),
                 stop=stop if isinstance(stop, str) else None,
                 extra={NAME: extra},
             )
