@@ -193,9 +193,14 @@ class MessagesDecoder:
         self._check_calls()
         self._end(_beyond(event), events)
 
+    @property
+    def open_call(self) -> str | None:
+        """See :class:`tidegate.dialects.api.Naming`."""
+        return self._blocks.open_call
+
     def _check_calls(self) -> None:
         """A call that was cut off must never look complete."""
-        name = self._blocks.open_call
+        name = self.open_call
         if name is not None:
             raise Broken(f"the upstream's answer ended inside a call of the tool {name!r}")
 
