@@ -12,7 +12,9 @@ from tests.upstream import Upstream
 
 
 def config_for(upstream: Upstream, **sections: object) -> Config:
-    """A model named after its upstream's dialect, and `a-then-b` that falls back from one to the other."""
+    """A model named after its upstream's dialect, and `a-then-b` that falls back from one to the other.
+
+    `a-after-which-b` does so too, and has deployments of its own."""
     providers = {
         name: {"base_url": f"{upstream.url}/v1", "dialect": name, "api_key": "sk-up"} for name in NAMES
     }
@@ -21,6 +23,8 @@ def config_for(upstream: Upstream, **sections: object) -> Config:
     for first in NAMES:
         for second in NAMES:
             models[f"{first}-then-{second}"] = {"use": [f"{first}/first", f"{second}/second"], **once}
+            own = [f"{first}/before-{second}", f"{second}/second"]
+            models[f"{first}-after-which-{second}"] = {"use": own, **once}
     return gateway_config(upstream.url, providers=providers, models=models, **sections)
 
 
@@ -33,7 +37,7 @@ def _matrix(_shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def _eager_matrix(_shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    quick = config_for(_shared_upstream, server={"header_hold": "20ms", "keep_alive": "40ms"})
+    quick = config_for(_shared_upstream, server={"header_hold": "20ms", "keep_alive": "100ms"})
     running = Gateway(tmp_path_factory.mktemp("eager-matrix"), quick)
     yield running
     running.stop()
