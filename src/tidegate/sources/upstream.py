@@ -21,7 +21,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.dialects import Decoder, Dialect, load_dialect, translate
+from tidegate.dialects import Decoder, Dialect, Naming, load_dialect, translate
 from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
@@ -267,11 +267,18 @@ class _Call:
                 self._reject()
         except SourceError as error:
             self._emit(events)
-            self.failed(error)
+            self._fail(error)
         else:
             self._emit(events)
 
     def failed(self, error: TidegateError) -> None:
+        """What broke inside of a call names the tool, so that nobody takes half a call for one."""
+        tool = self._decoder.open_call if isinstance(self._decoder, Naming) else None
+        if tool is not None and isinstance(error, Broken) and repr(tool) not in error.message:
+            error = Broken(f"{error.message}, inside a call of the tool {tool!r}", retryable=error.retryable)
+        self._fail(error)
+
+    def _fail(self, error: TidegateError) -> None:
         if not self._done.done():
             self._done.set_exception(error)
 
@@ -287,7 +294,7 @@ class _Call:
         assert head is not None
         assert self._whole is not None
         retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
-        self.failed(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
+        self._fail(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
 
 
 def _seconds(value: bytes | None, clock: Clock) -> float | None:

@@ -196,10 +196,15 @@ class ResponsesDecoder:
             raise Broken(f"the upstream gave up: its answer is {response.get('status') or 'failed'!r}")
         raise reported_error(response)
 
+    @property
+    def open_call(self) -> str | None:
+        """See :class:`tidegate.dialects.api.Naming`."""
+        calls = (item for item in self._items.values() if item.kind in CALLS and not item.done)
+        return next((item.name or "" for item in calls), None)
+
     def _cut(self) -> SourceError:
-        for item in self._items.values():
-            if item.kind in CALLS and not item.done:
-                return Broken(f"the upstream's answer ended inside a call of the tool {item.name or ''!r}")
+        if self.open_call is not None:
+            return Broken(f"the upstream's answer ended inside a call of the tool {self.open_call!r}")
         began = "response.completed" if self._begun else "it began"
         return Broken(f"the upstream's answer ended before {began}")
 
