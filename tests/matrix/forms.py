@@ -113,7 +113,10 @@ def _messages() -> dict[str, tuple[list[bytes], Counts]]:
 
     both = {"input_tokens": 11, "output_tokens": 7}
     return {
-        "in the start and in the end": (told({"input_tokens": 11, "output_tokens": 1}, {"output_tokens": 7}), (11, 7)),
+        "in the start and in the end": (
+            told({"input_tokens": 11, "output_tokens": 1}, {"output_tokens": 7}),
+            (11, 7),
+        ),
         "in the end alone": (told(None, both), (11, 7)),
         "zeros in the start": (told({"input_tokens": 0, "output_tokens": 0}, both), (11, 7)),
         "growing": (told({"input_tokens": 11}, {"output_tokens": 3}, {"output_tokens": 7}), (11, 7)),
@@ -154,7 +157,10 @@ def _gemini() -> dict[str, tuple[list[bytes], Counts]]:
             (11, 7),
         ),
         "without the sum": (
-            framed(name, [first, {**finished, "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7}}]),
+            framed(
+                name,
+                [first, {**finished, "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7}}],
+            ),
             (11, 7),
         ),
         "absent": (framed(name, [first, second, last]), None),

@@ -16,7 +16,7 @@ from tests.upstream import Upstream
 ODD = '{ "n": 12345678901234567890,\t"s": "\\u4e16 世 \\ud83d\\ude00 😀 data: x\\n", "x": [1, {"y": null}], "": -0.5}'
 THREE = tuple(Part("call", pieces(f'{{"at": {at}, "city": "Zürich"}}'), f"tool_{at}") for at in range(3))
 TEXT = Part("text", ("Let me ", "look."))
-HALF = Part("call", ('{"path": "/ho', 'me/some'), "remove")
+HALF = Part("call", ('{"path": "/ho', "me/some"), "remove")
 
 
 def values(found: Answer) -> list[tuple[str, object]]:

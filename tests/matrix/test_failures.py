@@ -65,9 +65,7 @@ def test_a_fallback_behind_committed_headers(
     model = model_of(served, spoken, eager_matrix, upstream)
     silence, frames = Silence(), opening(served)
     failure = Send(failed(served, len(frames), FAILURE))
-    upstream.play(
-        [Head(), *map(Send, frames), *silence.steps, failure, End()], sent(said(spoken, ANSWER))
-    )
+    upstream.play([Head(), *map(Send, frames), *silence.steps, failure, End()], sent(said(spoken, ANSWER)))
     found = patient_answer(eager_matrix, spoken, model, [silence])
     assert (found.text, found.reason, found.ended) == (ANSWER.whole, "stop", True)
 

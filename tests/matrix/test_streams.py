@@ -114,7 +114,10 @@ def test_blocks_are_nested_whatever_is_interleaved(
     found = answer(matrix, upstream, spoken, served, sent(said(served, *parts, order=turns)))
     assert sorted(found.text) == sorted(WORDS.whole + "more.")
     assert sorted(found.thinking) == sorted(THINKING.whole + "again")
-    assert sorted((name, json.loads(each)["at"]) for name, each in found.calls) == [("tool_0", 0), ("tool_1", 1)]
+    assert sorted((name, json.loads(each)["at"]) for name, each in found.calls) == [
+        ("tool_0", 0),
+        ("tool_1", 1),
+    ]
     assert found.ended
 
 
@@ -141,9 +144,7 @@ def cut(text: str, size: int) -> list[str]:
 
 
 @pairs("any form")
-def test_snapshots_are_not_said_again(
-    matrix: Gateway, upstream: Upstream, spoken: str, served: str
-) -> None:
+def test_snapshots_are_not_said_again(matrix: Gateway, upstream: Upstream, spoken: str, served: str) -> None:
     """hazard 34: an upstream's events that repeat all of a text are no deltas."""
     part = Part("text", ("The quick brown fox ", "jumps over ", "the lazy dog"))
     for frames in snapshots(served, part):
@@ -156,7 +157,11 @@ def test_an_answer_that_comes_byte_by_byte(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
     """hazards 15 and 41: every event and every character is cut everywhere."""
-    parts = (Part("thinking", ("hm \u201c",)), Part("text", ("世界", "😀")), Part("call", ('{"a":', '"é"}'), "f"))
+    parts = (
+        Part("thinking", ("hm \u201c",)),
+        Part("text", ("世界", "😀")),
+        Part("call", ('{"a":', '"é"}'), "f"),
+    )
     body = b"".join(said(served, *parts))
     found = answer(matrix, upstream, spoken, served, [Head(), Send(body, each=1), End()])
     assert said_by(found) == ("hm \u201c", "世界😀", [("f", {"a": "é"})], "tool_calls")
@@ -238,7 +243,7 @@ def test_several_answers_are_refused_where_the_upstream_gives_one(
     """hazard 32: by the name that the caller knows the field under."""
     response = ask(matrix, spoken, served, stream=streamed, count=3)
     assert response.status == 400
-    assert (CLIENTS[spoken].several or '') in CLIENTS[spoken].refusal(response.json)
+    assert (CLIENTS[spoken].several or "") in CLIENTS[spoken].refusal(response.json)
     assert upstream.requests == []
 
 

@@ -7,11 +7,12 @@ client before this module's callback returns; the task that started the call onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any
 from urllib.parse import urlencode
 
 from tidegate import __version__
@@ -137,16 +138,21 @@ class UpstreamSource:
             server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
         )
 
-    async def run(self, request: Request, out: Output) -> None:
+    def run(self, request: Request, out: Output) -> Coroutine[Any, Any, None]:
         """See :class:`tidegate.core.source.Source`."""
-        same = self._server.beside.get(request.dialect)
-        if same is not None:
-            try:
-                return await self._ask(same, request, out)
-            except Rejected as error:
-                if error.status not in _NOT_SPOKEN:
-                    raise
-        return await self._ask(self._server.dialect, request, out)
+        server = self._server
+        if request.dialect in server.beside:
+            return self._ask_either(server.beside[request.dialect], request, out)
+        return self._ask(server.dialect, request, out)
+
+    async def _ask_either(self, same: Dialect, request: Request, out: Output) -> None:
+        """Ask in the caller's own dialect, and in the server's if it turns out not to speak that."""
+        try:
+            await self._ask(same, request, out)
+        except Rejected as error:
+            if error.status not in _NOT_SPOKEN:
+                raise
+            await self._ask(self._server.dialect, request, out)
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         server = self._server

@@ -7,7 +7,9 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming. ``se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.errors import reported_error
@@ -36,7 +38,7 @@ _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
 
 
-class _Known(NamedTuple):
+class _Known(Struct, frozen=True):
     """A block whose next frame is expected to differ in its text alone."""
 
     template: Template
