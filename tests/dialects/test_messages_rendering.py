@@ -249,6 +249,7 @@ def test_a_turn_of_calls_that_says_end_turn_means_tool_use() -> None:
     sent = messages.answer(messages.text(0, ["a"]), messages.call(1, "f", ["{}"]), reason="end_turn")
     events, _ = heard(map(event, sent))
     assert rendered(events)[-2]["delta"]["stop_reason"] == "tool_use"
+    assert [each.reason for each in events if isinstance(each, Finish)] == ["tool_calls"]
 
 
 def test_a_call_that_the_limit_cut_is_told_as_it_is() -> None:

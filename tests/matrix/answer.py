@@ -24,9 +24,20 @@ class Answer:
     reason: str | None = None
     error: str | None = None
     signatures: list[str] = field(default_factory=list)
+    input_tokens: int | None = None
     output_tokens: int | None = None
+    counted: int = 0
+    """How often token counts were told at the end of an answer."""
     ended: bool = False
     """The terminal of success was there."""
+    ids: list[str] = field(default_factory=list)
+    """What its calls are known by."""
+    complete: list[str] = field(default_factory=list)
+    """The tools whose calls the stream told to be complete."""
+    others: list[tuple[str, str | None]] = field(default_factory=list)
+    """Text and reason of the second choice and further ones."""
+    kinds: list[str] = field(default_factory=list)
+    """The kinds of its events, where they have names; one for many in a row."""
 
 
 def pieces(text: str, size: int = 7) -> list[str]:

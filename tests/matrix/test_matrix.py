@@ -3,68 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.dialects.recorded import dialects
-from tests.gateway import Gateway, gateway_config
+from tests.gateway import Gateway
 from tests.matrix.answer import CALLS, FAILURE, SIGNATURE, TEXT, THOUGHT, Answer
 from tests.matrix.clients import CLIENTS, QUESTION
-from tests.matrix.upstreams import SHAPES, script
-from tests.raw_http import Response, fetch
+from tests.matrix.pairs import ask, in_both_forms, pairs, read, without
+from tests.matrix.upstreams import script
+from tests.raw_http import fetch
 from tests.upstream import Upstream
-
-NAMES = [dialect.name for dialect in dialects() if dialect.name in SHAPES]
-pytestmark = [
-    pytest.mark.parametrize("served", NAMES, ids=lambda name: f"over-{name}"),
-    pytest.mark.parametrize("spoken", NAMES),
-]
-in_both_forms = pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
-
-
-@pytest.fixture(scope="module")
-def matrix(_shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with one model for each dialect, named after it, all behind the one scripted upstream."""
-    providers = {
-        name: {"base_url": f"{_shared_upstream.url}/v1", "dialect": name, "api_key": "sk-up"}
-        for name in NAMES
-    }
-    models = {name: {"use": [f"{name}/mock"], "retry": {"attempts": 1}} for name in NAMES}
-    config = gateway_config(_shared_upstream.url, providers=providers, models=models)
-    running = Gateway(tmp_path_factory.mktemp("matrix"), config)
-    yield running
-    running.stop()
-
-
-def ask(gateway: Gateway, spoken: str, served: str, scenario: str, *, stream: bool) -> Response:
-    client = CLIENTS[spoken]
-    body = client.body(served, scenario, stream=stream)
-    return fetch(gateway.address, "POST", client.path(served, stream=stream), body)
 
 
 def answer(
     gateway: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str, *, stream: bool
 ) -> Answer:
     upstream.play(script(served, scenario))
-    response = ask(gateway, spoken, served, scenario, stream=stream)
-    client = CLIENTS[spoken]
-    if stream:
-        return client.stream(response)
-    assert response.status == 200, response.body
-    return client.whole(response.json)
+    return read(spoken, ask(gateway, spoken, served, stream=stream, scenario=scenario), stream=stream)
 
 
+@pairs("text")
 @in_both_forms
 def test_text(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
     said = answer(matrix, upstream, spoken, served, "text", stream=streamed)
     assert (said.text, said.thinking, said.calls) == ("".join(TEXT), "", [])
     assert said.reason == "stop"
     assert said.ended
-    assert said.output_tokens in (7, None if streamed else 7)
+    assert (said.input_tokens, said.output_tokens, said.counted) == (11, 7, 1)
     assert QUESTION in upstream.request().body.decode()
 
 
+@pairs("tools")
 @in_both_forms
 def test_tools(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
     said = answer(matrix, upstream, spoken, served, "tools", stream=streamed)
@@ -78,6 +47,7 @@ def test_tools(matrix: Gateway, upstream: Upstream, spoken: str, served: str, st
     assert "get_time" in asked
 
 
+@pairs("thinking")
 @in_both_forms
 def test_thinking(matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool) -> None:
     said = answer(matrix, upstream, spoken, served, "thinking", stream=streamed)
@@ -87,25 +57,26 @@ def test_thinking(matrix: Gateway, upstream: Upstream, spoken: str, served: str,
         assert len(said.signatures) == 1
 
 
+@pairs("signatures", served=without("openai-chat"))
 def test_a_signature_comes_back_to_its_upstream_byte_for_byte(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
-    if served == "openai-chat":
-        pytest.skip("Chat has no signatures of its own")
+    """Chat has no signatures of its own."""
     scenario = "tools" if served == "gemini" else "thinking"
     upstream.play(script(served, scenario), script(served, "text"))
-    first = ask(matrix, spoken, served, scenario, stream=False)
+    first = ask(matrix, spoken, served, stream=False, scenario=scenario)
     body = CLIENTS[spoken].again(served, first.json)
     second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
     assert second.status == 200, second.body
     assert f'"{SIGNATURE}"' in upstream.request(1).body.decode()
 
 
+@pairs("tools")
 def test_results_reach_the_upstream_beside_their_calls(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
     upstream.play(script(served, "tools"), script(served, "text"))
-    first = ask(matrix, spoken, served, "tools", stream=False)
+    first = ask(matrix, spoken, served, stream=False, scenario="tools")
     body = CLIENTS[spoken].again(served, first.json)
     second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
     assert second.status == 200, second.body
@@ -114,6 +85,7 @@ def test_results_reach_the_upstream_beside_their_calls(
     assert places == sorted(places)
 
 
+@pairs("limits")
 @in_both_forms
 def test_an_answer_that_was_cut_at_its_limit(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool
@@ -123,6 +95,7 @@ def test_an_answer_that_was_cut_at_its_limit(
     assert said.text == "".join(TEXT)
 
 
+@pairs("errors")
 @pytest.mark.parametrize("scenario", ["broken", "truncated"])
 def test_a_stream_that_breaks_ends_in_one_error(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str
@@ -135,22 +108,24 @@ def test_a_stream_that_breaks_ends_in_one_error(
         assert FAILURE in said.error
 
 
+@pairs("errors")
 @pytest.mark.parametrize("scenario", ["broken", "truncated"])
 def test_a_whole_answer_that_breaks_is_an_error_with_a_status(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str, scenario: str
 ) -> None:
     upstream.play(script(served, scenario))
-    response = ask(matrix, spoken, served, scenario, stream=False)
+    response = ask(matrix, spoken, served, stream=False, scenario=scenario)
     assert response.status >= 500
     assert CLIENTS[spoken].refusal(response.json)
 
 
+@pairs("errors")
 @in_both_forms
 def test_a_refusal_keeps_its_status_and_words(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str, streamed: bool
 ) -> None:
     upstream.play(script(served, "refused"))
-    response = ask(matrix, spoken, served, "refused", stream=streamed)
+    response = ask(matrix, spoken, served, stream=streamed, scenario="refused")
     assert response.status == 429
     assert response.head.get("retry-after") == "7"
     assert FAILURE in CLIENTS[spoken].refusal(response.json)

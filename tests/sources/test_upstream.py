@@ -250,6 +250,21 @@ async def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
         assert (out.text, out.ended, len(asked)) == ("a", False, 1)
 
 
+@on_both_loops
+async def test_an_answer_that_breaks_off_inside_of_a_call_names_the_tool() -> None:
+    call = b'{"index":0,"id":"c","type":"function","function":{"name":"rm","arguments":"{"}}'
+    body = b'data: {"choices":[{"index":0,"delta":{"tool_calls":[%b]}}]}\n\n' % call
+    cut = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(cut + body)
+
+    async with served(serve) as address:
+        with pytest.raises(Broken, match="in mid-answer, inside a call of the tool 'rm'"):
+            await Call(address).source.run(REQUEST, Said())
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "words"),
     [

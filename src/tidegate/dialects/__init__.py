@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import cast
 
 from tidegate.core.request import Header, Prompt, Request
-from tidegate.dialects.api import Decoder, Dialect, Renderer
+from tidegate.dialects.api import Decoder, Dialect, Naming, Renderer
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
 from tidegate.dialects.translation.shapes import misfit
@@ -17,6 +17,7 @@ from tidegate.errors import ConfigError
 __all__ = [
     "Decoder",
     "Dialect",
+    "Naming",
     "Renderer",
     "Translated",
     "load_dialect",

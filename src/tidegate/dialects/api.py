@@ -121,6 +121,16 @@ class Dialect(Protocol):
 
 
 @runtime_checkable
+class Naming(Protocol):
+    """A decoder that can name the tool inside of whose call an answer broke off."""
+
+    @property
+    def open_call(self) -> str | None:
+        """The name of the tool whose arguments are coming; None when something else is."""
+        ...
+
+
+@runtime_checkable
 class Particular(Protocol):
     """A dialect whose upstreams lack some features in some requests only, or for some of their models."""
 

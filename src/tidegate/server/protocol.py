@@ -60,6 +60,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = False
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
+        self._upgrades = False
+        """The present request would like another protocol."""
 
     @property
     def _exchange(self) -> Exchange | None:
@@ -111,7 +113,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._refused or self._wants_upgrade():  # the parser goes on with what it was fed
+        self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._refused or self._upgrades:  # the parser goes on with what it was fed
             return
         version = self.parser.get_http_version()
         found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
@@ -173,16 +176,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._refused or self._wants_upgrade():
+        if self._refused or self._upgrades:
             return
         cycle: object = self.cycle
         if type(cycle) is Exchange:
             cycle.received()
         else:
             super().on_message_complete()
-
-    def _wants_upgrade(self) -> bool:
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _without_upgrade(self, rest: bytes) -> bytes:
         """A request to read again that would like another protocol, and whose body begins with ``rest``.

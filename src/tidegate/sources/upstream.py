@@ -7,11 +7,12 @@ client before this module's callback returns; the task that started the call onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any
 from urllib.parse import urlencode
 
 from tidegate import __version__
@@ -21,7 +22,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.dialects import Decoder, Dialect, load_dialect, translate
+from tidegate.dialects import Decoder, Dialect, Naming, load_dialect, translate
 from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
@@ -137,23 +138,25 @@ class UpstreamSource:
             server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
         )
 
-    async def run(self, request: Request, out: Output) -> None:
+    def run(self, request: Request, out: Output) -> Coroutine[Any, Any, None]:
         """See :class:`tidegate.core.source.Source`."""
-        same = self._server.beside.get(request.dialect)
-        if same is not None:
-            try:
-                return await self._ask(same, request, out)
-            except Rejected as error:
-                if error.status not in _NOT_SPOKEN:
-                    raise
-        return await self._ask(self._server.dialect, request, out)
+        server = self._server
+        if request.dialect in server.beside:
+            return self._ask_either(server.beside[request.dialect], request, out)
+        return self._ask(server.dialect, request, out)
+
+    async def _ask_either(self, same: Dialect, request: Request, out: Output) -> None:
+        """Ask in the caller's own dialect, and in the server's if it turns out not to speak that."""
+        try:
+            await self._ask(same, request, out)
+        except Rejected as error:
+            if error.status not in _NOT_SPOKEN:
+                raise
+            await self._ask(self._server.dialect, request, out)
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         server = self._server
-        body, dropped = translate(request, dialect, self._model, server.quirks)
-        if dropped:
-            out.drop(dropped)
-        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
+        message = self._message(dialect, request, out)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
@@ -166,6 +169,13 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, dialect, connection, out).exchange(message)
+
+    def _message(self, dialect: Dialect, request: Request, out: Output) -> bytes:
+        """Head and body for the upstream: once, for the caller's frame lives as long as the stream."""
+        body, dropped = translate(request, dialect, self._model, self._server.quirks)
+        if dropped:
+            out.drop(dropped)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
 
     async def call(self, call: Call) -> Reply:
         """See :class:`tidegate.core.call.CallSource`."""
@@ -263,11 +273,18 @@ class _Call:
                 self._reject()
         except SourceError as error:
             self._emit(events)
-            self.failed(error)
+            self._fail(error)
         else:
             self._emit(events)
 
     def failed(self, error: TidegateError) -> None:
+        """What broke inside of a call names the tool, so that nobody takes half a call for one."""
+        tool = self._decoder.open_call if isinstance(self._decoder, Naming) else None
+        if tool is not None and isinstance(error, Broken) and repr(tool) not in error.message:
+            error = Broken(f"{error.message}, inside a call of the tool {tool!r}", retryable=error.retryable)
+        self._fail(error)
+
+    def _fail(self, error: TidegateError) -> None:
         if not self._done.done():
             self._done.set_exception(error)
 
@@ -283,7 +300,7 @@ class _Call:
         assert head is not None
         assert self._whole is not None
         retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
-        self.failed(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
+        self._fail(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
 
 
 def _seconds(value: bytes | None, clock: Clock) -> float | None:

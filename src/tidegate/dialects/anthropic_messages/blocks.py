@@ -67,13 +67,15 @@ _WORDS = ("text", "thinking", "signature", "data")
 class Blocks:
     """Decodes the blocks of one answer."""
 
-    __slots__ = ("_by_index", "_extra", "_next_number", "_open")
+    __slots__ = ("_by_index", "_extra", "_next_number", "_open", "called")
 
     def __init__(self) -> None:
         self._by_index: dict[tuple[Any, Kind], _Block] = {}
         self._open: dict[int, _Block] = {}
         self._next_number = 0
         self._extra: Extra | None = None
+        self.called = False
+        """A call of a tool of the caller's has begun."""
 
     @property
     def open_call(self) -> str | None:
@@ -115,6 +117,7 @@ class Blocks:
             yield self._thinking(block, content.get("thinking") or "", signature, {})
 
     def _start_call(self, block: _Block, content: Fields) -> Iterator[AnyEvent]:
+        self.called = True
         block.name = str(content.get("name") or "")
         if content.get("input"):
             block.arguments = ascii_json(content["input"])

@@ -170,6 +170,7 @@ class MessagesDecoder:
                 events.append(self._item(event))
             return
         self._finished = True
+        called = reason == "end_turn" and self._blocks.called  # so some servers end a turn of calls
         stop = delta.get("stop_sequence")
         extra: Fields = {"delta": delta}
         if isinstance(usage, dict):
@@ -178,7 +179,7 @@ class MessagesDecoder:
             extra["event"] = beside
         events.append(
             Finish(
-                reason=chat_reason(str(reason)),
+                reason="tool_calls" if called else chat_reason(str(reason)),
                 stop=stop if isinstance(stop, str) else None,
                 extra={NAME: extra},
             )
@@ -192,9 +193,14 @@ class MessagesDecoder:
         self._check_calls()
         self._end(_beyond(event), events)
 
+    @property
+    def open_call(self) -> str | None:
+        """See :class:`tidegate.dialects.api.Naming`."""
+        return self._blocks.open_call
+
     def _check_calls(self) -> None:
         """A call that was cut off must never look complete."""
-        name = self._blocks.open_call
+        name = self.open_call
         if name is not None:
             raise Broken(f"the upstream's answer ended inside a call of the tool {name!r}")
 

@@ -69,6 +69,7 @@ def read_request(body: bytes, path: str) -> Request:
         )
     stream = verb == STREAM
     framed = parse_qs(query).get("alt", [""])[-1] == "sse"
+    own = read_options(fields)
     return Request(
         dialect=NAME,
         model=model or None,
@@ -76,7 +77,8 @@ def read_request(body: bytes, path: str) -> Request:
         stream=stream,
         include_usage=True,
         choices=choices,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
         form=ARRAY if stream and not framed else "",
     )
 

@@ -217,6 +217,12 @@ class ChatDecoder:
             else:
                 self._beside_usage = {"chunk": extra}
 
+    @property
+    def open_call(self) -> str | None:
+        """See :class:`tidegate.dialects.api.Naming`."""
+        calls = (each.open_call for each in self._choices.values() if not each.finished)
+        return next((name for name in calls if name is not None), None)
+
     def _end(self, events: list[AnyEvent]) -> None:
         """The end of the answer, if it is one: every choice that began must have finished."""
         for index, choice in self._choices.items():

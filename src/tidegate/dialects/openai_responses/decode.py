@@ -7,7 +7,9 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming. ``se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.errors import reported_error
@@ -36,7 +38,7 @@ _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
 
 
-class _Known(NamedTuple):
+class _Known(Struct, frozen=True):
     """A block whose next frame is expected to differ in its text alone."""
 
     template: Template
@@ -196,10 +198,15 @@ class ResponsesDecoder:
             raise Broken(f"the upstream gave up: its answer is {response.get('status') or 'failed'!r}")
         raise reported_error(response)
 
+    @property
+    def open_call(self) -> str | None:
+        """See :class:`tidegate.dialects.api.Naming`."""
+        calls = (item for item in self._items.values() if item.kind in CALLS and not item.done)
+        return next((item.name or "" for item in calls), None)
+
     def _cut(self) -> SourceError:
-        for item in self._items.values():
-            if item.kind in CALLS and not item.done:
-                return Broken(f"the upstream's answer ended inside a call of the tool {item.name or ''!r}")
+        if self.open_call is not None:
+            return Broken(f"the upstream's answer ended inside a call of the tool {self.open_call!r}")
         began = "response.completed" if self._begun else "it began"
         return Broken(f"the upstream's answer ended before {began}")
 

@@ -51,13 +51,15 @@ def read_request(body: bytes) -> Request:
             param="background",
             code="unsupported_parameter",
         )
+    own = read_options(fields)
     return Request(
         dialect=NAME,
         model=known.model or None,
         fields=fields,
         stream=bool(known.stream),
         include_usage=True,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
     )
 
 
