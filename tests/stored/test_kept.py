@@ -289,3 +289,15 @@ def test_conversation_goes_on_over_every_upstream(
     assert first.output_text
     assert first.output_text in set(strings(upstream.requests[1].json))
     assert "previous_response_id" not in upstream.requests[1].json
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_thinking_that_is_shown_as_text_is_kept_as_text(
+    gateway: Gateway, upstream: Upstream, streamed: bool
+) -> None:
+    upstream.play(script("openai-chat", "thinking"))
+    asked = {"model": "m", "input": "hi", "stream": streamed, "thinking_to_content": True}
+    stream_id = fetch(gateway.address, "POST", "/v1/responses", asked).head.get("tidegate-stream")
+    kept = fetch(gateway.address, "GET", f"/v1/responses/resp_{stream_id}")
+    assert kept.status == 200
+    assert kept.json["output"][0]["content"][0]["text"].startswith("<think>")

@@ -38,6 +38,11 @@ class ShownThinking:
         self._seen: Extra | None = None
         self._cleaned: Extra | None = None
 
+    @property
+    def response(self) -> Any:
+        """What is kept of the answer, in a dialect that keeps it."""
+        return getattr(self._renderer, "response", None)
+
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
         shown: list[AnyEvent] = []
