@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.dialects.recorded import dialects
@@ -174,3 +175,11 @@ def test_a_number_that_nobody_can_read_is_the_callers_mistake() -> None:
     body = b'{"contents": "q", "generation_config": {"topP": 1e999}}'
     with pytest.raises(InvalidRequest):
         load_dialect("gemini").read_request(body, {}, "/models/m:generateContent")
+
+
+def test_a_wish_to_think_that_raw_text_has_no_form_for_is_named() -> None:
+    raw = load_dialect("openai-completions")
+    asked = raw.read_request(b'{"prompt": "q"}')
+    assert translate(asked, raw, raw, "theirs", frozenset()).dropped == ()
+    wished = msgspec.structs.replace(asked, reasoning=Reasoning(effort="high"))
+    assert translate(wished, raw, raw, "theirs", frozenset()).dropped == ("reasoning",)

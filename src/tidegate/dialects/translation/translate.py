@@ -37,9 +37,12 @@ def translate(
     """
     if caller.name == upstream.name:
         try:
-            return Translated(upstream.write_request(without_options(request), model, quirks), ())
+            body = upstream.write_request(without_options(request), model, quirks)
         except (msgspec.DecodeError, RecursionError) as error:  # in what was not looked at before
             raise InvalidRequest(f"the body cannot be read: {error}") from None
+        # All is passed on but for what was asked beside the body, in the model's name.
+        lost = request.reasoning is not None and "reasoning" in upstream.lacks
+        return Translated(body, (caller.fields.get("reasoning", "reasoning"),) if lost else ())
     prompt = caller.read_prompt(without_options(request))
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
