@@ -159,7 +159,8 @@ class UpstreamSource:
         body, dropped = translate(request, dialect, self._model, server.quirks)
         if dropped:
             out.drop(dropped)
-        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
+        head = self._head_for(dialect, request) if request.headers else self._heads[dialect.name]
+        message = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
@@ -194,7 +195,7 @@ class UpstreamSource:
     def _head_for(self, dialect: Dialect, request: Request) -> bytes:
         """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
-        if not request.headers or request.dialect != dialect.name:
+        if request.dialect != dialect.name:
             return self._heads[dialect.name]
         more = {name: value for name, value in request.headers.items() if name not in server.settled}
         return request_head(server, dialect.target(self._model), more)

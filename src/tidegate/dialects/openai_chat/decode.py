@@ -186,7 +186,9 @@ class ChatDecoder:
         extra = {key: value for key, value in chunk.items() if key not in _CHUNK_KNOWN}
         self._outer = (self._outer[1], extra)
         choices = chunk.get("choices") or ()
-        if (extra or not choices) and (error := reported_error(chunk)) is not None:
+        told = chunk.get("usage")
+        beside = extra and ("error" in extra or "x_groq" in extra)
+        if (beside or not choices) and (error := reported_error(chunk)) is not None:
             raise error
         begins = not self._begun
         if begins:
@@ -198,7 +200,7 @@ class ChatDecoder:
                     extra={"chunk": extra} if extra else None,
                 )
             )
-        usage = reported_usage(chunk) if extra or chunk.get("usage") else None
+        usage = reported_usage(chunk) if told or beside or (extra and told is not None) else None
         for choice in choices:
             if isinstance(choice, dict):
                 index = choice.get("index") or 0

@@ -74,6 +74,8 @@ class Twofold(Struct, frozen=True):
     extra: Extra
     chunk: dict[str, Any]
     """The unknown fields of the chunk; part of ``extra``."""
+    alone: bool
+    """They are all of ``extra``."""
     choice: ChoiceDecoder
 
     def event(self, data: bytes) -> Text | None:
@@ -81,15 +83,20 @@ class Twofold(Struct, frozen=True):
         if not data.startswith(self.before) or not data.endswith(self.after):
             return None
         literal, found, other = data[self.start : self.stop].partition(self.between)
-        if not found or QUOTE in other or BACKSLASH in other or not other.isascii():
+        if not found:
             return None
-        value = other.decode("ascii")
-        text = string(literal)
-        if not text or not value.isprintable():
+        value = other.decode("ascii") if other.isalnum() else _plain(other)
+        text: str | None = None
+        if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
+            text = literal.decode("ascii")
+        if text is None or not text.isprintable():
+            text = string(literal)
+        if not text or value is None:
             return None
         choice = self.choice
         choice.length += len(text)
-        extra = {**self.extra, "chunk": {**self.chunk, self.key: value}}
+        chunk = {**self.chunk, self.key: value}
+        extra = {"chunk": chunk} if self.alone else {**self.extra, "chunk": chunk}
         return Text(text=text, choice=choice.index, block=self.block, extra=extra)
 
 
@@ -122,8 +129,17 @@ def twofold(before: bytes, after: bytes, key: str, event: Text, choice: ChoiceDe
         block=event.block,
         extra=extra,
         chunk=chunk,
+        alone=len(extra) == 1,
         choice=choice,
     )
+
+
+def _plain(literal: bytes) -> str | None:
+    """The string whose JSON literal has this inside and no escape; None for any other."""
+    if QUOTE in literal or BACKSLASH in literal or not literal.isascii():
+        return None
+    value = literal.decode("ascii")
+    return value if value.isprintable() else None
 
 
 def string(literal: bytes) -> str | None:
