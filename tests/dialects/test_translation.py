@@ -138,3 +138,30 @@ def test_a_defect_of_a_writer_is_no_mistake_of_the_caller() -> None:
 
     with pytest.raises(KeyError):
         translated(Defective())
+
+
+@pytest.mark.parametrize("upstream", ["openai-chat", "openai-responses", "gemini"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "t", "signature": "s"},
+        {"type": "redacted_thinking", "data": "hidden"},
+    ],
+)
+def test_a_signature_that_nobody_else_can_check_is_not_lost_in_silence(
+    upstream: str, block: dict[str, Any]
+) -> None:
+    turns = [*USER, {"role": "assistant", "content": [block, {"type": "text", "text": "a"}]}, *USER]
+    messages = load_dialect("anthropic-messages")
+    request = messages.read_request(json.dumps({"max_tokens": 5, "messages": turns}).encode())
+    body, dropped = translate(request, messages, load_dialect(upstream), "theirs", frozenset())
+    assert dropped == ("messages.content.thinking",)
+    assert b"hidden" not in body
+
+
+@pytest.mark.parametrize("upstream", ["anthropic-messages", "gemini"])
+def test_a_grammar_in_chats_form_is_told_where_it_has_no_form(upstream: str) -> None:
+    grammar = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /x/"}}
+    tool = {"type": "custom", "custom": {"name": "free", "format": grammar}}
+    body, _ = translated(load_dialect(upstream), tools=[tool])
+    assert "grammar (lark):\\nstart: /x/" in json.dumps(body)

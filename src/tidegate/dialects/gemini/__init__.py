@@ -49,6 +49,7 @@ class Gemini:
         "foreign_parts": "contents.parts",
         "thinking": "contents.parts.thoughtSignature",
         "foreign_thinking": "contents.parts.thought",
+        "foreign_seals": "contents.parts.thoughtSignature",
         "result_media": "contents.parts.functionResponse.parts",
         **{
             f"{kind}_{form}": f"contents.parts.{name}"
