@@ -78,9 +78,7 @@ class Messages(Writer):
     def start(self) -> None:
         message: Json = {"id": "msg_upstream", "type": "message", "role": "assistant", "model": "mock"}
         message |= {"content": [], "stop_reason": None, "stop_sequence": None}
-        self.say(
-            type="message_start", message={**message, "usage": {"input_tokens": 11, "output_tokens": 1}}
-        )
+        self.say(type="message_start", message={**message, "usage": {"input_tokens": 11, "output_tokens": 1}})
         self.say(type="ping")
 
     def open(self, at: int) -> None:
@@ -123,9 +121,12 @@ class Responses(Writer):
 
     def _where(self, at: int) -> Json:
         place: Json = {"item_id": f"item_{at}", "output_index": self.places[at]}
-        return place | {"text": {"content_index": 0}, "thinking": {"summary_index": 0}, "call": {}}[
-            self.parts[at].kind
-        ]
+        return (
+            place
+            | {"text": {"content_index": 0}, "thinking": {"summary_index": 0}, "call": {}}[
+                self.parts[at].kind
+            ]
+        )
 
     def _part(self, at: int, text: str) -> Json:
         own: Json = {"annotations": [], "logprobs": []} if self.parts[at].kind == "text" else {}
@@ -146,9 +147,7 @@ class Responses(Writer):
         return "incomplete" if self.reason == "length" else "completed"
 
     def open(self, at: int) -> None:
-        self.say(
-            "output_item.added", output_index=self.places[at], item=self._item(at, status="in_progress")
-        )
+        self.say("output_item.added", output_index=self.places[at], item=self._item(at, status="in_progress"))
         kind = {"text": "content_part", "thinking": "reasoning_summary_part"}.get(self.parts[at].kind)
         if kind:
             self.say(f"{kind}.added", **self._where(at), part=self._part(at, ""))
@@ -195,9 +194,7 @@ class Gemini(Writer):
     def end(self) -> None:
         candidate = {"index": 0, "finishReason": "MAX_TOKENS" if self.reason == "length" else "STOP"}
         usage = {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18}
-        self.frames.append(
-            frame({"candidates": [candidate], "modelVersion": "mock", "usageMetadata": usage})
-        )
+        self.frames.append(frame({"candidates": [candidate], "modelVersion": "mock", "usageMetadata": usage}))
 
 
 WRITERS: Final[Mapping[str, Callable[[Sequence[Part], str], Writer]]] = {

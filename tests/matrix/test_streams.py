@@ -1,4 +1,4 @@
-"""The life of a stream, over every pair of dialects: silence, order, counts, and any form of the same bytes."""
+"""The life of a stream, over every pair of dialects: silence, order, counts, and any form of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WHOLE = ("".join(THOUGHT), "".join(TEXT), [(CALL.name, json.loads(CALL.whole))],
 def test_clients_live_through_silence(
     eager_matrix: Gateway, upstream: Upstream, spoken: str, served: str, part: Part
 ) -> None:
-    """hazards 3, 9 and 38: before the answer, inside of it and before its end, with what each client takes."""
+    """hazards 3, 9 and 38: before the answer, inside of it and before its end."""
     frames = said(served, part)
     before, inside, behind = Silence(), Silence(), Silence()
     half = len(frames) // 2
@@ -114,7 +114,10 @@ def test_blocks_are_nested_whatever_is_interleaved(
     found = answer(matrix, upstream, spoken, served, sent(said(served, *parts, order=turns)))
     assert sorted(found.text) == sorted(WORDS.whole + "more.")
     assert sorted(found.thinking) == sorted(THINKING.whole + "again")
-    assert sorted((name, json.loads(each)["at"]) for name, each in found.calls) == [("tool_0", 0), ("tool_1", 1)]
+    assert sorted((name, json.loads(each)["at"]) for name, each in found.calls) == [
+        ("tool_0", 0),
+        ("tool_1", 1),
+    ]
     assert found.ended
 
 
@@ -141,9 +144,7 @@ def cut(text: str, size: int) -> list[str]:
 
 
 @pairs("any form")
-def test_snapshots_are_not_said_again(
-    matrix: Gateway, upstream: Upstream, spoken: str, served: str
-) -> None:
+def test_snapshots_are_not_said_again(matrix: Gateway, upstream: Upstream, spoken: str, served: str) -> None:
     """hazard 34: an upstream's events that repeat all of a text are no deltas."""
     part = Part("text", ("The quick brown fox ", "jumps over ", "the lazy dog"))
     for frames in snapshots(served, part):
@@ -156,14 +157,18 @@ def test_an_answer_that_comes_byte_by_byte(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
     """hazards 15 and 41: every event and every character is cut everywhere."""
-    parts = (Part("thinking", ("hm \u201c",)), Part("text", ("世界", "😀")), Part("call", ('{"a":', '"é"}'), "f"))
+    parts = (
+        Part("thinking", ("hm \u201c",)),
+        Part("text", ("世界", "😀")),
+        Part("call", ('{"a":', '"é"}'), "f"),
+    )
     body = b"".join(said(served, *parts))
     found = answer(matrix, upstream, spoken, served, [Head(), Send(body, each=1), End()])
     assert said_by(found) == ("hm \u201c", "世界😀", [("f", {"a": "é"})], "tool_calls")
 
 
 def spellings(frames: list[bytes]) -> dict[str, Script]:
-    """The same events in forms that the specification of event streams allows, and in some that it does not."""
+    """The same events in forms that event streams may have, and in some that they may not."""
     body = b"".join(frames)
     unnamed = b"".join(b"data: " + each.split(b"data: ", 1)[1] for each in frames)
     forms = {
@@ -180,7 +185,7 @@ def spellings(frames: list[bytes]) -> dict[str, Script]:
 
 @pairs("any form")
 def test_events_in_any_spelling(matrix: Gateway, upstream: Upstream, spoken: str, served: str) -> None:
-    """hazard 42: upstreams may spell events in any way; ours have no BOM, and names where clients need them."""
+    """hazard 42: upstreams may spell events in any way; ours have one form."""
     for name, script in spellings(said(served, THINKING, WORDS, CALL)).items():
         upstream.play(script)
         response = ask(matrix, spoken, served, stream=True)
@@ -238,7 +243,7 @@ def test_several_answers_are_refused_where_the_upstream_gives_one(
     """hazard 32: by the name that the caller knows the field under."""
     response = ask(matrix, spoken, served, stream=streamed, count=3)
     assert response.status == 400
-    assert (CLIENTS[spoken].several or '') in CLIENTS[spoken].refusal(response.json)
+    assert (CLIENTS[spoken].several or "") in CLIENTS[spoken].refusal(response.json)
     assert upstream.requests == []
 
 

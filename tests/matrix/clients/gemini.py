@@ -50,7 +50,10 @@ class Gemini:
             self._candidate(others.setdefault(index, Answer()) if index else answer, candidate)
         if "usageMetadata" in value:
             usage = value["usageMetadata"]
-            answer.input_tokens, answer.output_tokens = usage["promptTokenCount"], usage["candidatesTokenCount"]
+            answer.input_tokens, answer.output_tokens = (
+                usage["promptTokenCount"],
+                usage["candidatesTokenCount"],
+            )
             answer.counted += 1
 
     def _candidate(self, answer: Answer, candidate: Json) -> None:
@@ -96,4 +99,6 @@ class Gemini:
     def beats(self, body: bytes) -> int:
         values = [json.loads(each.removeprefix("data: ")) for each in body.decode().split("\n\n")[:-1]]
         found = [each["candidates"][0] for each in values if "candidates" in each]
-        return sum(each["content"]["parts"] == [{"text": ""}] and "finishReason" not in each for each in found)
+        return sum(
+            each["content"]["parts"] == [{"text": ""}] and "finishReason" not in each for each in found
+        )
