@@ -25,7 +25,7 @@ static void scan(struct answer *answer, const char *data, size_t length, stamp_s
     static char text[CARRY_SPACE + READ_SPACE];
     memcpy(text, answer->carry, answer->carried);
     memcpy(text + answer->carried, data, length);
-    const char *at = text, *end = text + answer->carried + length, *found;
+    const char *at = text, *after = text, *end = text + answer->carried + length, *found;
     while ((found = memmem(at, (size_t)(end - at), "zQ", 2)) && end - found >= STAMP_LENGTH) {
         if (!is_stamp(found) || (answer->form == RESPONSES && answer->deltas == answer->expected)) {
             at = found + 2;
@@ -35,10 +35,10 @@ static void scan(struct answer *answer, const char *data, size_t length, stamp_s
             answer->disordered = true;
         seen(owner, get_decimal(found + STAMP_CLOCK_AT, STAMP_CLOCK_WIDTH), answer->deltas++ == 0);
         answer->done = answer->stopped = false; /* an end before the last delta is none */
-        at = found + STAMP_LENGTH;
+        at = after = found + STAMP_LENGTH;
     }
-    answer->done = answer->done || holds(at, end, end_mark(answer->form));
-    answer->stopped = answer->stopped || holds(at, end, success_mark(answer->form));
+    answer->done = answer->done || holds(after, end, end_mark(answer->form));
+    answer->stopped = answer->stopped || holds(after, end, success_mark(answer->form));
     answer->carried = end - at > CARRY_SPACE ? CARRY_SPACE : (size_t)(end - at);
     memcpy(answer->carry, end - answer->carried, answer->carried);
 }

@@ -158,3 +158,12 @@ def test_fallback_answers_when_the_first_makes_no_sense(gateway: Gateway, upstre
     upstream.play(plain({"hello": "world"}), plain(told(VECTOR)))
     assert ask(gateway, model="pair")["data"][0]["embedding"] == VECTOR
     assert [each.json["model"] for each in upstream.requests] == ["mock-a", "mock-b"]
+
+
+@pytest.mark.parametrize("body", ["text", None, 5, told(["a"]), told([1e300]), told([[]]), {"data": [None]}])
+def test_answer_of_another_shape_is_the_upstreams_fault(
+    gateway: Gateway, upstream: Upstream, body: Any
+) -> None:
+    upstream.play(plain(body))
+    asked = {"model": "m", "input": "hi", "encoding_format": "base64"}
+    assert fetch(gateway.address, "POST", PATH, asked).status == 502

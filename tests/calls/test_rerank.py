@@ -87,3 +87,12 @@ def test_answer_that_points_nowhere_is_told(gateway: Gateway, upstream: Upstream
     body = {"model": "m", "query": "q", "documents": DOCUMENTS}
     response = fetch(gateway.address, "POST", "/v1/rerank", body)
     assert (response.status, response.json["error"]["type"]) == (502, "upstream_error")
+
+
+@pytest.mark.parametrize("body", ["text", None, 5, {"results": [None]}, {"data": 5}])
+def test_answer_of_another_shape_is_the_upstreams_fault(
+    gateway: Gateway, upstream: Upstream, body: Any
+) -> None:
+    upstream.play(plain(body))
+    asked = {"model": "m", "query": "q", "documents": DOCUMENTS}
+    assert fetch(gateway.address, "POST", "/v1/rerank", asked).status == 502

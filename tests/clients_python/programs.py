@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import requests
+from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
 
 CURL = shutil.which("curl")
@@ -266,6 +267,17 @@ def megallm_retry(target: Target) -> None:
     client.close()
 
 
+def megallm_anthropic(target: Target) -> None:
+    """The other format over the same model: Anthropic's SDK, whose address has no /v1."""
+    client = Anthropic(base_url=target.base_url.removesuffix("/v1"), api_key=target.key)
+    with client.messages.stream(
+        model=target.model, max_tokens=1024, messages=[{"role": "user", "content": QUESTION}]
+    ) as stream:
+        for text in stream.text_stream:
+            print(text, end="", flush=True)
+    client.close()
+
+
 SDK_PROGRAMS: list[Program] = [
     mytokengate_sdk,
     open_llm_readme,
@@ -273,6 +285,7 @@ SDK_PROGRAMS: list[Program] = [
     megallm_async,
     megallm_progress,
     megallm_retry,
+    megallm_anthropic,
 ]
 LINE_PROGRAMS: list[Program] = [mytokengate_requests, open_llm_request_test]
 CURL_PROGRAMS: list[Program] = [

@@ -303,3 +303,26 @@ def test_a_chat_client_gives_signatures_back_where_they_stood() -> None:
         prompt = CHAT.read_prompt(CHAT.read_request(msgspec.json.encode(body)))
         back = msgspec.json.decode(GEMINI.write_prompt(prompt, "gemini-3-pro", frozenset()))
         assert back["contents"][1]["parts"] == [{"text": "Let me."}, call]
+
+
+def test_the_newest_token_counts_count_however_they_came() -> None:
+    """Those of chunks like the one before are read once, at the end."""
+    counts = [{**USAGE, "candidatesTokenCount": 7 + 100 * number} for number in range(4)]
+    texts = [framed(chunk({"text": f"w{number}"}, usage=each)) for number, each in enumerate(counts)]
+    last = framed(chunk({"text": ""}, finishReason="STOP"))
+    end = heard([*texts, last])[-1]
+    assert isinstance(end, End)
+    assert end.usage is not None
+    assert end.usage.output_tokens == 307
+    further = framed(chunk({"text": ""}, finishReason="STOP", usage={**USAGE, "candidatesTokenCount": 1}))
+    end = heard([*texts, further])[-1]
+    assert isinstance(end, End)
+    assert end.usage is not None
+    assert end.usage.output_tokens == 1
+
+
+def test_token_counts_that_are_no_json_end_the_answer_in_an_error() -> None:
+    texts = [framed(chunk({"text": f"w{number}"}, usage=USAGE)) for number in range(4)]
+    texts[3] = texts[3].replace(b": 12}", b": }")
+    with pytest.raises(Broken):
+        heard([*texts, framed(chunk({"text": ""}, finishReason="STOP"))])

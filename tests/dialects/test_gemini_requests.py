@@ -458,3 +458,29 @@ def test_a_file_of_another_vendor_is_refused_by_its_name() -> None:
     message = {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}
     with pytest.raises(Unsupported, match="document_file"):
         of_chat({"messages": [message]})
+
+
+@pytest.mark.parametrize("name", ["..", "../../files", "a/../b", "models/../x", "./a", "tunedModels/.."])
+def test_a_name_is_no_way_to_another_path(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="'model'"):
+        GEMINI.target(name)
+
+
+@pytest.mark.parametrize("config", ["generationConfig", "generation_config"])
+@pytest.mark.parametrize("member", ["stopSequences", "stop_sequences"])
+def test_a_stop_sequence_outside_of_a_list_is_not_taken_for_its_letters(config: str, member: str) -> None:
+    with pytest.raises(InvalidRequest, match="stopSequences"):
+        asked({"contents": "q", config: {member: "abc"}})
+
+
+@pytest.mark.parametrize("config", ["generationConfig", "generation_config"])
+@pytest.mark.parametrize("member", ["candidateCount", "candidate_count"])
+def test_candidates_are_counted_in_any_spelling(config: str, member: str) -> None:
+    assert asked({"contents": "q", config: {member: 2}}).choices == 2
+
+
+def test_a_configuration_of_null_takes_a_wish_to_think() -> None:
+    request = GEMINI.read_request(b'{"contents": "q", "generationConfig": null}', {}, PATH)
+    wished = msgspec.structs.replace(request, reasoning=Reasoning(effort="low"))
+    body = msgspec.json.decode(GEMINI.write_request(wished, "gemini-3-pro", frozenset()))
+    assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "low"

@@ -412,3 +412,8 @@ def test_effort_that_was_asked_for_beside_the_body_wins() -> None:
     request = msgspec.structs.replace(request, reasoning=Reasoning(effort="high"))
     asked = json.loads(RESPONSES.write_request(request, "up", frozenset()))
     assert asked["reasoning"] == {"effort": "high", "summary": "auto"}
+
+
+def test_reasoning_that_is_no_object_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="reasoning"):
+        load_dialect("openai-responses").read_request(b'{"input": "q", "reasoning": "high"}')

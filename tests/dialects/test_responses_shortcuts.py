@@ -116,6 +116,20 @@ def test_a_template_is_learned_and_fits_the_next_frame(text: str) -> None:
         assert template.text(broken.encode()) is None
 
 
+@pytest.mark.parametrize("padding", ["", '","obfuscation":"ab'])
+def test_a_template_counts_and_takes_any_number_all_the_same(padding: str) -> None:
+    """The next number is expected, and nothing depends on that."""
+    made = '{"type":"t","sequence_number":%s,"delta":"%s' + padding + '"}'
+    template = learn((made % (7, "a")).encode(), b"", "a")
+    assert template is not None
+    for number in ("8", "9", "11", "12", "3", "0", "9" * 5000, "4"):
+        for text in ("word", 'a \\"quote\\"', "\u4e16"):
+            frame = f"data: {made % (number, text)}\n\n".encode()
+            assert template.text(frame) == json.loads(f'"{text}"')
+            assert template.text(frame + frame) is None
+            assert template.text(frame[:-9]) is None
+
+
 def test_deltas_of_one_block_share_what_stands_beside_them() -> None:
     """So that a renderer can tell by identity that only the text has changed."""
     delta = b'data: {"type":"response.output_text.delta","output_index":0,"delta":"%b","x":{"y":1}}\n\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from tests.dialects.recorded import dialects
 from tidegate.core.message import MediaPart, Message, ResultPart, TextPart, ThinkingPart
 from tidegate.core.request import OutputFormat, Prompt, Reasoning
 from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
-from tidegate.dialects import load_dialect
+from tidegate.dialects import load_dialect, understand
 from tidegate.dialects.api import Dialect, Lack
 from tidegate.dialects.translation import FEATURES, features, translate
-from tidegate.errors import Unsupported
+from tidegate.errors import InvalidRequest, Unsupported
 
 CHAT = load_dialect("openai-chat")
 USER = [{"role": "user", "content": "q"}]
@@ -108,3 +109,59 @@ def test_features_are_told_by_what_a_prompt_makes_use_of() -> None:
 def test_every_feature_of_a_dialects_tables_is_one(dialect: Dialect) -> None:
     assert set(dialect.lacks) <= set(FEATURES)
     assert set(dialect.fields) <= set(FEATURES)
+
+
+@pytest.mark.parametrize("upstream", dialects(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]},
+        {"messages": [{"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": []}]}]},
+        {"tools": [{"type": "function", "function": {"name": [], "parameters": 5}}], "tool_choice": "auto"},
+        {"tools": [{"type": "custom", "custom": {"name": "f", "format": 5}}]},
+        {"reasoning_effort": [], "top_p": "0.9"},
+    ],
+    ids=["text", "result", "function", "custom", "numbers"],
+)
+def test_a_field_of_another_kind_is_the_callers_mistake(upstream: Dialect, fields: dict[str, Any]) -> None:
+    request = CHAT.read_request(json.dumps({"messages": USER, **fields}).encode())
+    with suppress(InvalidRequest, Unsupported):  # or the upstream says it
+        translate(request, CHAT, upstream, "claude-3-5-sonnet", frozenset())
+    with pytest.raises(InvalidRequest):
+        understand(request)
+
+
+def test_a_defect_of_a_writer_is_no_mistake_of_the_caller() -> None:
+    class Defective(Narrow):
+        def write_prompt(self, prompt: Prompt, model: str, quirks: frozenset[str]) -> bytes:
+            raise KeyError(model)
+
+    with pytest.raises(KeyError):
+        translated(Defective())
+
+
+@pytest.mark.parametrize("upstream", ["openai-chat", "openai-responses", "gemini"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "t", "signature": "s"},
+        {"type": "redacted_thinking", "data": "hidden"},
+    ],
+)
+def test_a_signature_that_nobody_else_can_check_is_not_lost_in_silence(
+    upstream: str, block: dict[str, Any]
+) -> None:
+    turns = [*USER, {"role": "assistant", "content": [block, {"type": "text", "text": "a"}]}, *USER]
+    messages = load_dialect("anthropic-messages")
+    request = messages.read_request(json.dumps({"max_tokens": 5, "messages": turns}).encode())
+    body, dropped = translate(request, messages, load_dialect(upstream), "theirs", frozenset())
+    assert dropped == ("messages.content.thinking",)
+    assert b"hidden" not in body
+
+
+@pytest.mark.parametrize("upstream", ["anthropic-messages", "gemini"])
+def test_a_grammar_in_chats_form_is_told_where_it_has_no_form(upstream: str) -> None:
+    grammar = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /x/"}}
+    tool = {"type": "custom", "custom": {"name": "free", "format": grammar}}
+    body, _ = translated(load_dialect(upstream), tools=[tool])
+    assert "grammar (lark):\\nstart: /x/" in json.dumps(body)

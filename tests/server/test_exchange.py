@@ -292,3 +292,12 @@ def test_an_exchange_has_what_uvicorn_uses_of_the_cycle_that_it_stands_for(name:
 
 def test_setting_its_event_wakes_nobody() -> None:
     Made().exchange.message_event.set()
+
+
+def test_a_body_that_breaks_off_has_no_end_and_no_successor() -> None:
+    made = Made()
+    exchange = made.ask(b"{}")
+    exchange.open(HEADERS, b"part")
+    exchange.break_off()
+    assert made.wire.sent.endswith(b"4\r\npart\r\n")
+    assert (made.wire.ended, made.completed) == (["close"], 0)

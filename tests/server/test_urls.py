@@ -70,3 +70,10 @@ def test_googles_paths_name_model_and_method() -> None:
         "openai-chat",
         "/v1//chat/completions/",
     )
+
+
+def test_a_target_may_be_a_whole_url() -> None:
+    assert generation_at("http://localhost:7860/v1/messages?x=1") == ("anthropic-messages", "/v1/messages")
+    target = "/v1beta/models/m:generateContent?key=http://k"
+    assert generation_at(f"http://[::1]{target}") == ("gemini", target)
+    assert generation_at("http://localhost") is None

@@ -52,6 +52,40 @@ def test_what_renders_to_nothing_is_not_written(bench: Bench) -> None:
     assert (page.writes, reader.seq) == ([], 1)
 
 
+class Defective(Plain):
+    """A renderer that fails at a word, and from then on where it is ``broken``."""
+
+    def __init__(self, *, broken: bool) -> None:
+        self._broken = broken
+        self._failed = False
+
+    def render(self, events: object) -> bytes:
+        data = super().render(events)
+        if b"bad" in data or (self._failed and self._broken):
+            self._failed = True
+            raise TypeError("a defect")
+        return data
+
+
+@pytest.mark.parametrize(("broken", "told"), [(False, b"<End>"), (True, b"")])
+@pytest.mark.parametrize("ending", [[], [END]])
+def test_a_defect_of_the_renderer_ends_the_reading_as_a_failure(
+    bench: Bench, ending: list[AnyEvent], broken: bool, told: bytes
+) -> None:
+    page = Page()
+    reader = Reader("s", bench.log, Defective(broken=broken), page)
+    bench.readers.append(reader)
+    bench.log.append("s", 1, texts("a"))
+    bench.log.append("s", 1, [*texts("bad"), *ending])
+    assert page.writes == [b"a", told]
+    assert page.last is not None
+    assert page.last.outcome == "failed"
+    assert page.last.error is not None
+    assert reader.finished
+    bench.log.append("s", 1, texts("more"))
+    assert page.body == b"a" + told
+
+
 def test_it_begins_after_its_seq(bench: Bench) -> None:
     bench.log.append("s", 1, texts(*"abcd"))
     page = Page()

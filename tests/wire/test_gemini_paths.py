@@ -66,6 +66,14 @@ def test_errors_are_in_googles_envelope(gateway: Gateway, upstream: Upstream) ->
     assert answer.json["error"]["details"][0]["retryDelay"] == "7s"
 
 
+@pytest.mark.parametrize("version", ["/v1beta", "/v1alpha", "/v1", ""])
+@pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent"])
+def test_a_generation_is_asked_for_with_post(gateway: Gateway, version: str, verb: str) -> None:
+    answer = fetch(gateway.address, "GET", f"{version}/models/a/b:{verb}")
+    assert (answer.status, answer.head.get("allow")) == (405, "POST, OPTIONS")
+    assert answer.json["error"]["status"] == "UNIMPLEMENTED"
+
+
 @pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent"])
 def test_keys_in_header_and_query(start_gateway: StartGateway, upstream: Upstream, verb: str) -> None:
     gateway = start_gateway(gateway_config(upstream.url, auth={"list": ["sk-right"]}))

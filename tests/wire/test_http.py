@@ -152,6 +152,19 @@ def test_a_wish_for_http_2_is_passed_over(
     assert [request.json["messages"][0]["content"] for request in upstream.requests] == ["over Java"] * 2
 
 
+def test_very_many_wishes_in_one_write_are_passed_over(gateway: Gateway) -> None:
+    count = 1500
+    with RawConnection(gateway.address) as connection:
+        connection.send(request_bytes("GET", "/healthz", headers=H2C) * count)
+        assert {connection.read_response().status for _ in range(count)} == {200}
+
+
+def test_a_request_may_name_its_whole_url(gateway: Gateway, upstream: Upstream) -> None:
+    """As clients write it that take the gateway for their proxy."""
+    answer = fetch(gateway.address, "POST", f"http://localhost{CHAT}", body_for())
+    assert parse(answer).succeeded()
+
+
 def test_pipelined_requests_are_answered_in_order(gateway: Gateway, upstream: Upstream) -> None:
     """Three at once, streamed and whole, on one connection."""
     upstream.answer = lambda request: text_stream([request.json["messages"][0]["content"]])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 
-class ToolDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ToolDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="definition"):
     """A tool that the caller runs. ``parameters`` is a JSON schema.
 
     A ``custom`` tool takes free text, in the form that ``format`` describes, in place of arguments.
@@ -25,7 +25,7 @@ class ToolDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: Mapping[str, Any] | None = None
 
 
-class HostedTool(Struct, frozen=True):
+class HostedTool(Struct, frozen=True, tag="hosted"):
     """A tool that the upstream runs itself (a web search, say), as the dialect ``dialect`` writes it."""
 
     dialect: str

@@ -10,6 +10,7 @@ from tidegate.core.request import Header, Prompt, Request
 from tidegate.dialects.api import Decoder, Dialect, Naming, Renderer
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
+from tidegate.dialects.translation.shapes import misfit
 from tidegate.dialects.translation.shown_thinking import ShownThinking
 from tidegate.errors import ConfigError
 
@@ -47,7 +48,11 @@ def renderer(dialect: Dialect, header: Header) -> Renderer:
 
 def understand(request: Request) -> Prompt:
     """A caller's request in no dialect. Raises InvalidRequest for what makes no sense."""
-    return load_dialect(request.dialect).read_prompt(request)
+    prompt = load_dialect(request.dialect).read_prompt(request)
+    wrong = misfit(prompt)
+    if wrong is not None:
+        raise wrong
+    return prompt
 
 
 def translate(request: Request, upstream: Dialect, model: str, quirks: frozenset[str]) -> Translated:

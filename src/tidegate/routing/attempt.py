@@ -6,8 +6,8 @@ After the first visible delta nothing is tried again: the error goes to whoever 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import msgspec
 
@@ -54,18 +54,26 @@ class Attempts:
         self._random = random
         self._observer = observer
 
-    async def answer(self, plan: Plan, out: Progress) -> None:
+    def answer(self, plan: Plan, out: Progress) -> Coroutine[Any, Any, None]:
         """Ask the models of the plan until one has answered. Raises the last SourceError or Overloaded.
 
-        The first model's ``total`` is the deadline of them all.
+        The first model's ``total`` is the deadline of them all, and runs from this call.
         """
+        first = plan[0]
+        timeouts = first.route.timeouts
+        deadline = self._clock.monotonic() + timeouts.total
+        if len(plan) == 1:  # nearly every plan: without a coroutine in between
+            return self._ask(first.route, timeouts, deadline, first.request, out)
+        return self._ask_all(plan, deadline, out)
+
+    async def _ask_all(self, plan: Plan, deadline: float, out: Progress) -> None:
         total = plan[0].route.timeouts.total
-        deadline = self._clock.monotonic() + total
-        for number, (route, request) in enumerate(plan, 1):
+        for number, asked in enumerate(plan, 1):
+            route = asked.route
             out.model = route.model if number > 1 else None
             timeouts = msgspec.structs.replace(route.timeouts, total=total)
             try:
-                await self._ask(route, timeouts, deadline, request, out)
+                await self._ask(route, timeouts, deadline, asked.request, out)
             except (SourceError, Overloaded) as error:
                 if number == len(plan) or out.visible or not _another_model_may(error):
                     raise

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
+from msgspec import Struct
 
 from tidegate.core.request import Request
 from tidegate.errors import InvalidRequest, NotFound
@@ -12,7 +11,7 @@ from tidegate.routing.suffix import split_suffix
 from tidegate.routing.table import Route, Routes
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """A model that may answer, and what it is asked."""
 
     route: Route
@@ -28,7 +27,10 @@ def plan(routes: Routes, request: Request) -> Plan:
 
     Raises NotFound for a model that is not there, InvalidRequest for such a fallback model.
     """
-    asked = [_asked(routes, request.model, request)]
+    first = _asked(routes, request.model, request)
+    if not request.fallback_models:
+        return (first,)
+    asked = [first]
     unknown: list[str] = []
     for name in request.fallback_models:
         try:

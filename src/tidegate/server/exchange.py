@@ -187,6 +187,11 @@ class Exchange:
             self._transport.write(data)
         self._complete()
 
+    def break_off(self) -> None:
+        """End a streamed body without the mark of its end, so that nobody takes the part for the whole."""
+        self.keep_alive = False
+        self._complete()
+
     def _complete(self) -> None:
         self.response_complete = True
         self.client = None

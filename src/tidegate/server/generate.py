@@ -19,12 +19,14 @@ from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
 from tidegate.server.responses import Keeping
+from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 
 logger = logging.getLogger("tidegate")
 
 _POLICIES = get_args(OnDisconnect)
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 class Service:
@@ -64,10 +66,11 @@ class Service:
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
             caller = self.identify(exchange.headers, exchange.path.partition("?")[2])  # access/
-            request = dialect.read_request(
-                exchange.body, _forwarded(exchange, dialect), exchange.path
-            )  # dialects/
-            request, keep = self._keeping.prepare(caller.id, request)  # responses/
+            headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
+            request = dialect.read_request(exchange.body, headers, exchange.path)  # dialects/
+            keep = None
+            if request.dialect == KEPT:
+                request, keep = self._keeping.prepare(caller.id, request)  # responses/
             policies = _policies(exchange)
             stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
         except TidegateError as error:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.routing.table import Route, Routes
+from tidegate.server.incoming import read_limit
 
 ANTHROPIC_VERSION: Final = b"anthropic-version"
 """The header by which a client asks for Anthropic's shape."""
@@ -40,9 +41,7 @@ def anthropic_listing(routes: Routes, asked: Mapping[str, str]) -> dict[str, Any
 
     (https://docs.anthropic.com/en/api/models-list)
     """
-    limit = asked.get("limit", str(_MOST_LISTED))
-    if not limit.isdigit() or not 1 <= int(limit) <= _MOST_LISTED:
-        raise InvalidRequest(f"limit must be from 1 to {_MOST_LISTED}", param="limit")
+    limit = read_limit(asked, _MOST_LISTED, _MOST_LISTED)
     models = [_anthropic_model(route) for route in routes]
     names = [model["id"] for model in models]
     for each in ("after_id", "before_id"):
@@ -50,11 +49,11 @@ def anthropic_listing(routes: Routes, asked: Mapping[str, str]) -> dict[str, Any
             raise InvalidRequest(f"{each} names no model: {asked[each]!r}", param=each)
     if "before_id" in asked:
         before = models[: names.index(asked["before_id"])]
-        page = before[-int(limit) :]
+        page = before[-limit:]
         more = len(before) > len(page)
     else:
         after = models[names.index(asked["after_id"]) + 1 if "after_id" in asked else 0 :]
-        page = after[: int(limit)]
+        page = after[:limit]
         more = len(after) > len(page)
     return {
         "data": page,

@@ -60,6 +60,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = False
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
+        self._upgrades = False
+        """The present request would like another protocol."""
 
     @property
     def _exchange(self) -> Exchange | None:
@@ -72,18 +74,21 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if not self._refused:
-                self._read_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if not self._refused:
-                self._refuse(
-                    Failure("the request is not valid HTTP/1.1", "invalid_request_error", status=400)
-                )
-        else:
-            self._watch(len(data))
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._refused:
+                    data = self._without_upgrade(data[upgrade.args[0] :])
+                    continue
+            except httptools.HttpParserError:
+                if not self._refused:
+                    self._refuse(
+                        Failure("the request is not valid HTTP/1.1", "invalid_request_error", status=400)
+                    )
+            else:
+                self._watch(len(data))
+            return
 
     def on_message_begin(self) -> None:
         # uvicorn makes an ASGI scope here; on_headers_complete has it made when ASGI is to be called.
@@ -108,7 +113,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._refused or self._wants_upgrade():  # the parser goes on with what it was fed
+        self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._refused or self._upgrades:  # the parser goes on with what it was fed
             return
         version = self.parser.get_http_version()
         found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
@@ -170,7 +176,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._refused or self._wants_upgrade():
+        if self._refused or self._upgrades:
             return
         cycle: object = self.cycle
         if type(cycle) is Exchange:
@@ -178,11 +184,8 @@ class GatewayProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
-    def _wants_upgrade(self) -> bool:
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-
-    def _read_without_upgrade(self, rest: bytes) -> None:
-        """Read a request again that would like another protocol, and whose body begins with ``rest``.
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """A request to read again that would like another protocol, and whose body begins with ``rest``.
 
         No server has to follow such a wish (RFC 9110 section 7.8), but to the parser the body belongs to the
         other protocol. Java's HttpClient sends one with every request that is not over TLS.
@@ -195,7 +198,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 value = b", ".join(each for each in options if each in _LASTING)  # noqa: PLW2901
             head.append(b"%b: %b" % (name, value))
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join([*head, b"", rest]))
+        return b"\r\n".join([*head, b"", rest])
 
     # Writing
 

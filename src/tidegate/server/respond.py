@@ -65,8 +65,8 @@ def respond(
 
 def request_id(exchange: Exchange, made: str) -> bytes:
     """The header that names a request: the caller's own id where it can be a header, else ours."""
-    asked = exchange.header(b"x-request-id") or b""
-    name = asked if is_request_id(asked) else made.encode()
+    asked = exchange.header(b"x-request-id")
+    name = asked if asked is not None and is_request_id(asked) else made.encode()
     return b"x-request-id: %b\r\n" % name
 
 
@@ -110,10 +110,10 @@ class _Keeper:
         _keep(self._keep, self._stream, self._renderer, last)
 
 
-def _keep(keep: Keep | None, stream: Stream, renderer: Renderer, last: End) -> None:
+def _keep(keep: Keep, stream: Stream, renderer: Renderer, last: End) -> None:
     """Keep what a client has seen of a response, or could have."""
     response = getattr(renderer, "response", None)
-    if keep is None or response is None:
+    if response is None:
         return
     if last.outcome != "failed" or stream.producer.visible:
         keep(stream.header, response, last)
@@ -151,7 +151,8 @@ class _Sink:
 
     def end(self, data: bytes, last: End) -> None:
         self._leave()
-        _keep(self._keep, self._stream, self._renderer, last)
+        if self._keep is not None:
+            _keep(self._keep, self._stream, self._renderer, last)
         if last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
@@ -220,8 +221,11 @@ class _StreamSink(_Sink):
 
     def end(self, data: bytes, last: End) -> None:
         self._leave()
-        _keep(self._keep, self._stream, self._renderer, last)
-        if self._opened:
+        if self._keep is not None:
+            _keep(self._keep, self._stream, self._renderer, last)
+        if self._opened and not data and last.error is not None:
+            self._exchange.break_off()  # nothing could tell the client
+        elif self._opened:
             self._exchange.close(data)
         elif last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)

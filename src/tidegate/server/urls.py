@@ -20,6 +20,12 @@ GENERATIONS: Final = {
 COUNT_TOKENS: Final = "/messages/count_tokens"
 METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
 """Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
+GOOGLE_GENERATIONS: Final = tuple(
+    f"{version}/models/{{model:path}}:{verb}"
+    for version in ("", "/v1beta", "/v1alpha")
+    for verb in ("generateContent", "streamGenerateContent")
+)
+"""The same as routes, for methods other than POST."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 
@@ -71,7 +77,8 @@ def dialect_of(path: str) -> str:
     """The dialect in whose words errors of a canonical path are told."""
     if path.startswith("/messages"):
         return "anthropic-messages"
-    return "gemini" if path.startswith(("/v1beta", "/v1alpha")) else "openai-chat"
+    of_google = path.startswith(("/v1beta", "/v1alpha")) or METHODS.fullmatch(path)
+    return "gemini" if of_google else "openai-chat"
 
 
 def generation_at(target: str) -> tuple[str, str] | None:
@@ -79,6 +86,8 @@ def generation_at(target: str) -> tuple[str, str] | None:
 
     Of Google's paths the query says how to answer, so it stays there.
     """
+    if "://" in target and not target.startswith("/"):  # as one writes to a proxy (RFC 9112 section 3.2.2)
+        target = "/" + target.partition("://")[2].partition("/")[2]
     path = target.partition("?")[0]
     plain = canonical(path)
     dialect = GENERATIONS.get(plain)

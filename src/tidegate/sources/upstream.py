@@ -7,11 +7,12 @@ client before this module's callback returns; the task that started the call onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any
 from urllib.parse import urlencode
 
 from tidegate import __version__
@@ -137,23 +138,25 @@ class UpstreamSource:
             server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
         )
 
-    async def run(self, request: Request, out: Output) -> None:
+    def run(self, request: Request, out: Output) -> Coroutine[Any, Any, None]:
         """See :class:`tidegate.core.source.Source`."""
-        same = self._server.beside.get(request.dialect)
-        if same is not None:
-            try:
-                return await self._ask(same, request, out)
-            except Rejected as error:
-                if error.status not in _NOT_SPOKEN:
-                    raise
-        return await self._ask(self._server.dialect, request, out)
+        server = self._server
+        if request.dialect in server.beside:
+            return self._ask_either(server.beside[request.dialect], request, out)
+        return self._ask(server.dialect, request, out)
+
+    async def _ask_either(self, same: Dialect, request: Request, out: Output) -> None:
+        """Ask in the caller's own dialect, and in the server's if it turns out not to speak that."""
+        try:
+            await self._ask(same, request, out)
+        except Rejected as error:
+            if error.status not in _NOT_SPOKEN:
+                raise
+            await self._ask(self._server.dialect, request, out)
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         server = self._server
-        body, dropped = translate(request, dialect, self._model, server.quirks)
-        if dropped:
-            out.drop(dropped)
-        message = b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
+        message = self._message(dialect, request, out)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
@@ -166,6 +169,14 @@ class UpstreamSource:
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, dialect, connection, out).exchange(message)
+
+    def _message(self, dialect: Dialect, request: Request, out: Output) -> bytes:
+        """Head and body for the upstream: once, for the caller's frame lives as long as the stream."""
+        body, dropped = translate(request, dialect, self._model, self._server.quirks)
+        if dropped:
+            out.drop(dropped)
+        head = self._head_for(dialect, request) if request.headers else self._heads[dialect.name]
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
     async def call(self, call: Call) -> Reply:
         """See :class:`tidegate.core.call.CallSource`."""
@@ -188,7 +199,7 @@ class UpstreamSource:
     def _head_for(self, dialect: Dialect, request: Request) -> bytes:
         """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
-        if not request.headers or request.dialect != dialect.name:
+        if request.dialect != dialect.name:
             return self._heads[dialect.name]
         more = {name: value for name, value in request.headers.items() if name not in server.settled}
         return request_head(server, dialect.target(self._model), more)

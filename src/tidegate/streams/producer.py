@@ -163,6 +163,8 @@ class Producer:
             self.first_delta_at = self._clock.monotonic()
         if not self.started:
             self.started = True
+            if self.model is None and type(held[0]) is Start:
+                return held
             first = held.pop(0) if type(held[0]) is Start else None
             return [self._start(first), *held]
         if type(held[0]) is Start:  # a Start without it was appended when headers had to be sent

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from tidegate.core.event import AnyEvent, End
+from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.dialects import Renderer
 from tidegate.streams.log import StreamLog
+
+logger = logging.getLogger("tidegate")
+
+_DEFECT: Final = End(outcome="failed", error=Failure("the gateway failed; its log says why"))
+"""How a stream ends for a reader whose renderer fails: what the log holds is not at fault."""
 
 _BATCH = 256
 """Events rendered into one write when a reader catches up; a few writes later it can be stopped."""
@@ -52,13 +58,24 @@ class Reader:
     def take(self, events: Sequence[AnyEvent]) -> None:
         """Take what was just appended, having everything before it: :meth:`advance` without the log."""
         self.seq += len(events)
-        data = self._render(events)
         last = events[-1]
+        try:
+            data = self._render(events)
+        except Exception:  # a reader without an end would wait for ever
+            logger.exception("stream %s: a defect ended a rendering", self._stream)
+            data, last = self._rendered_end(), _DEFECT
         if type(last) is End:
             self.finished = True
             self._sink.end(data, last)
         elif data:
             self.write(data)
+
+    def _rendered_end(self) -> bytes:
+        """The end after a defect, where the renderer can still tell it."""
+        try:
+            return self._render((_DEFECT,))
+        except Exception:  # as before; it is logged by now
+            return b""
 
     def advance(self) -> None:
         """Take everything that is committed, unless blocked; called at every commit."""

@@ -39,6 +39,7 @@ class AnthropicMessages:
         "foreign_tools": "tools",
         "foreign_parts": "messages.content",
         "foreign_thinking": "messages.content.thinking",
+        "foreign_seals": "messages.content.thinking",
         "thinking": "messages.content.thinking",
         "result_media": "messages.content.tool_result",
         **{

@@ -60,6 +60,10 @@ class _Block:
         """Arguments of the call have come."""
 
 
+_WORDS = ("text", "thinking", "signature", "data")
+"""Members of a block that are told as they are."""
+
+
 class Blocks:
     """Decodes the blocks of one answer."""
 
@@ -94,6 +98,9 @@ class Blocks:
             yield Item(kind=NAME, block=block.number, value=value)
             return
         known = KNOWN_OF_BLOCK[str(type_)]
+        for name in _WORDS:
+            if not isinstance(content.get(name, ""), str | None):
+                raise Broken(f"the upstream sent a block whose {name} is not text")
         block.start = {"block": {name: content[name] for name in content if name not in known}}
         if beside := _beyond(event):
             block.start["start"] = beside

@@ -44,6 +44,7 @@ class _Surroundings:
 
     kind: type[Text] | type[Thinking] | type[Tool]
     extra: Extra | None
+    """None where there was nothing of this dialect in it: that of others is not shown."""
     before: str
     after: str
 
@@ -101,13 +102,12 @@ class MessagesStreamRenderer:
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that differs in its text alone from the one before."""
         known = self._known
-        if (
-            known is None
-            or type(event) is not known.kind
-            or event.extra is not known.extra
-            or not self._life.continues(event)
-            or event.choice
-        ):
+        if known is None or type(event) is not known.kind:
+            return None
+        extra = event.extra
+        if extra is not known.extra and (known.extra is not None or extra is None or NAME in extra):
+            return None
+        if not self._life.continues(event):
             return None
         if type(event) is Text:
             text = event.text
@@ -167,7 +167,8 @@ class MessagesStreamRenderer:
         head = {"type": "content_block_delta", "index": block.index}
         frames += [_frame({**head, "delta": delta, **beside}) for delta in delta_objects(event, block)]
         # Extras that differ from delta to delta are not worth remembering; equal ones are one object.
-        repeats, self._extra = event.extra is self._extra, event.extra
+        extra = event.extra if event.extra is not None and NAME in event.extra else None
+        repeats, self._extra = extra is self._extra, extra
         if repeats and not isinstance(event, Item) and "type" not in own(event).get("delta", {}):
             self._known = _surroundings(event, block)
 
@@ -224,7 +225,7 @@ def _surroundings(event: Text | Thinking | Tool, block: Block) -> _Surroundings:
         f'"delta":{{"type":"{kind}","{member}":'
     )
     after = f"{_members(said.get('delta'))}}}{_members(said.get('event'))}}}\n\n"
-    return _Surroundings(type(event), event.extra, before, after)
+    return _Surroundings(type(event), event.extra if said else None, before, after)
 
 
 def _members(fields: Fields | None) -> str:

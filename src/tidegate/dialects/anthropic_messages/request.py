@@ -64,6 +64,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request:
             f"'max_tokens' must not be negative, and is {known.max_tokens}", param="max_tokens"
         )
     _check_messages(known)
+    own = read_options(fields)
     return Request(
         dialect=NAME,
         model=known.model or None,
@@ -71,7 +72,8 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request:
         stream=bool(known.stream),
         include_usage=True,
         headers=headers,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
     )
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.core.event import Extra, Text, Thinking, Tool
-from tidegate.dialects.anthropic_messages.payload import read_inside
+from tidegate.wire.payload import read_inside
 
 Delta = Text | Thinking | Tool
 
 _BETWEEN: Final = b"\n\n"
+# Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
+_BACKSLASH, _QUOTE, _LINE_FEED = b'\\"\n'
 _KEYS: Final = {Text: b'"text":', Thinking: b'"thinking":', Tool: b'"partial_json":'}
 
 
@@ -38,10 +40,10 @@ class Form:
             inside = data[start:at]
         else:
             return None
-        if b"\\" in inside or b'"' in inside or not inside.isascii():
+        if _BACKSLASH in inside or _QUOTE in inside or not inside.isascii():
             return read_inside(inside)
         # A raw line break would be the seam of two frames.
-        return inside.decode("ascii") if b"\n" not in inside else None
+        return inside.decode("ascii") if _LINE_FEED not in inside else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ LACKS: Final[Mapping[str, Lack]] = {
     "verbosity": "drop",
     "json_object": "drop",
     "foreign_tools": "drop",
+    "foreign_seals": "drop",
     "foreign_parts": "drop",
     "foreign_thinking": "drop",
     "message_name": "drop",

@@ -13,7 +13,7 @@ from tidegate.dialects.gemini.decode import GeminiDecoder
 from tidegate.dialects.gemini.render import GeminiStreamRenderer
 from tidegate.dialects.gemini.whole import GeminiWholeRenderer
 from tidegate.dialects.gemini.words import NAME
-from tidegate.errors import SourceError
+from tidegate.errors import InvalidRequest, SourceError
 
 __all__ = ["DIALECT", "GeminiDecoder", "GeminiStreamRenderer", "GeminiWholeRenderer"]
 
@@ -49,6 +49,7 @@ class Gemini:
         "foreign_parts": "contents.parts",
         "thinking": "contents.parts.thoughtSignature",
         "foreign_thinking": "contents.parts.thought",
+        "foreign_seals": "contents.parts.thoughtSignature",
         "result_media": "contents.parts.functionResponse.parts",
         **{
             f"{kind}_{form}": f"contents.parts.{name}"
@@ -58,8 +59,13 @@ class Gemini:
     }
 
     def target(self, model: str) -> str:
-        """See :class:`tidegate.dialects.api.Dialect`, as for all that follow."""
+        """See :class:`tidegate.dialects.api.Dialect`, as for all that follow.
+
+        Raises InvalidRequest for a name that is a way to another path: callers may choose it.
+        """
         name = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+        if not {".", ".."}.isdisjoint(name.split("/")):  # servers and proxies would look elsewhere
+            raise InvalidRequest("'model' may not hold '.' or '..' between slashes", param="model")
         return f"/{quote(name, safe='/')}:{request.STREAM}?alt=sse"
 
     def read_request(self, body: bytes, headers: Mapping[str, str] = {}, path: str = "") -> Request:

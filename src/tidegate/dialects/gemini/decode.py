@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from json import loads
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking
 from tidegate.dialects.gemini.candidate import CandidateDecoder, Fields
@@ -19,18 +20,19 @@ from tidegate.dialects.gemini.errors import reported_error
 from tidegate.dialects.gemini.usage import read_usage
 from tidegate.dialects.gemini.words import NAME
 from tidegate.errors import Broken, SourceError
+from tidegate.wire.payload import read_inside
 from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
 _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 """What reading a value of another kind than the documented one ends in."""
 
-_decode_string = msgspec.json.Decoder(str).decode
 _decode_json = msgspec.json.Decoder().decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 _BEFORE, _ENDS = b"data: ", (b"\r\n\r\n", b"\n\n")
 """The framing around a payload, as Google's servers write it and as others do."""
+_NUMBERS = b"0123456789"
 _USAGE = b'"usageMetadata":'
 _LEARNING_LIMIT = 8
 """So many surroundings are learned in vain before a stream's chunks are taken to differ too much."""
@@ -39,13 +41,14 @@ _LONGEST_TAIL = 16 * 1024
 """Bytes at the end of a stream in which an error without framing is looked for."""
 
 
-class _Surroundings(NamedTuple):
+class _Surroundings(Struct, frozen=True):
     """The bytes around the text of a chunk: before it, after it up to the usage, and after the usage."""
 
     before: bytes
     after: bytes
     ends: tuple[bytes, bytes]
-    usage: bool
+    usage: bytes | None
+    """The usage of the learned chunk without its digits: what most later ones differ in."""
     kind: type[Text] | type[Thinking]
     choice: int
     block: int
@@ -59,6 +62,7 @@ class GeminiDecoder:
         "_begun",
         "_blocked",
         "_candidates",
+        "_counted",
         "_ended",
         "_extra",
         "_known",
@@ -78,6 +82,8 @@ class GeminiDecoder:
         self._ended = False
         self._blocked = False
         self._usage: Fields | None = None
+        self._counted: bytes | None = None
+        """A newer usage, still encoded: each chunk has one, and the last one counts."""
         self._extra: Extra | None = None
         self._known: _Surroundings | None = None
         self._learned_in_vain = 0
@@ -124,24 +130,22 @@ class GeminiDecoder:
 
     def _recognised(self, data: bytes, known: _Surroundings) -> Text | Thinking | None:
         """The event of a read that holds one chunk like the one that was learned."""
-        if not data.endswith(known.ends):
-            return None
-        start = len(known.before)
-        stop = len(data) - len(known.ends[0] if data.endswith(known.ends[0]) else known.ends[1])
-        if known.usage:
-            after = data.find(known.after, start)
-            if after < 0:
+        end = known.ends[0]
+        if not data.endswith(end):
+            end = known.ends[1]
+            if not data.endswith(end):
                 return None
-            try:
-                usage = _decode_object(data[after + len(known.after) : stop])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+        literal = data[len(known.before) : -len(end)]
+        usage: bytes | None = None
+        if known.usage is not None:
+            literal, found, usage = literal.partition(known.after)
+            if not found or (usage.translate(None, _NUMBERS) != known.usage and _read_usage(usage) is None):
                 return None
-            stop = after
-        text = _string(data[start:stop])
+        text = read_inside(literal)
         if not text:
             return None
-        if known.usage:
-            self._usage = usage
+        if usage is not None:
+            self._counted = usage
         if known.kind is Text:
             return Text(text=text, choice=known.choice, block=known.block, extra=known.extra)
         return Thinking(text=text, choice=known.choice, block=known.block, extra=known.extra)
@@ -166,7 +170,7 @@ class GeminiDecoder:
             raise error
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict):
-            self._usage = usage
+            self._usage, self._counted = usage, None
         begins = not self._begun
         if begins:
             self._begun = True
@@ -208,6 +212,10 @@ class GeminiDecoder:
         if not self._candidates:
             raise Broken("the upstream's answer ended before it began")
         self._ended = True
+        if self._counted is not None:
+            self._usage = _read_usage(self._counted)
+            if self._usage is None:
+                raise Broken("the upstream sent token counts that are not JSON")
         events.append(End(outcome="completed", usage=read_usage(self._usage)))
 
     def _shared(self, extra: Fields) -> Extra | None:
@@ -236,18 +244,19 @@ class GeminiDecoder:
         if not payload.startswith(quoted, at):
             return
         after = payload[at + len(quoted) - 1 :]
-        usage = after.find(_USAGE)
-        tail = after
-        if usage >= 0:
-            start = usage + len(_USAGE)
+        at_usage = after.find(_USAGE)
+        usage, tail = None, after
+        if at_usage >= 0:
+            start = at_usage + len(_USAGE)
             size = _object_size(after[start:])
             if size is None:
                 return
+            usage = after[start : start + size].translate(None, _NUMBERS)
             after, tail = after[:start], after[start + size :]
         ends = (tail + _ENDS[0], tail + _ENDS[1])
         before = _BEFORE + payload[: at + 1]
         self._known = _Surroundings(
-            before, after, ends, usage >= 0, type(event), event.choice, event.block, event.extra
+            before, after, ends, usage, type(event), event.choice, event.block, event.extra
         )
 
 
@@ -268,13 +277,10 @@ def _object_size(data: bytes) -> int | None:
     return None
 
 
-def _string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
+def _read_usage(encoded: bytes) -> Fields | None:
+    """The object of token counts; None when it is none."""
     try:
-        if b"\\" in literal or b'"' in literal or b"\n" in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
+        return _decode_object(encoded)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -66,7 +66,7 @@ def read_prompt(request: Request) -> Prompt:
             ),
             tools=tuple(_tools(fields.get("tools"))),
             tool_choice=_tool_choice(fields.get("toolConfig")),
-            stop=tuple(config.get("stopSequences") or ()),
+            stop=_stop(config.get("stopSequences")),
             choices=request.choices,
             reasoning=read_thinking(_camel(thinking)) if thinking else None,
             output=_output(config),
@@ -85,6 +85,12 @@ def _camel(fields: Any) -> Fields:
 def _camel_word(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def _stop(sequences: Any) -> tuple[str, ...]:
+    if sequences is not None and not isinstance(sequences, list):
+        raise TypeError("'generationConfig.stopSequences' must be a list")  # a text would be its letters
+    return tuple(sequences or ())
 
 
 def _tools(tools: Any) -> Iterator[ToolDefinition | HostedTool]:

@@ -7,13 +7,16 @@ delta's chunk differs from the one before in its text alone, and is then written
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Failure, Text, Thinking
 from tidegate.core.request import Header
 from tidegate.dialects.gemini.errors import error_json
 from tidegate.dialects.gemini.pieces import Piece, Pieces
 from tidegate.dialects.gemini.usage import write_usage
+from tidegate.dialects.gemini.words import NAME
 from tidegate.wire.ascii_json import ascii_json, quote
 
 ARRAY: Final = "array"
@@ -21,7 +24,7 @@ ARRAY: Final = "array"
 _BROKEN_OFF: Final = Failure("the answer broke off")
 
 
-class _Surroundings(NamedTuple):
+class _Surroundings(Struct, frozen=True):
     """What stands before and after the text in the chunks of one block."""
 
     kind: type[Text] | type[Thinking]
@@ -68,7 +71,7 @@ class GeminiStreamRenderer:
             if (
                 known is not None
                 and type(event) is known.kind
-                and event.extra is known.extra
+                and (event.extra is known.extra or _alike(event.extra, known.extra))
                 and event.block == known.block
                 and event.choice == known.choice
                 and _plain(event)
@@ -93,7 +96,7 @@ class GeminiStreamRenderer:
             self._tail = self._tail_for(pieces.model)
         if isinstance(event, (Text, Thinking)):
             # Extras that differ from delta to delta are not worth remembering; equal ones are one object.
-            if again and event.extra is self._extra:
+            if again and (event.extra is self._extra or _alike(event.extra, self._extra)):
                 self._learn(event)
             self._extra = event.extra
         elif isinstance(event, End):
@@ -151,6 +154,11 @@ def _plain(event: Text | Thinking) -> bool:
     if isinstance(event, Text):
         return event.logprobs is None
     return event.signature is None and event.redacted is None
+
+
+def _alike(extra: Extra | None, before: Extra | None) -> bool:
+    """Whether neither of two objects has anything of this dialect, which is all that is shown."""
+    return (extra is None or NAME not in extra) and (before is None or NAME not in before)
 
 
 def _without_text(event: Text | Thinking) -> Text | Thinking:

@@ -28,6 +28,7 @@ STREAM: Final = "streamGenerateContent"
 class _GenerationConfig(Struct, rename="camel"):
     candidate_count: int | None = None
     temperature: float | None = None
+    stop_sequences: list[str] | None = None
 
 
 class _Known(Struct, rename="camel"):
@@ -57,8 +58,10 @@ def read_request(body: bytes, path: str) -> Request:
     if not known.contents:
         raise InvalidRequest("'contents' is empty; send at least one message", param="contents")
     fields = {_SPELLINGS.get(name, name): raw for name, raw in fields.items()}
-    config = known.generation_config or _camel_config(fields)
-    choices = 1 if config is None or config.candidate_count is None else config.candidate_count
+    config = known.generation_config
+    count = config.candidate_count if config is not None else None
+    count = _spelled_count(fields) if count is None else count
+    choices = 1 if count is None else count
     if not 1 <= choices <= _MOST_CHOICES:
         raise InvalidRequest(
             f"'generationConfig.candidateCount' must be from 1 to {_MOST_CHOICES}, not {choices}",
@@ -66,6 +69,7 @@ def read_request(body: bytes, path: str) -> Request:
         )
     stream = verb == STREAM
     framed = parse_qs(query).get("alt", [""])[-1] == "sse"
+    own = read_options(fields)
     return Request(
         dialect=NAME,
         model=model or None,
@@ -73,18 +77,20 @@ def read_request(body: bytes, path: str) -> Request:
         stream=stream,
         include_usage=True,
         choices=choices,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
         form=ARRAY if stream and not framed else "",
     )
 
 
-def _camel_config(fields: dict[str, Raw]) -> _GenerationConfig | None:
+def _spelled_count(fields: dict[str, Raw]) -> int | None:
+    """The number of candidates, where the configuration or its member has the other spelling."""
     raw = fields.get("generationConfig")
-    if raw is None:
+    config = None if raw is None else msgspec.json.decode(raw)
+    if not isinstance(config, dict):
         return None
-    value = msgspec.json.decode(raw)
-    count = value.get("candidate_count") if isinstance(value, dict) else None
-    return _GenerationConfig(count) if isinstance(count, int) else None
+    count = config.get("candidate_count", config.get("candidateCount"))
+    return count if isinstance(count, int) else None
 
 
 def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes:
@@ -92,7 +98,7 @@ def write_request(request: Request, model: str, quirks: frozenset[str]) -> bytes
     fields: dict[str, Any] = dict(request.fields)
     fields.pop("model", None)  # in the path
     if request.reasoning is not None and (thinking := thinking_config(request.reasoning, model)):
-        config = msgspec.json.decode(fields["generationConfig"]) if "generationConfig" in fields else {}
+        config = msgspec.json.decode(fields.get("generationConfig", b"null")) or {}
         config.pop("thinking_config", None)
         fields["generationConfig"] = {**config, "thinkingConfig": thinking}
     return msgspec.json.encode(fields)

@@ -85,6 +85,7 @@ class _Candidate:
         if (
             last is not None
             and self._texts
+            and isinstance(part.get("text"), str)
             and part.keys() <= _JOINED | {"thoughtSignature"}
             and _kind(part) == _kind(last)
             and ("thoughtSignature" not in part or (part.get("thought") and not part["text"]))
@@ -96,7 +97,7 @@ class _Candidate:
             return
         self._close()
         self._parts.append(dict(part))
-        if part.keys() <= _JOINED:
+        if isinstance(part.get("text"), str) and part.keys() <= _JOINED:
             self._texts = [part["text"]]
 
     def value(self, index: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ LACKS: Final[Mapping[str, Lack]] = {
     "parallel_tools": "drop",
     "verbosity": "drop",
     "foreign_tools": "drop",
+    "foreign_seals": "drop",
     "foreign_parts": "drop",
     "foreign_thinking": "drop",
     "message_name": "drop",

@@ -36,6 +36,7 @@ class OpenAIChat:
         "message_name": "messages.name",
         "foreign_parts": "messages.content",
         "foreign_thinking": "messages.reasoning_content",
+        "foreign_seals": "messages.reasoning_details",
         "thinking": "messages.reasoning_details",
         "cache": "cache_control",
     }

@@ -58,7 +58,8 @@ class ChatStreamRenderer:
         self._usage = ',"usage":null' if header.include_usage else ""
         self._roles: set[int] = set()
         self._finished: set[int] = set()
-        self._calls = CallWriter(header)
+        self._calls: CallWriter | None = None
+        """Made for a stream's first call: most have none."""
         # The last delta's kind, place and unknown fields, and what stood around its text: most deltas differ
         # from the one before in their text alone, many in unknown fields of the chunk besides.
         self._kind: type[Text] | type[Thinking] | type[Tool] | None = None
@@ -127,13 +128,16 @@ class ChatStreamRenderer:
         chunk = extra.get("chunk")
         if not chunk or extra.get("choice") is not self._inner:
             return None
-        return f"{self._middle},{_escaped(ascii_json(chunk)[1:])}\n\n"
+        told = ascii_json(chunk)
+        if "data: " in told:
+            told = _escaped(told)
+        return f"{self._middle},{told[1:]}\n\n"
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         # No isinstance(): it asks the metaclass of the library that events are made with.
         if type(event) is Text or type(event) is Thinking or type(event) is Tool:
             self._role(event.choice, frames)
-            if type(event) is not Tool or not self._calls.holds(event):
+            if type(event) is not Tool or not self._writer().holds(event):
                 frames.append(self._delta(event))
         elif type(event) is Start:
             if event.model is not None:
@@ -144,12 +148,19 @@ class ChatStreamRenderer:
         elif type(event) is Finish:
             self._role(event.choice, frames)
             self._finished.add(event.choice)
-            frames += [self._frame(event.choice, delta, None) for delta in self._calls.release(event)]
-            reason = quote(self._calls.reason(event, FINISH_REASONS.get(event.reason, event.reason)))
-            frames.append(self._frame(event.choice, "{}", event.extra, reason))
+            reason = FINISH_REASONS.get(event.reason, event.reason)
+            if (calls := self._calls) is not None:
+                frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
+                reason = calls.reason(event, reason)
+            frames.append(self._frame(event.choice, "{}", event.extra, quote(reason)))
         elif type(event) is Item and event.kind not in DIALECTS:  # what only another dialect knows
             self._role(event.choice, frames)
             frames.append(self._item(event))
+
+    def _writer(self) -> CallWriter:
+        if self._calls is None:
+            self._calls = CallWriter(self._header)
+        return self._calls
 
     def _role(self, choice: int, frames: list[str], extra: Extra | None = None) -> None:
         if choice not in self._roles:
@@ -159,7 +170,7 @@ class ChatStreamRenderer:
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
-        begins = type(event) is Tool and self._calls.begins(event)
+        begins = type(event) is Tool and self._writer().begins(event)
         signed, logprobs = False, ""
         if type(event) is Text:
             name = "refusal" if event.refusal else "content"
@@ -173,7 +184,7 @@ class ChatStreamRenderer:
                 signed, closing = True, f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
             assert isinstance(event, Tool)
-            opening, closing = self._calls.around(event, extra)
+            opening, closing = self._writer().around(event, extra)
             text = event.arguments
         if "delta" in extra:
             closing = f"{closing[:-1]}{_members(extra['delta'])}}}"

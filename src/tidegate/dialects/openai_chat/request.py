@@ -62,6 +62,7 @@ def read_request(body: bytes) -> Request:
     if not 1 <= choices <= _MOST_CHOICES:
         raise InvalidRequest(f"'n' must be from 1 to {_MOST_CHOICES}, not {choices}", param="n")
     options = known.stream_options
+    own = read_options(fields)
     return Request(
         dialect="openai-chat",
         model=known.model or None,
@@ -69,7 +70,8 @@ def read_request(body: bytes) -> Request:
         stream=bool(known.stream),
         include_usage=bool(options and options.include_usage),
         choices=choices,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
     )
 
 

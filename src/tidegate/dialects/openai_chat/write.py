@@ -30,6 +30,7 @@ Fields = dict[str, Any]
 LACKS: Final[Mapping[str, Lack]] = {
     "hosted_tools": "drop",
     "foreign_tools": "drop",
+    "foreign_seals": "drop",
     "foreign_parts": "drop",
     "image_file": "refuse",
     "document_url": "refuse",

@@ -58,6 +58,7 @@ def read_request(body: bytes) -> Request:
             param="n",
         )
     options = known.stream_options
+    own = read_options(fields)
     return Request(
         dialect="openai-completions",
         model=known.model or None,
@@ -65,7 +66,8 @@ def read_request(body: bytes) -> Request:
         stream=bool(known.stream),
         include_usage=bool(options and options.include_usage),
         choices=each * prompts,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
     )
 
 

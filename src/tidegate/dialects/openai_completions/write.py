@@ -28,6 +28,7 @@ LACKS: Final[Mapping[str, Lack]] = {
     "message_name": "drop",
     "thinking": "drop",
     "foreign_thinking": "drop",
+    "foreign_seals": "drop",
     "foreign_parts": "drop",
     "cache": "drop",
     "metadata": "drop",

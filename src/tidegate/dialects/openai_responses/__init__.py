@@ -36,6 +36,7 @@ class OpenAIResponses:
         "foreign_tools": "tools",
         "foreign_parts": "input",
         "foreign_thinking": "input",
+        "foreign_seals": "input",
         "thinking": "input",
         "result_media": "input",
         "user": "safety_identifier",

@@ -7,15 +7,18 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming. ``se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.errors import reported_error
-from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, read_object, rest
+from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
 from tidegate.dialects.openai_responses.learned import Template, learn
 from tidegate.dialects.openai_responses.output import CALLS, OutputItem
 from tidegate.dialects.openai_responses.usage import NAME, read_usage
 from tidegate.errors import Broken, SourceError
+from tidegate.wire.payload import read_object
 from tidegate.wire.sse import SSEDecoder
 
 Fields = dict[str, Any]
@@ -36,7 +39,7 @@ _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
 
 
-class _Known(NamedTuple):
+class _Known(Struct, frozen=True):
     """A block whose next frame is expected to differ in its text alone."""
 
     template: Template

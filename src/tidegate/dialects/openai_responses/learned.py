@@ -8,21 +8,22 @@ that does not fit is decoded in full, so this is never a guess.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import msgspec
-
-_decode_string = msgspec.json.Decoder(str).decode
+from tidegate.wire.payload import read_inside
 
 _DELTA = re.compile(rb'"delta": ?"((?:[^"\\]|\\.)*)"')
 _NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 _PADDING = re.compile(rb'"obfuscation": ?"([^"\\\n]*)"')
 
+_MOST_DIGITS = 16
+"""Of a number that is counted on; int() refuses thousands."""
 _TEXT, _DIGITS, _WORD = 0, 1, 2
-_BACKSLASH = ord("\\")
+# Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
+_BACKSLASH, _QUOTE, _LINE_FEED = b'\\"\n'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Template:
     """A frame in fixed pieces; what stands between two of them is of the kind at the same place.
 
@@ -32,12 +33,44 @@ class Template:
     first: bytes
     pieces: tuple[tuple[int, bytes, bytes], ...]
     """Each kind, the first byte of what follows it, and what follows; the last one ends the frame."""
+    number: int
+    """That of the frame that is expected next."""
+    counted: bool = field(init=False)
+    """The number comes first, then the text, and at most a padding; so OpenAI's own frames are made."""
+    middle: bytes = field(init=False)
+    between: bytes | None = field(init=False)
+    """What stands before the text, and between it and a padding, in such a frame."""
+    last: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        kinds = [kind for kind, _, _ in self.pieces]
+        self.counted = kinds in ([_DIGITS, _TEXT], [_DIGITS, _TEXT, _WORD])
+        self.middle = self.pieces[0][2]
+        self.between = self.pieces[1][2] if len(kinds) > 2 else None
+        self.last = self.pieces[-1][2]
 
     def text(self, data: bytes) -> str | None:
         """The text of a frame that is made this way, else None."""
+        if self.counted:
+            head = b"%b%d%b" % (self.first, self.number, self.middle)
+            if data.startswith(head) and data.endswith(self.last):
+                literal = data[len(head) : -len(self.last)]
+                if self.between is not None:
+                    literal, found, padding = literal.partition(self.between)
+                    if not found or _QUOTE in padding or _BACKSLASH in padding or _LINE_FEED in padding:
+                        return None
+                text = read_inside(literal)
+                if text is not None:
+                    self.number += 1
+                return text
+        return self._searched(data)
+
+    def _searched(self, data: bytes) -> str | None:
+        """The text of a frame that has another number, or its fields in another order."""
         if not data.startswith(self.first):
             return None
         text: str | None = None
+        number = b"0"
         at = len(self.first)
         for kind, mark, after in self.pieces:
             # One byte is found much faster than many, and nearly always it is the right one.
@@ -48,21 +81,26 @@ class Template:
                 return None
             piece = data[at:stop]
             if kind == _TEXT:
-                if (text := _string(piece)) is None:
+                if (text := read_inside(piece)) is None:
                     return None
             elif kind == _DIGITS:
                 if not piece.isdigit():
                     return None
-            elif b"\\" in piece or b"\n" in piece:
+                number = piece
+            elif _BACKSLASH in piece or _LINE_FEED in piece:
                 return None
             at = stop + len(after)
-        return text if at == len(data) else None
+        if at != len(data):
+            return None
+        if self.counted and len(number) < _MOST_DIGITS:
+            self.number = int(number) + 1
+        return text
 
 
 def learn(payload: bytes, name: bytes, text: str) -> Template | None:
     """What surrounds ``text`` in a frame's payload, when all that can differ is known by its place."""
     found = list(_DELTA.finditer(payload))
-    if len(found) != 1 or _string(found[0][1]) != text:
+    if len(found) != 1 or read_inside(found[0][1]) != text:
         return None
     places = [(*found[0].span(1), _TEXT)]
     for pattern, kind in ((_NUMBER, _DIGITS), (_PADDING, _WORD)):
@@ -70,6 +108,8 @@ def learn(payload: bytes, name: bytes, text: str) -> Template | None:
         if len(matches) > 1:
             return None
         places += [(match.start(1), match.end(1), kind) for match in matches]
+    counted = _NUMBER.search(payload)
+    number = int(counted[1]) + 1 if counted is not None and len(counted[1]) < _MOST_DIGITS else 0
     places.sort()
     framing = b"event: %b\ndata: " % name if name else b"data: "
     stops = [*(start for start, _, _ in places[1:]), len(payload)]
@@ -78,15 +118,4 @@ def learn(payload: bytes, name: bytes, text: str) -> Template | None:
         return None
     between[-1] += b"\n\n"
     pieces = [(kind, after[:1], after) for (_, _, kind), after in zip(places, between, strict=True)]
-    return Template(framing + payload[: places[0][0]], tuple(pieces))
-
-
-def _string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
-    try:
-        if b"\\" in literal or b'"' in literal or b"\n" in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return Template(framing + payload[: places[0][0]], tuple(pieces), number)

@@ -103,6 +103,8 @@ class OutputItem:
         self, kind: str, index: int, text: str, extra: Extra | None, logprobs: Any, events: list[AnyEvent]
     ) -> Part:
         """More of a part's text."""
+        _check(text, str)
+        _check(logprobs or [], list)
         part = self.part(kind, index)
         extra = self._opening(part, extra)
         part.said = True
@@ -129,6 +131,7 @@ class OutputItem:
 
     def call(self, text: str, extra: Extra | None, events: list[AnyEvent]) -> None:
         """More of what a tool is given."""
+        _check(text, str)
         assert self.block is not None
         self.said = True
         events.append(
@@ -179,6 +182,7 @@ class OutputItem:
         """The end of a message or of reasoning: its signature, and fields that have changed meanwhile."""
         changed = self._changed(item)
         encrypted = item.get("encrypted_content")
+        _check(encrypted or "", str)
         last = max((part.block for part in self.parts.values() if part.block is not None), default=None)
         if self.kind == "reasoning" and encrypted:
             signature = sign(item.get("id"), encrypted)
@@ -193,6 +197,11 @@ class OutputItem:
         """The fields of the item that are not what they were when it began."""
         changed = {name: value for name, value in self._kept(item).items() if self.fields.get(name) != value}
         return {NAME: {"done": changed}} if changed else None
+
+
+def _check(value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} is not a {kind.__name__}")
 
 
 def _word(value: Any) -> str | None:

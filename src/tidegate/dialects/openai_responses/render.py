@@ -52,9 +52,14 @@ class _Hot:
     kind: type[Text] | type[Thinking] | type[Tool]
     block: int
     extra: Extra | None
+    """None where there was nothing of this dialect beside the text: that of others is not shown."""
     before: str
     after: str
     parts: list[str]
+
+    def takes(self, extra: Extra | None) -> bool:
+        """Whether an event with these fields, which are another object, is told in the same frame."""
+        return self.extra is None and extra is not None and NAME not in extra
 
 
 class _Rendering:
@@ -256,7 +261,7 @@ class _Rendering:
         hot = self._hot
         if hot is None or not self._lifecycle.continues(event):
             return None
-        if event.extra is not hot.extra:
+        if event.extra is not hot.extra and not hot.takes(event.extra):
             return None
         if type(event) is Text:
             if event.logprobs is not None or not event.text:
@@ -291,7 +296,7 @@ class ResponsesStreamRenderer(_Rendering):
             event = events[0]
             if (  # nearly every call is for one text like the one before: the shortest way for it
                 type(event) is hot.kind is Text
-                and event.extra is hot.extra
+                and (event.extra is hot.extra or hot.takes(event.extra))
                 and event.block == hot.block
                 and event.choice == 0
                 and event.logprobs is None

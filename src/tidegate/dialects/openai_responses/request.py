@@ -30,6 +30,7 @@ class _Known(Struct):
     conversation: Raw | None = None
     prompt: Raw | None = None
     tools: list[dict[str, Raw]] | None = None
+    reasoning: dict[str, Raw] | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
 
@@ -50,13 +51,15 @@ def read_request(body: bytes) -> Request:
             param="background",
             code="unsupported_parameter",
         )
+    own = read_options(fields)
     return Request(
         dialect=NAME,
         model=known.model or None,
         fields=fields,
         stream=bool(known.stream),
         include_usage=True,
-        **read_options(fields)._asdict(),
+        fallback_models=own.fallback_models,
+        thinking_to_content=own.thinking_to_content,
     )
 
 

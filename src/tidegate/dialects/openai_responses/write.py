@@ -41,6 +41,7 @@ LACKS: Final[Mapping[str, Lack]] = {
     "logit_bias": "drop",
     "message_name": "drop",
     "foreign_tools": "drop",
+    "foreign_seals": "drop",
     "foreign_parts": "drop",
     "foreign_thinking": "drop",
     "cache": "drop",

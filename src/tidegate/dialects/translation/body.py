@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +12,11 @@ from msgspec import Raw
 from tidegate.errors import InvalidRequest
 
 Known = TypeVar("Known")
+
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""A surrogate without the other one of its pair."""
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -44,6 +50,10 @@ def _invalid(body: bytes, error: Exception) -> InvalidRequest:
     if not body.strip():
         return InvalidRequest("the body is empty; send a JSON object")
     if not isinstance(error, msgspec.ValidationError):
+        if _HALF.search(body):  # msgspec calls this truncated, wherever it stands
+            return InvalidRequest(
+                r"the body is not valid JSON: it has half of a character, \ud83d without its other half say"
+            )
         return InvalidRequest(f"the body is not valid JSON: {error}")
     reason, _, where = str(error).partition(" - at `")
     path = where.rstrip("`").removeprefix("$").removeprefix(".")

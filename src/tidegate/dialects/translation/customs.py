@@ -19,7 +19,9 @@ def function_of(tool: ToolDefinition) -> ToolDefinition:
     description = tool.description or ""
     form = tool.format or {}
     if form.get("type") == "grammar":
-        syntax, definition = form.get("syntax"), form.get("definition")
+        inner = form.get("grammar")
+        grammar = inner if isinstance(inner, dict) else form  # Chat keeps it in an object of its own
+        syntax, definition = grammar.get("syntax"), grammar.get("definition")
         description += f"\n\nThe input must match this grammar ({syntax}):\n{definition}"
     schema = {
         "type": "object",

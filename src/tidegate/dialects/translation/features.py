@@ -86,7 +86,12 @@ def _result(part: AnyPart, upstream: str) -> Iterator[str]:
 
 def _thinking(part: AnyPart, upstream: str) -> Iterator[str]:
     assert isinstance(part, ThinkingPart)
-    yield "thinking" if part.origin == upstream else "foreign_thinking"
+    if part.origin == upstream:
+        yield "thinking"
+        return
+    yield "foreign_thinking"
+    if part.signature is not None or part.redacted is not None:
+        yield "foreign_seals"
 
 
 def _foreign(part: AnyPart, upstream: str) -> Iterator[str]:
@@ -144,6 +149,7 @@ FEATURES: Final[Mapping[str, str]] = {
     "result_media": "images or documents in a tool's result",
     "thinking": "reasoning of an earlier turn, signed by the same dialect",
     "foreign_thinking": "reasoning of an earlier turn, unsigned or signed by another dialect",
+    "foreign_seals": "signatures and hidden reasoning of another dialect",
     "foreign_parts": "parts of messages that only the caller's dialect knows",
     "cache": "marks for the prompt cache",
     "user": "who the end user is",

@@ -27,8 +27,13 @@ class Options(NamedTuple):
     thinking_to_content: bool | None = None
 
 
+_NONE: Final = Options()
+
+
 def read_options(fields: Mapping[str, Raw]) -> Options:
     """The options among the members of a body. Raises InvalidRequest, naming the field."""
+    if _FALLBACKS not in fields and _THINKING not in fields:
+        return _NONE
     return Options(
         _fallbacks(fields[_FALLBACKS]) if _FALLBACKS in fields else (),
         _switch(_THINKING, fields[_THINKING]) if _THINKING in fields else None,

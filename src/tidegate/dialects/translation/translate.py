@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tidegate.core.request import Request
+from tidegate.core.request import Prompt, Request
 from tidegate.dialects.api import Dialect, Particular
 from tidegate.dialects.translation.features import NOTHING, features
 from tidegate.dialects.translation.options import without_options
+from tidegate.dialects.translation.shapes import WRONG_SHAPE, misfit
 from tidegate.errors import Unsupported
 
 _LACKS_BY_QUIRK: Final = {"no_top_k": ("top_k", "min_p"), "no_reasoning_effort": ("reasoning",)}
@@ -39,6 +40,19 @@ def translate(
     prompt = caller.read_prompt(without_options(request))
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
+    try:
+        return _written(prompt, caller, upstream, model, quirks)
+    except WRONG_SHAPE:
+        wrong = misfit(prompt)
+        if wrong is None:  # a defect of ours
+            raise
+        raise wrong from None
+
+
+def _written(
+    prompt: Prompt, caller: Dialect, upstream: Dialect, model: str, quirks: frozenset[str]
+) -> Translated:
+    """The prompt of a caller in the upstream's dialect, without what that one lacks."""
     lacking = [name for quirk in quirks for name in _LACKS_BY_QUIRK.get(quirk, ())]
     if isinstance(upstream, Particular):
         lacking += upstream.conflicts(prompt, model)

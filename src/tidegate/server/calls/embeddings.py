@@ -10,7 +10,7 @@ import base64
 import binascii
 import struct
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,18 @@ from tidegate.dialects.translation.body import read_body
 from tidegate.errors import Broken, InvalidRequest
 
 Numbers = list[float]
+
+UNREADABLE: Final = (
+    msgspec.DecodeError,
+    RecursionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    struct.error,
+)
+"""What reading an answer of another shape ends in, or of numbers that are none or too large."""
 
 
 class Wanted(Struct, frozen=True):
@@ -47,7 +59,7 @@ def answer(body: bytes, wanted: Wanted) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(body)
         rows = [_row(index, each, wanted) for index, each in enumerate(told["data"])]
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise Broken(f"the upstream's answer holds no embeddings ({type(error).__name__})") from None
     return {
         **told,

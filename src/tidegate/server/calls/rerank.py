@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tidegate.dialects.translation.body import read_body
 from tidegate.errors import Broken, InvalidRequest
+from tidegate.server.calls.embeddings import UNREADABLE
 
 
 class Wanted(Struct, frozen=True):
@@ -49,7 +50,7 @@ def answer(body: bytes, wanted: Wanted, made_id: str) -> dict[str, Any]:
         if isinstance(told, list):  # text-embeddings-inference
             told = {"results": told}
         results = [_result(each, wanted) for each in told.get("results") or told["data"]]
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise Broken(f"the upstream's answer holds no results ({type(error).__name__})") from None
     results.sort(key=lambda each: -each["relevance_score"])
     return {

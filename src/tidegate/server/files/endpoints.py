@@ -13,7 +13,7 @@ from starlette.responses import Response
 from tidegate.core.clock import Clock, Ids
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.server.files.passages import passages_of, read_split
-from tidegate.server.incoming import read_body
+from tidegate.server.incoming import read_body, read_limit
 from tidegate.store.files import FileStore, StoredFile
 from tidegate.wire.ascii_json import ascii_json
 from tidegate.wire.multipart import Part, boundary_of, parts_of
@@ -119,9 +119,7 @@ def _page(kept: list[StoredFile], request: Request) -> dict[str, Any]:
     order = asked.get("order", "desc")
     if order not in ("asc", "desc"):
         raise InvalidRequest("'order' must be asc or desc", param="order")
-    limit = asked.get("limit", str(_MOST_LISTED))
-    if not limit.isdigit() or not 1 <= int(limit) <= _MOST_LISTED:
-        raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED}", param="limit")
+    limit = read_limit(asked, _MOST_LISTED, _MOST_LISTED)
     purpose = asked.get("purpose")
     chosen = [each for each in kept if purpose is None or each.purpose == purpose]
     if order == "desc":
@@ -129,7 +127,7 @@ def _page(kept: list[StoredFile], request: Request) -> dict[str, Any]:
     if after := asked.get("after"):
         at = next((number for number, each in enumerate(chosen) if each.id == after), len(chosen))
         chosen = chosen[at + 1 :]
-    page = chosen[: int(limit)]
+    page = chosen[:limit]
     return {
         "object": "list",
         "data": [_file_object(each) for each in page],

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tidegate.dialects.openai_responses.answer import Answer
 from tidegate.errors import InvalidRequest, NotFound
+from tidegate.server.incoming import read_limit
 from tidegate.server.responses.conversation import listed
 from tidegate.server.responses.keeping import DIALECT, wants_keeping
 from tidegate.store.responses import ResponseStore, StoredResponse
@@ -21,6 +22,7 @@ _CANCEL_SECONDS = 5.0
 """A source that is cancelled lets go within this time."""
 
 _MOST_LISTED = 100
+_LISTED = 20
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -70,10 +72,8 @@ class ResponseEndpoints:
             if at is None:
                 raise InvalidRequest(f"there is no item {after!r} in this response", param="after")
             items = items[at + 1 :]
-        limit = asked.get("limit", "20")
-        if not limit.isdigit() or not 1 <= int(limit) <= _MOST_LISTED:
-            raise InvalidRequest(f"'limit' must be from 1 to {_MOST_LISTED}", param="limit")
-        page = items[: int(limit)]
+        limit = read_limit(asked, _MOST_LISTED, _LISTED)
+        page = items[:limit]
         told = {
             "object": "list",
             "data": page,
