@@ -1,4 +1,4 @@
-"""Owns the other forms in which upstreams of each dialect say the same answer: at once, odd, counted oddly."""
+"""Owns the other forms in which upstreams of each dialect say an answer: at once, twice, counted oddly."""
 
 from __future__ import annotations
 
@@ -43,10 +43,8 @@ def at_once(dialect: str, thinking: Part, text: Part, call: Part) -> list[bytes]
         return [frame(everything), *frames[-2:]]
     if dialect == "gemini":
         *parts, last = values(frames)
-        last["candidates"][0]["content"] = {
-            "role": "model",
-            "parts": [each["candidates"][0]["content"]["parts"][0] for each in parts],
-        }
+        content = {"parts": [each["candidates"][0]["content"]["parts"][0] for each in parts]}
+        last["candidates"][0]["content"] = content
         return [frame(last)]
     if dialect == "openai-responses":
         told = [each for each in values(frames) if not each["type"].endswith((".delta", "part.added"))]
@@ -71,10 +69,10 @@ def snapshots(dialect: str, part: Part) -> list[list[bytes]]:
     frames = said(dialect, part)
     told = values(frames)
     if dialect == "openai-chat":
-        message = {"role": "assistant", "content": part.whole}
-        on_finish = chunk(finish="stop", choice={"message": message})
+        again = {"message": {"role": "assistant", "content": part.whole}}
+        on_finish = chunk(finish="stop", choice=again)
         at_abort = chunk(part.whole, finish="stop")
-        completion = {**chunk(finish="stop", choice={"message": message}), "object": "chat.completion"}
+        completion = {**chunk(finish="stop", choice=again), "object": "chat.completion"}
         del completion["choices"][0]["delta"]
         return [framed(dialect, [*told[:-2], each, told[-1]]) for each in (on_finish, at_abort, completion)]
     if dialect == "anthropic-messages":

@@ -13,7 +13,9 @@ from tests.matrix.said import Part, said
 from tests.script import Close, End, Step
 from tests.upstream import Upstream
 
-ODD = '{ "n": 12345678901234567890,\t"s": "\\u4e16 世 \\ud83d\\ude00 😀 data: x\\n", "x": [1, {"y": null}], "": -0.5}'
+ODD = (
+    '{ "n": 12345678901234567890,\t"s": "\\u4e16 \\ud83d\\ude00 😀 data: \\n", "x": [{"y": null}], "": -0.5}'
+)
 THREE = tuple(Part("call", pieces(f'{{"at": {at}, "city": "Zürich"}}'), f"tool_{at}") for at in range(3))
 TEXT = Part("text", ("Let me ", "look."))
 HALF = Part("call", ('{"path": "/ho', "me/some"), "remove")
@@ -146,7 +148,7 @@ def test_an_end_inside_of_a_call_names_the_tool(
     assert found.complete == []
 
 
-@pairs("half calls")
+@pairs("errors")
 def test_an_end_behind_a_call_is_no_success(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:

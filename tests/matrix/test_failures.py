@@ -9,7 +9,7 @@ import pytest
 from tests.gateway import Gateway, eventually
 from tests.matrix.answer import FAILURE
 from tests.matrix.clients import CLIENTS
-from tests.matrix.pairs import Silence, answer, ask, in_both_forms, pairs, patient_answer, read, sent
+from tests.matrix.pairs import Silence, ask, in_both_forms, pairs, patient_answer, read, sent
 from tests.matrix.said import Part, failed, said
 from tests.raw_http import fetch
 from tests.script import Close, End, Head, Script, Send
@@ -61,7 +61,7 @@ def test_a_failure_before_any_content_falls_back_unseen(
 def test_a_fallback_behind_committed_headers(
     eager_matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
-    """hazards 8 and 9: the beginning and keep-alives are out when the first one fails. Nothing is repeated."""
+    """hazards 8 and 9: keep-alives are out when the first one fails, and nothing is repeated."""
     model = model_of(served, spoken, eager_matrix, upstream)
     silence, frames = Silence(), opening(served)
     failure = Send(failed(served, len(frames), FAILURE))

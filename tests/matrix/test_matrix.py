@@ -6,12 +6,17 @@ import json
 
 import pytest
 
+from tests import messages, responses
+from tests.chat import frame
 from tests.gateway import Gateway
 from tests.matrix.answer import CALLS, FAILURE, SIGNATURE, TEXT, THOUGHT, Answer
 from tests.matrix.clients import CLIENTS, QUESTION
-from tests.matrix.pairs import ask, in_both_forms, pairs, read, without
+from tests.matrix.pairs import ask, in_both_forms, pairs, read, sent, without
+from tests.matrix.said import Part, said
 from tests.matrix.upstreams import script
 from tests.raw_http import fetch
+from tests.responses import Events
+from tests.script import Script
 from tests.upstream import Upstream
 
 
@@ -61,7 +66,7 @@ def test_thinking(matrix: Gateway, upstream: Upstream, spoken: str, served: str,
 def test_a_signature_comes_back_to_its_upstream_byte_for_byte(
     matrix: Gateway, upstream: Upstream, spoken: str, served: str
 ) -> None:
-    """Chat has no signatures of its own."""
+    """hazard 14: Chat has no signatures of its own."""
     scenario = "tools" if served == "gemini" else "thinking"
     upstream.play(script(served, scenario), script(served, "text"))
     first = ask(matrix, spoken, served, stream=False, scenario=scenario)
@@ -69,6 +74,43 @@ def test_a_signature_comes_back_to_its_upstream_byte_for_byte(
     second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
     assert second.status == 200, second.body
     assert f'"{SIGNATURE}"' in upstream.request(1).body.decode()
+
+
+UNSEEN = {
+    ("anthropic-messages", "alone"): messages.thinking(0, [], SIGNATURE),
+    ("anthropic-messages", "redacted"): messages.redacted(0, SIGNATURE),
+}
+
+
+def unseen(served: str, form: str) -> Script:
+    """An answer whose thinking is nothing but what its upstream can read."""
+    if served == "gemini":
+        signed = {"parts": [{"text": "", "thoughtSignature": SIGNATURE}], "role": "model"}
+        first = frame({"candidates": [{"index": 0, "content": signed}], "modelVersion": "mock"})
+        return sent([first, *said(served, Part("text", TEXT))])
+    if served == "openai-responses":
+        return responses.stream(Events().reasoning([], SIGNATURE).text(TEXT).ended())
+    return messages.stream(messages.answer(UNSEEN[served, form], messages.text(1, TEXT)))
+
+
+@pairs("signatures", served=without("openai-chat"))
+@pytest.mark.parametrize("form", ["alone", "redacted"])
+def test_thinking_that_nobody_sees_comes_back_too(
+    matrix: Gateway, upstream: Upstream, spoken: str, served: str, form: str
+) -> None:
+    """hazard 14: a signature without text, and thinking that is redacted, the same streamed and whole."""
+    script = unseen(served, form)
+    upstream.play(script, script, sent(said(served, Part("text", TEXT))))
+    streamed = read(spoken, ask(matrix, spoken, served, stream=True), stream=True)
+    first = ask(matrix, spoken, served, stream=False)
+    whole = CLIENTS[spoken].whole(first.json)
+    assert len(whole.signatures) == 1
+    assert streamed.signatures == whole.signatures
+    assert (streamed.text, streamed.thinking) == (whole.text, whole.thinking) == ("".join(TEXT), "")
+    body = CLIENTS[spoken].again(served, first.json)
+    second = fetch(matrix.address, "POST", CLIENTS[spoken].path(served, stream=False), body)
+    assert second.status == 200, second.body
+    assert f'"{SIGNATURE}"' in upstream.request(2).body.decode()
 
 
 @pairs("tools")

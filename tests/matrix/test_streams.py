@@ -1,4 +1,4 @@
-"""The life of a stream, over every pair of dialects: silence, order, counts, and any form of the same bytes."""
+"""The life of a stream, over every pair of dialects: silence, order, counts, and any form of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WHOLE = ("".join(THOUGHT), "".join(TEXT), [(CALL.name, json.loads(CALL.whole))],
 def test_clients_live_through_silence(
     eager_matrix: Gateway, upstream: Upstream, spoken: str, served: str, part: Part
 ) -> None:
-    """hazards 3, 9 and 38: before the answer, inside of it and before its end, with what each client takes."""
+    """hazards 3, 9 and 38: before the answer, inside of it and before its end."""
     frames = said(served, part)
     before, inside, behind = Silence(), Silence(), Silence()
     half = len(frames) // 2
@@ -168,7 +168,7 @@ def test_an_answer_that_comes_byte_by_byte(
 
 
 def spellings(frames: list[bytes]) -> dict[str, Script]:
-    """The same events in forms that the specification of event streams allows, and in some that it does not."""
+    """The same events in forms that event streams may have, and in some that they may not."""
     body = b"".join(frames)
     unnamed = b"".join(b"data: " + each.split(b"data: ", 1)[1] for each in frames)
     forms = {
@@ -185,7 +185,7 @@ def spellings(frames: list[bytes]) -> dict[str, Script]:
 
 @pairs("any form")
 def test_events_in_any_spelling(matrix: Gateway, upstream: Upstream, spoken: str, served: str) -> None:
-    """hazard 42: upstreams may spell events in any way; ours have no BOM, and names where clients need them."""
+    """hazard 42: upstreams may spell events in any way; ours have one form."""
     for name, script in spellings(said(served, THINKING, WORDS, CALL)).items():
         upstream.play(script)
         response = ask(matrix, spoken, served, stream=True)

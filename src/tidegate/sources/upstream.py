@@ -175,7 +175,8 @@ class UpstreamSource:
         body, dropped = translate(request, dialect, self._model, self._server.quirks)
         if dropped:
             out.drop(dropped)
-        return b"%bcontent-length: %d\r\n\r\n%b" % (self._head_for(dialect, request), len(body), body)
+        head = self._head_for(dialect, request) if request.headers else self._heads[dialect.name]
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
     async def call(self, call: Call) -> Reply:
         """See :class:`tidegate.core.call.CallSource`."""
@@ -198,7 +199,7 @@ class UpstreamSource:
     def _head_for(self, dialect: Dialect, request: Request) -> bytes:
         """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
-        if not request.headers or request.dialect != dialect.name:
+        if request.dialect != dialect.name:
             return self._heads[dialect.name]
         more = {name: value for name, value in request.headers.items() if name not in server.settled}
         return request_head(server, dialect.target(self._model), more)

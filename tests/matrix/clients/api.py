@@ -18,8 +18,10 @@ WITH_TOOLS: Final = "tools"
 
 
 class Client(Protocol):
-    several: str | None
-    """The field that asks for more than one answer, where the dialect has one."""
+    @property
+    def several(self) -> str | None:
+        """The field that asks for more than one answer, where the dialect has one."""
+        ...
 
     def path(self, model: str, *, stream: bool) -> str: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from tests.chat_stream import is_keep_alive, payloads
@@ -10,6 +11,11 @@ from tests.chat_stream import parse as parse_chat
 from tests.matrix.answer import Answer
 from tests.matrix.clients.api import NAMES, NEXT, PARAMETERS, QUESTION, WITH_TOOLS, Json
 from tests.raw_http import Response
+
+
+def signatures(details: Iterable[Json]) -> list[str]:
+    """Of what is signed, and of what is redacted."""
+    return [each.get("signature") or each["data"] for each in details if "data" in each or each["signature"]]
 
 
 class Chat:
@@ -42,7 +48,7 @@ class Chat:
         answer = Answer(read.text(), read.text(name="reasoning_content"), calls)
         answer.ids = [call["id"] for call in opened.values()]
         details = [each["delta"].get("reasoning_details") or [] for each in read.choices()]
-        answer.signatures = [one["signature"] for each in details for one in each if one.get("signature")]
+        answer.signatures = signatures(one for each in details for one in each)
         if read.error is not None:
             answer.error = read.failed()["message"]
             return answer
@@ -66,7 +72,7 @@ class Chat:
             message.get("reasoning_content", ""),
             [(each["function"]["name"], each["function"]["arguments"]) for each in told],
             choice["finish_reason"],
-            signatures=[each["signature"] for each in details if each.get("signature")],
+            signatures=signatures(details),
             counted=1,
             ended=True,
             ids=[each["id"] for each in told],

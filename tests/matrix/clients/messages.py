@@ -67,9 +67,10 @@ class Messages:
                         answer.complete.append(blocks[-1]["name"])
                 case "message_delta":
                     assert open_index is None
-                    answer.reason = self._REASONS[value["delta"]["stop_reason"]]
-                    answer.counted += 1
                     self._count(answer, value["usage"])
+                    if value["delta"].get("stop_reason") is not None:  # else counts alone, which add up
+                        answer.reason = self._REASONS[value["delta"]["stop_reason"]]
+                        answer.counted += 1
                 case "message_stop":
                     assert answer.reason is not None
                     answer.ended = True

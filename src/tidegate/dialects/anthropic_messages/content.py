@@ -15,7 +15,7 @@ from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.signature import write_redacted, write_signature
 from tidegate.dialects.anthropic_messages.stops import chat_reason, stop_reason
-from tidegate.dialects.anthropic_messages.usage import NAME, write_usage
+from tidegate.dialects.anthropic_messages.usage import NAME, whole_usage, write_usage
 
 Fields = dict[str, Any]
 
@@ -31,7 +31,7 @@ def own(event: Event | None) -> Mapping[str, Any]:
 def usage_object(usage: Usage | None) -> Fields:
     """The usage of a whole message, or of its start."""
     if usage is not None and usage.dialect == NAME and usage.extra is not None:
-        return dict(usage.extra)
+        return whole_usage(usage.extra)
     return write_usage(usage or Usage())
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start
 from tidegate.dialects.anthropic_messages.blocks import Blocks
 from tidegate.dialects.anthropic_messages.errors import reported_error
-from tidegate.dialects.anthropic_messages.payload import read_object
 from tidegate.dialects.anthropic_messages.stops import chat_reason
 from tidegate.dialects.anthropic_messages.surroundings import Surroundings, learned
 from tidegate.dialects.anthropic_messages.usage import NAME, merge_usage, read_usage
 from tidegate.errors import Broken
+from tidegate.wire.payload import read_object
 from tidegate.wire.sse import SSEDecoder
 
 Fields = dict[str, Any]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.core.event import Extra, Text, Thinking, Tool
-from tidegate.dialects.anthropic_messages.payload import read_inside
+from tidegate.wire.payload import read_inside
 
 Delta = Text | Thinking | Tool
 

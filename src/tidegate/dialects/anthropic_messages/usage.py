@@ -52,6 +52,11 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
+def whole_usage(told: Mapping[str, Any]) -> dict[str, Any]:
+    """An upstream's own usage object with both counts that clients read, 0 where it told none."""
+    return {**told, **{name: 0 for name in ("input_tokens", "output_tokens") if told.get(name) is None}}
+
+
 def write_delta_usage(usage: Usage) -> dict[str, Any]:
     """The usage object of the event that ends a message: its counts add up, from the start on."""
     written = write_usage(usage)

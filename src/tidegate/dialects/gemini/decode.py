@@ -20,20 +20,18 @@ from tidegate.dialects.gemini.errors import reported_error
 from tidegate.dialects.gemini.usage import read_usage
 from tidegate.dialects.gemini.words import NAME
 from tidegate.errors import Broken, SourceError
+from tidegate.wire.payload import read_inside
 from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
 _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 """What reading a value of another kind than the documented one ends in."""
 
-_decode_string = msgspec.json.Decoder(str).decode
 _decode_json = msgspec.json.Decoder().decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 _BEFORE, _ENDS = b"data: ", (b"\r\n\r\n", b"\n\n")
 """The framing around a payload, as Google's servers write it and as others do."""
-# Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
-_BACKSLASH, _QUOTE, _LINE_FEED = b'\\"\n'
 _NUMBERS = b"0123456789"
 _USAGE = b'"usageMetadata":'
 _LEARNING_LIMIT = 8
@@ -143,7 +141,7 @@ class GeminiDecoder:
             literal, found, usage = literal.partition(known.after)
             if not found or (usage.translate(None, _NUMBERS) != known.usage and _read_usage(usage) is None):
                 return None
-        text = _string(literal)
+        text = read_inside(literal)
         if not text:
             return None
         if usage is not None:
@@ -283,17 +281,6 @@ def _read_usage(encoded: bytes) -> Fields | None:
     """The object of token counts; None when it is none."""
     try:
         return _decode_object(encoded)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
-    try:
-        if _BACKSLASH in literal or _QUOTE in literal or _LINE_FEED in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

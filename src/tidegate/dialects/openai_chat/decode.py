@@ -8,10 +8,7 @@ that it has decoded in full; a frame with the same surroundings then needs just 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from json import loads
 from typing import Any
-
-import msgspec
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
@@ -25,16 +22,15 @@ from tidegate.dialects.openai_chat.surroundings import (
     Surroundings,
     Twofold,
     padding,
-    string,
     twofold,
 )
 from tidegate.dialects.openai_chat.usage import read_usage, reported_usage
 from tidegate.errors import Broken
+from tidegate.wire.payload import read_inside, read_object
 from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"id", "object", "created", "model", "choices", "usage"})
 
-_decode_json = msgspec.json.Decoder().decode
 
 _WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
 """What reading a value of another kind than the documented one ends in."""
@@ -95,7 +91,7 @@ class ChatDecoder:
                 if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
                     text = literal.decode("ascii")
                 if text is None or not text.isprintable():
-                    text = string(literal)
+                    text = read_inside(literal)
                 if text and known.kind is Text:
                     choice = known.choice
                     choice.length += len(text)
@@ -133,7 +129,7 @@ class ChatDecoder:
 
     def whole(self, body: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        answer = _read_object(body)
+        answer = read_object(body)
         if "choices" not in answer:
             raise reported_error(answer) or Broken("the upstream's answer has no choices")
         try:
@@ -169,7 +165,7 @@ class ChatDecoder:
             return
         if not payload or name == b"ping":
             return
-        chunk = _read_object(payload)
+        chunk = read_object(payload)
         if name == b"error" and "error" not in chunk:
             chunk = {"error": chunk}
         first = len(events)
@@ -186,7 +182,9 @@ class ChatDecoder:
         extra = {key: value for key, value in chunk.items() if key not in _CHUNK_KNOWN}
         self._outer = (self._outer[1], extra)
         choices = chunk.get("choices") or ()
-        if (extra or not choices) and (error := reported_error(chunk)) is not None:
+        told = chunk.get("usage")
+        beside = extra and ("error" in extra or "x_groq" in extra)
+        if (beside or not choices) and (error := reported_error(chunk)) is not None:
             raise error
         begins = not self._begun
         if begins:
@@ -198,7 +196,7 @@ class ChatDecoder:
                     extra={"chunk": extra} if extra else None,
                 )
             )
-        usage = reported_usage(chunk) if extra or chunk.get("usage") else None
+        usage = reported_usage(chunk) if told or beside or (extra and told is not None) else None
         for choice in choices:
             if isinstance(choice, dict):
                 index = choice.get("index") or 0
@@ -263,19 +261,3 @@ class ChatDecoder:
                 self._twofold = twofold(before, after, other, event, choice)
             if self._twofold is None:
                 self._known = Surroundings(before, after, type(event), event.block, event.extra, choice)
-
-
-def _read_object(payload: bytes) -> dict[str, Any]:
-    try:
-        value = _decode_json(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            # Takes lone surrogates, which some servers cut an emoji into, and bare control characters.
-            value = loads(payload, strict=False)
-        except (ValueError, RecursionError):
-            raise Broken("the upstream sent an event that is not JSON") from None
-    except RecursionError:
-        raise Broken("the upstream sent an event that is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise Broken("the upstream sent an event that is not a JSON object")
-    return value

@@ -128,7 +128,10 @@ class ChatStreamRenderer:
         chunk = extra.get("chunk")
         if not chunk or extra.get("choice") is not self._inner:
             return None
-        return f"{self._middle},{_escaped(ascii_json(chunk)[1:])}\n\n"
+        told = ascii_json(chunk)
+        if "data: " in told:
+            told = _escaped(told)
+        return f"{self._middle},{told[1:]}\n\n"
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         # No isinstance(): it asks the metaclass of the library that events are made with.

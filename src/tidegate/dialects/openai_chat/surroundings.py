@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from tidegate.core.event import Extra, Text, Thinking, Tool
 from tidegate.dialects.openai_chat.choice import ChoiceDecoder
+from tidegate.wire.payload import read_inside
 
 BEFORE, AFTER = b"data: ", b"\n\n"
 """The framing around a payload, as nearly every server writes it."""
 
 # Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
 QUOTE, BACKSLASH = b'"\\'
-_LINE_FEED, _CARRIAGE_RETURN = b"\n\r"
-
-_decode_string = msgspec.json.Decoder(str).decode
 
 
 class Surroundings(Struct, frozen=True):
@@ -43,7 +40,7 @@ class Surroundings(Struct, frozen=True):
         start, stop = len(self.before) - len(BEFORE), len(payload) - len(self.after) + len(AFTER)
         if payload[:start] != self.before[len(BEFORE) :] or payload[stop:] != self.after[: -len(AFTER)]:
             return None
-        return string(payload[start:stop])
+        return read_inside(payload[start:stop])
 
     def event(self, text: str) -> Text | Thinking | Tool:
         """The event of a frame with this text."""
@@ -74,6 +71,8 @@ class Twofold(Struct, frozen=True):
     extra: Extra
     chunk: dict[str, Any]
     """The unknown fields of the chunk; part of ``extra``."""
+    alone: bool
+    """They are all of ``extra``."""
     choice: ChoiceDecoder
 
     def event(self, data: bytes) -> Text | None:
@@ -81,15 +80,20 @@ class Twofold(Struct, frozen=True):
         if not data.startswith(self.before) or not data.endswith(self.after):
             return None
         literal, found, other = data[self.start : self.stop].partition(self.between)
-        if not found or QUOTE in other or BACKSLASH in other or not other.isascii():
+        if not found:
             return None
-        value = other.decode("ascii")
-        text = string(literal)
-        if not text or not value.isprintable():
+        value = other.decode("ascii") if other.isalnum() else _plain(other)
+        text: str | None = None
+        if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
+            text = literal.decode("ascii")
+        if text is None or not text.isprintable():
+            text = read_inside(literal)
+        if not text or value is None:
             return None
         choice = self.choice
         choice.length += len(text)
-        extra = {**self.extra, "chunk": {**self.chunk, self.key: value}}
+        chunk = {**self.chunk, self.key: value}
+        extra = {"chunk": chunk} if self.alone else {**self.extra, "chunk": chunk}
         return Text(text=text, choice=choice.index, block=self.block, extra=extra)
 
 
@@ -122,18 +126,14 @@ def twofold(before: bytes, after: bytes, key: str, event: Text, choice: ChoiceDe
         block=event.block,
         extra=extra,
         chunk=chunk,
+        alone=len(extra) == 1,
         choice=choice,
     )
 
 
-def string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
-    if _LINE_FEED in literal or _CARRIAGE_RETURN in literal:
-        return None  # an event ends there, or one of its lines
-    try:
-        if BACKSLASH in literal or QUOTE in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+def _plain(literal: bytes) -> str | None:
+    """The string whose JSON literal has this inside and no escape; None for any other."""
+    if QUOTE in literal or BACKSLASH in literal or not literal.isascii():
         return None
+    value = literal.decode("ascii")
+    return value if value.isprintable() else None

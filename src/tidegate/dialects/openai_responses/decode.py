@@ -13,11 +13,12 @@ from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.errors import reported_error
-from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, read_object, rest
+from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
 from tidegate.dialects.openai_responses.learned import Template, learn
 from tidegate.dialects.openai_responses.output import CALLS, OutputItem
 from tidegate.dialects.openai_responses.usage import NAME, read_usage
 from tidegate.errors import Broken, SourceError
+from tidegate.wire.payload import read_object
 from tidegate.wire.sse import SSEDecoder
 
 Fields = dict[str, Any]

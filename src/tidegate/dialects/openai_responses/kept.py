@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from json import loads
 from typing import Any, Final
-
-import msgspec
 
 from tidegate.core.event import Extra
 from tidegate.dialects.openai_responses.usage import NAME
-from tidegate.errors import Broken
 
 Fields = dict[str, Any]
 
@@ -20,8 +16,6 @@ _OURS: Final = frozenset(
     {"id", "object", "status", "output", "usage", "error", "incomplete_details", "model"}
 )
 """Members of a response that events say, or that are our own."""
-
-_decode_json = msgspec.json.Decoder().decode
 
 
 def place(event: Fields, part: Fields) -> tuple[str, int]:
@@ -40,19 +34,3 @@ def rest(response: Fields) -> Extra | None:
     """What a response says of itself beyond what events say."""
     rest = {name: value for name, value in response.items() if name not in _OURS}
     return {NAME: {"response": rest}} if rest else None
-
-
-def read_object(payload: bytes) -> Fields:
-    try:
-        value = _decode_json(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            # Takes lone surrogates, which some servers cut an emoji into, and bare control characters.
-            value = loads(payload, strict=False)
-        except (ValueError, RecursionError):
-            raise Broken("the upstream sent an event that is not JSON") from None
-    except RecursionError:
-        raise Broken("the upstream sent an event that is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise Broken("the upstream sent an event that is not a JSON object")
-    return value

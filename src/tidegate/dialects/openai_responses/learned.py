@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-import msgspec
-
-_decode_string = msgspec.json.Decoder(str).decode
+from tidegate.wire.payload import read_inside
 
 _DELTA = re.compile(rb'"delta": ?"((?:[^"\\]|\\.)*)"')
 _NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
@@ -61,7 +59,7 @@ class Template:
                     literal, found, padding = literal.partition(self.between)
                     if not found or _QUOTE in padding or _BACKSLASH in padding or _LINE_FEED in padding:
                         return None
-                text = _string(literal)
+                text = read_inside(literal)
                 if text is not None:
                     self.number += 1
                 return text
@@ -83,7 +81,7 @@ class Template:
                 return None
             piece = data[at:stop]
             if kind == _TEXT:
-                if (text := _string(piece)) is None:
+                if (text := read_inside(piece)) is None:
                     return None
             elif kind == _DIGITS:
                 if not piece.isdigit():
@@ -102,7 +100,7 @@ class Template:
 def learn(payload: bytes, name: bytes, text: str) -> Template | None:
     """What surrounds ``text`` in a frame's payload, when all that can differ is known by its place."""
     found = list(_DELTA.finditer(payload))
-    if len(found) != 1 or _string(found[0][1]) != text:
+    if len(found) != 1 or read_inside(found[0][1]) != text:
         return None
     places = [(*found[0].span(1), _TEXT)]
     for pattern, kind in ((_NUMBER, _DIGITS), (_PADDING, _WORD)):
@@ -121,14 +119,3 @@ def learn(payload: bytes, name: bytes, text: str) -> Template | None:
     between[-1] += b"\n\n"
     pieces = [(kind, after[:1], after) for (_, _, kind), after in zip(places, between, strict=True)]
     return Template(framing + payload[: places[0][0]], tuple(pieces), number)
-
-
-def _string(literal: bytes) -> str | None:
-    """The string whose JSON literal has this inside; None when it is not the inside of one literal."""
-    try:
-        if _BACKSLASH in literal or _QUOTE in literal or _LINE_FEED in literal:
-            # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
-        return literal.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
