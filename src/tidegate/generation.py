@@ -7,7 +7,6 @@ everything that happens to the generation afterwards happens in :meth:`Gateway._
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from typing import Protocol
 
@@ -81,7 +80,6 @@ class Gateway:
             include_usage=request.include_usage,
             on_disconnect=policies.on_disconnect or route.on_disconnect,
             body=body,
-            body_hash=hashlib.sha256(body).hexdigest(),
             idempotency_key=policies.idempotency_key,
             form=request.form,
             thinking_to_content=route.thinking_to_content

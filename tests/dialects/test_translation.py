@@ -165,3 +165,12 @@ def test_a_grammar_in_chats_form_is_told_where_it_has_no_form(upstream: str) -> 
     tool = {"type": "custom", "custom": {"name": "free", "format": grammar}}
     body, _ = translated(load_dialect(upstream), tools=[tool])
     assert "grammar (lark):\\nstart: /x/" in json.dumps(body)
+
+
+def test_a_number_that_nobody_can_read_is_the_callers_mistake() -> None:
+    body = b'{"messages": [{"role": "user", "content": "q", "number": 1e999}]}'
+    with pytest.raises(InvalidRequest):
+        translate(CHAT.read_request(body), CHAT, CHAT, "theirs", frozenset({"no_message_name"}))
+    body = b'{"contents": "q", "generation_config": {"topP": 1e999}}'
+    with pytest.raises(InvalidRequest):
+        load_dialect("gemini").read_request(body, {}, "/models/m:generateContent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
@@ -93,9 +94,8 @@ class Request(Struct, frozen=True):
 class Header(Struct, frozen=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
-    ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds; ``body_hash`` the SHA-256
-    of the request body. ``form`` is that of :class:`Request`. ``thinking_to_content``: thinking is shown as
-    part of the text.
+    ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
+    :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text.
     """
 
     id: str
@@ -107,8 +107,12 @@ class Header(Struct, frozen=True):
     include_usage: bool = False
     on_disconnect: OnDisconnect = "cancel"
     body: bytes = b""
-    body_hash: str = ""
     idempotency_key: str | None = None
     renderer: int = 1
     form: str = ""
     thinking_to_content: bool = False
+
+    @property
+    def body_hash(self) -> str:
+        """The SHA-256 of the request body in hexadecimal, for whoever asks: few requests are compared."""
+        return sha256(self.body).hexdigest()

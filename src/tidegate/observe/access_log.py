@@ -12,6 +12,10 @@ from tidegate.core.event import Failure
 logger = logging.getLogger("tidegate.access")
 
 
+_LONGEST = 2000
+"""Characters of one value."""
+
+
 class AccessLog:
     """Writes lines while ``enabled``."""
 
@@ -37,13 +41,13 @@ class AccessLog:
         logger.info(
             "%s model=%s caller=%s deltas=%d ttft=%s total=%.2fs stream=%s%s",
             outcome,
-            model,
+            _on_one_line(model),
             caller,
             deltas,
             ttft,
             seconds,
             stream,
-            reason,
+            _on_one_line(reason),
         )
 
     def called(self, path: str, caller: str, model: str, error: Failure | None, seconds: float) -> None:
@@ -52,10 +56,24 @@ class AccessLog:
             outcome = "completed" if error is None else "failed"
             reason = f" {error.type}: {error.message}" if error is not None else ""
             logger.info(
-                "%s %s model=%s caller=%s total=%.2fs%s", outcome, path, model, caller, seconds, reason
+                "%s %s model=%s caller=%s total=%.2fs%s",
+                outcome,
+                path,
+                _on_one_line(model),
+                caller,
+                seconds,
+                _on_one_line(reason),
             )
 
     def refused(self, dialect: str, reason: Failure) -> None:
         """A request was answered with an error before it became a generation."""
         if self.enabled:
-            logger.info("refused %s %d %s: %s", dialect, reason.status, reason.type, reason.message)
+            message = _on_one_line(reason.message)
+            logger.info("refused %s %d %s: %s", dialect, reason.status, reason.type, message)
+
+
+def _on_one_line(text: str) -> str:
+    """What callers and upstreams choose, so that it can neither forge a line nor steer a terminal."""
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -16,7 +16,7 @@ from tidegate.core.request import Request
 from tidegate.dialects.gemini.render import ARRAY
 from tidegate.dialects.gemini.thinking import thinking_config
 from tidegate.dialects.gemini.words import NAME
-from tidegate.dialects.translation.body import read_body
+from tidegate.dialects.translation.body import decode_fields, read_body
 from tidegate.dialects.translation.options import read_options
 from tidegate.errors import InvalidRequest
 
@@ -86,7 +86,7 @@ def read_request(body: bytes, path: str) -> Request:
 def _spelled_count(fields: dict[str, Raw]) -> int | None:
     """The number of candidates, where the configuration or its member has the other spelling."""
     raw = fields.get("generationConfig")
-    config = None if raw is None else msgspec.json.decode(raw)
+    config = None if raw is None else decode_fields({"generationConfig": raw})["generationConfig"]
     if not isinstance(config, dict):
         return None
     count = config.get("candidate_count", config.get("candidateCount"))

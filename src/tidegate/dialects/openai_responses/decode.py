@@ -185,6 +185,8 @@ class ResponsesDecoder:
             word = (details or {}).get("reason") or "max_output_tokens"
             reason = _REASONS.get(word, str(word))
             extra = {NAME: {"incomplete_details": details}}
+        elif self.open_call is not None:  # half of a call must not look whole
+            raise self._cut()
         else:
             reason = "tool_calls" if self._called else "stop"
         self._ended = True
@@ -202,7 +204,9 @@ class ResponsesDecoder:
     @property
     def open_call(self) -> str | None:
         """See :class:`tidegate.dialects.api.Naming`."""
-        calls = (item for item in self._items.values() if item.kind in CALLS and not item.done)
+        calls = (
+            each for each in self._items.values() if each.kind in CALLS and not (each.done or each.whole)
+        )
         return next((item.name or "" for item in calls), None)
 
     def _cut(self) -> SourceError:
@@ -289,7 +293,10 @@ class ResponsesDecoder:
 
     def _call_done(self, event: Fields, events: list[AnyEvent]) -> None:
         item = self._find(event)
-        if item is not None and item.block is not None and not item.said:
+        if item is None or item.block is None:
+            return
+        item.whole = True
+        if not item.said:
             text = event.get("arguments") or event.get("input")
             if text:
                 item.call(text, None, events)

@@ -44,7 +44,7 @@ class Part:
 class OutputItem:
     """One item of the answer. ``blocks`` gives numbers to new blocks."""
 
-    __slots__ = ("_blocks", "_told", "block", "done", "fields", "kind", "name", "parts", "said")
+    __slots__ = ("_blocks", "_told", "block", "done", "fields", "kind", "name", "parts", "said", "whole")
 
     def __init__(self, item: Fields, blocks: Callable[[], int]) -> None:
         self.kind = str(item.get("type") or "message")
@@ -56,6 +56,8 @@ class OutputItem:
         self.said = False
         """A call's text has begun to come."""
         self.done = False
+        self.whole = False
+        """All that a call is given has come, whatever else is said of it."""
         self._told = False
         self._blocks = blocks
 

@@ -15,7 +15,7 @@ from tidegate.dialects.api import Dialect, Particular
 from tidegate.dialects.translation.features import NOTHING, features
 from tidegate.dialects.translation.options import without_options
 from tidegate.dialects.translation.shapes import WRONG_SHAPE, misfit
-from tidegate.errors import Unsupported
+from tidegate.errors import InvalidRequest, Unsupported
 
 _LACKS_BY_QUIRK: Final = {"no_top_k": ("top_k", "min_p"), "no_reasoning_effort": ("reasoning",)}
 """What single vendors have no form for although their dialect has one (:data:`tidegate.config.QUIRKS`)."""
@@ -36,7 +36,10 @@ def translate(
     Raises Unsupported for what the upstream's dialect cannot say, InvalidRequest for what makes no sense.
     """
     if caller.name == upstream.name:
-        return Translated(upstream.write_request(without_options(request), model, quirks), ())
+        try:
+            return Translated(upstream.write_request(without_options(request), model, quirks), ())
+        except (msgspec.DecodeError, RecursionError) as error:  # in what was not looked at before
+            raise InvalidRequest(f"the body cannot be read: {error}") from None
     prompt = caller.read_prompt(without_options(request))
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
