@@ -11,6 +11,8 @@
     │   ├── NotFound            404, no such path, model or stream
     │   ├── MethodNotAllowed    405
     │   ├── RequestTimeout      408, the request did not arrive in time
+    │   ├── Conflict            409, the same key stands for another request
+    │   ├── Gone                410, it was here and is not kept any more
     │   ├── BodyTooLarge        413
     │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
@@ -108,6 +110,20 @@ class RequestTimeout(RequestError):
 
     status = 408
     type = "timeout_error"
+
+
+class Conflict(RequestError):
+    """What was asked contradicts what was asked before under the same name."""
+
+    status = 409
+    type = "conflict_error"
+
+
+class Gone(RequestError):
+    """It was here, and is not kept any more: nothing will bring it back."""
+
+    status = 410
+    type = "gone_error"
 
 
 class BodyTooLarge(RequestError):

@@ -14,6 +14,7 @@ from tidegate.config.sections import (
     read_auth,
     read_demo,
     read_server,
+    read_store,
     read_streams,
     read_timeouts,
 )
@@ -22,7 +23,7 @@ from tidegate.config.values import parse_model_name
 from tidegate.errors import ConfigError
 
 DEFAULT_FILE: Final = "tidegate.yaml"
-_NOT_YET: Final = ("agents", "store")
+_NOT_YET: Final = ("agents",)
 
 
 def load_config(
@@ -83,6 +84,7 @@ def _read_root(
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),
         streams=read_streams(root.section("streams")),
+        store=read_store(root),
         source_path=str(path) if path else None,
         implicit_providers=providers.found,
     )

@@ -137,13 +137,33 @@ def read_demo(section: Section) -> Demo:
 
 
 def read_streams(section: Section) -> Streams:
-    """Return where streams are logged: in memory, which is all that this version offers."""
-    log = section.get("log")
-    if log is not None and log.text() not in {"memory", None}:
-        log.complain("other than memory is not available in this version; set it to memory")
-    section.unavailable("durability", "retain")
+    """Return where streams are logged, how surely, and for how long."""
+    default = Streams()
+    log = section.parsed("log", one_of("memory", "disk"), "disk")
+    durability = section.parsed("durability", one_of("process", "power"), "process")
+    streams = Streams(
+        log=cast(Literal["memory", "disk"], log),
+        durability=cast(Literal["process", "power"], durability),
+        retain=section.parsed(
+            "retain", ranged(parse_duration, 0.0, 365 * _DAY, "a duration from 0s to 365d"), default.retain
+        ),
+        most=section.parsed(
+            "most", ranged(parse_size, 2**16, _GIB, "a size from 64KiB to 1GiB"), default.most
+        ),
+        disk=section.parsed("disk", ranged(parse_size, 2**20, 2**50, "a size, 1MiB or more"), default.disk),
+    )
     section.close()
-    return Streams()
+    return streams
+
+
+def read_store(section: Section) -> str:
+    """Return the database URL of the store. SQLite is what this version offers."""
+    default = "sqlite:///tidegate.db"
+    value = section.get("store")
+    url = (value.text() if value else None) or default
+    if value is not None and not url.startswith("sqlite:///"):
+        value.complain(f"must be a SQLite file such as {default}, not {value.shown}")
+    return url
 
 
 def read_auth(

@@ -145,9 +145,17 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
-    """Where stream logs are kept."""
+    """Where stream logs are kept, and for how long after a stream has ended (``retain``, seconds).
 
-    log: Literal["memory"] = "memory"
+    ``durability``: what was shown survives the process (``process``) or the machine as well (``power``).
+    ``most`` is bytes of one stream, ``disk`` bytes of all that have ended.
+    """
+
+    log: Literal["memory", "disk"] = "disk"
+    durability: Literal["process", "power"] = "process"
+    retain: float = 3600.0
+    most: int = 64 * 2**20
+    disk: int = 4 * 2**30
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +169,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     demo: Demo = Demo()
     streams: Streams = Streams()
+    store: str = "sqlite:///tidegate.db"
+    """A database URL; a relative path begins at the data folder."""
     source_path: str | None = None
     implicit_providers: bool = True
     """The file names no providers: those of the environment and of this machine are used."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import (
     AnyEvent,
@@ -29,6 +30,7 @@ from tidegate.core.usage import Usage
 from tidegate.streams.log import StreamLog
 
 # No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
+_EVERYTHING = 1 << 62
 _DELTAS = frozenset({Text, Thinking, Tool})
 _ENDINGS = frozenset({Finish, End})
 
@@ -44,6 +46,7 @@ class Producer:
         "_log",
         "_room",
         "_stream",
+        "attempts",
         "begun_at",
         "deltas",
         "dropped",
@@ -52,6 +55,7 @@ class Producer:
         "last_delta_at",
         "model",
         "paused",
+        "seams",
         "started",
         "visible",
     )
@@ -77,6 +81,9 @@ class Producer:
         """Fields of the request that the present attempt's source was not told."""
         self.model: str | None = None
         """The model that answers, where it is not the one that was asked for."""
+        self.attempts: tuple[Attempt, ...] = ()
+        """The sources that were asked, in their order."""
+        self.seams: tuple[Seam, ...] = ()
         self.first_delta_at: float | None = None
         self.last_delta_at: float = self.begun_at
 
@@ -121,6 +128,18 @@ class Producer:
             self.started = True
             held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
             self._log.append(self._stream, self._epoch, (self._start(held),))
+
+    def said(self) -> list[AnyEvent]:
+        """All that is in the log so far. Raises LogError where that is not kept."""
+        return self._log.read(self._stream, 0, _EVERYTHING)
+
+    def attempted(self, attempt: Attempt) -> None:
+        """A source was asked, and this is what came of it."""
+        self.attempts = (*self.attempts, attempt)
+
+    def join(self, seam: Seam) -> None:
+        """What is emitted from here on goes on where an attempt broke off."""
+        self.seams = (*self.seams, seam)
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
