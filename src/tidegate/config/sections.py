@@ -145,7 +145,7 @@ def read_streams(section: Section) -> Streams:
         log=cast(Literal["memory", "disk"], log),
         durability=cast(Literal["process", "power"], durability),
         retain=section.parsed(
-            "retain", ranged(parse_duration, 0.0, 365 * _DAY, "a duration from 0s to 365d"), default.retain
+            "retain", ranged(parse_duration, 0.0, 365 * _DAY, "a duration from 0s to 8760h"), default.retain
         ),
         most=section.parsed(
             "most", ranged(parse_size, 2**16, _GIB, "a size from 64KiB to 1GiB"), default.most
