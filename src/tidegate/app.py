@@ -40,6 +40,7 @@ from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
 from tidegate.streams.registry import Stream, Streams
@@ -115,6 +116,7 @@ class Application:
     def __init__(self, config: Config, environ: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
         self.found: list[Found] = []
+        self.database = Database.at(config.store, environ)
         self._environ = environ
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
@@ -140,7 +142,8 @@ class Application:
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:
-        """Find out what there is and open the routes."""
+        """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
+        await self.database.open()
         await self.apply(self.config)
 
     async def apply(self, config: Config) -> None:
@@ -166,12 +169,13 @@ class Application:
         self.gateway.routes = self._watch.routes = routes
 
     async def close(self) -> None:
-        """Stop engines and connections."""
+        """Stop engines and connections; close the store, in which what has ended is noted, last."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
+        await self.database.close()
 
     def _retire(self, engine: Engine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""
