@@ -43,7 +43,12 @@ from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
+from tidegate.streams.archive import MemoryArchive
+from tidegate.streams.disk import DiskLog
+from tidegate.streams.log import Committed, StreamLog
+from tidegate.streams.memory import MemoryLog
 from tidegate.streams.registry import Stream, Streams
+from tidegate.streams.segments import Segments, Slot
 
 logger = logging.getLogger("tidegate")
 
@@ -123,12 +128,13 @@ class Application:
         self._engines: dict[EngineSettings, Engine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
+        self._slot: Slot | None = None
         self.metrics = Metrics()
         access_log = AccessLog()
         self._watch = Watch(self.metrics, access_log, self._clock)
         self.gateway = Gateway(
             NO_ROUTES,
-            Streams(self._clock),
+            Streams(self._clock, self._log, MemoryArchive(self._clock), config.streams.retain),
             Attempts(self._clock, random.random, self._watch),
             Calls(self._clock, random.random, self._watch),
             self._watch,
@@ -140,6 +146,21 @@ class Application:
         files = FileStore(home(environ) / "files", random_id)
         self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
+
+    def _log(self, committed: Committed) -> StreamLog:
+        """The log that the configuration asks for."""
+        streams = self.config.streams
+        if streams.log == "memory":
+            return MemoryLog(self._clock, committed, most=streams.most)
+        name = f"{self._clock.now_ms()}-{os.getpid()}"
+        self._slot = Slot(home(self._environ) / "streams" / name)
+        return DiskLog(
+            self._clock,
+            committed,
+            Segments(self._slot),
+            most=streams.most,
+            power=streams.durability == "power",
+        )
 
     async def start(self) -> None:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
@@ -175,6 +196,10 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
+        await self.gateway.streams.settle()
+        self.gateway.streams.log.close()
+        if self._slot is not None:
+            self._slot.remove()
         await self.database.close()
 
     def _retire(self, engine: Engine) -> None:

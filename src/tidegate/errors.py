@@ -215,4 +215,6 @@ class Fenced(LogError):
 
 
 class Full(LogError):
-    """The stream outgrew what its log may hold."""
+    """The stream outgrew what its log may hold, or the disk is full."""
+
+    status = 507
