@@ -17,6 +17,7 @@
     │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
     ├── Overloaded              503, this gateway is full or shutting down
+    ├── StoreError              503, the database cannot be read or written
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
@@ -149,6 +150,13 @@ class Overloaded(TidegateError):
 
     status = 503
     type = "overloaded_error"
+
+
+class StoreError(TidegateError):
+    """The database cannot be read or written; the message says what the operator can do."""
+
+    status = 503
+    type = "store_error"
 
 
 class SourceError(TidegateError):
