@@ -23,7 +23,7 @@ from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
 from tidegate.engines import Engine, EngineSettings, read_gguf
-from tidegate.errors import ConfigError, NotFound, SourceError
+from tidegate.errors import ConfigError, NotFound, SourceError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
@@ -43,12 +43,8 @@ from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
-from tidegate.streams.archive import MemoryArchive
-from tidegate.streams.disk import DiskLog
-from tidegate.streams.log import Committed, StreamLog
-from tidegate.streams.memory import MemoryLog
+from tidegate.streams.places import Places
 from tidegate.streams.registry import Stream, Streams
-from tidegate.streams.segments import Segments, Slot
 
 logger = logging.getLogger("tidegate")
 
@@ -56,6 +52,9 @@ DEMO = "demo"
 _DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
+
+_EXPIRY_SECONDS = 5.0
+"""How often streams are looked for that are due to go."""
 
 NO_ROUTES = Routes((), None, lambda _: None)
 
@@ -128,13 +127,13 @@ class Application:
         self._engines: dict[EngineSettings, Engine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
-        self._slot: Slot | None = None
+        self._places = Places(config.streams, home(environ) / "streams", self._clock, self.database)
         self.metrics = Metrics()
         access_log = AccessLog()
         self._watch = Watch(self.metrics, access_log, self._clock)
         self.gateway = Gateway(
             NO_ROUTES,
-            Streams(self._clock, self._log, MemoryArchive(self._clock), config.streams.retain),
+            Streams(self._clock, self._places.open, config.streams.retain),
             Attempts(self._clock, random.random, self._watch),
             Calls(self._clock, random.random, self._watch),
             self._watch,
@@ -147,25 +146,20 @@ class Application:
         self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
-    def _log(self, committed: Committed) -> StreamLog:
-        """The log that the configuration asks for."""
-        streams = self.config.streams
-        if streams.log == "memory":
-            return MemoryLog(self._clock, committed, most=streams.most)
-        name = f"{self._clock.now_ms()}-{os.getpid()}"
-        self._slot = Slot(home(self._environ) / "streams" / name)
-        return DiskLog(
-            self._clock,
-            committed,
-            Segments(self._slot),
-            most=streams.most,
-            power=streams.durability == "power",
-        )
-
     async def start(self) -> None:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
         await self.apply(self.config)
+        self._own(self._expire())
+
+    async def _expire(self) -> None:
+        """Let go of streams that are due, as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            try:
+                await self.gateway.streams.archive.expire()
+            except TidegateError as error:
+                logger.error("streams that have expired wait for the store: %s", error.message)
 
     async def apply(self, config: Config) -> None:
         """Take a configuration. Streams that are live go on with what they began with."""
@@ -198,9 +192,9 @@ class Application:
         self._pool.close()
         await self.gateway.streams.settle()
         self.gateway.streams.log.close()
-        if self._slot is not None:
-            self._slot.remove()
         await self.database.close()
+        if self._places.slot is not None and not self.gateway.streams.unsettled:
+            self._places.slot.remove()
 
     def _retire(self, engine: Engine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""

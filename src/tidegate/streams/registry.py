@@ -247,6 +247,11 @@ class Streams:
         while self._archiving is not None and self._ended:
             await asyncio.wait({self._archiving})
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether there are streams whose records are needed still."""
+        return any(not stream.archived for stream in self._streams.values())
+
     def _over(self, stream: str) -> None:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
