@@ -27,10 +27,12 @@ logger = logging.getLogger("tidegate")
 
 
 class Policies(Struct, frozen=True):
-    """What a single request may decide for itself."""
+    """What a single request may decide for itself, and what its key is for: ``models``, None being all."""
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
+    key: str | None = None
+    models: tuple[str, ...] | None = None
 
 
 class Observer(Protocol):
@@ -68,7 +70,7 @@ class Gateway:
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
         """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
         self._admit()
-        asked = plan(self.routes, request)
+        asked = plan(self.routes.within(policies.models), request)
         route = asked[0].route
         header = Header(
             id=self._ids(),
@@ -81,6 +83,7 @@ class Gateway:
             on_disconnect=policies.on_disconnect or route.on_disconnect,
             body=body,
             idempotency_key=policies.idempotency_key,
+            key=policies.key,
             form=request.form,
             thinking_to_content=route.thinking_to_content
             if request.thinking_to_content is None
@@ -90,10 +93,20 @@ class Gateway:
         stream.run(self._generate(stream, asked))
         return stream
 
-    async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
-        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
+    async def call(
+        self,
+        caller: str,
+        model: str | None,
+        call: Call,
+        delivery: Delivery,
+        models: tuple[str, ...] | None = None,
+    ) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError.
+
+        ``models`` are those that the caller's key is for.
+        """
         self._admit()
-        route = self.routes.resolve(model)
+        route = self.routes.within(models).resolve(model)
         began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:

@@ -97,6 +97,7 @@ class Header(Struct, frozen=True):
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
     :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
     are what the request was read from beside its body. ``keep``: the stream can be read after its end.
+    ``key`` is the id of the virtual key that was used, where it is one of the store's.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Header(Struct, frozen=True):
     path: str = ""
     headers: Mapping[str, str] = {}
     keep: bool = True
+    key: str | None = None
 
     @property
     def body_hash(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import cast, get_args
@@ -12,7 +13,7 @@ from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnDisconnect
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
+from tidegate.errors import Forbidden, InvalidRequest, StoreError, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
@@ -27,6 +28,10 @@ logger = logging.getLogger("tidegate")
 
 _POLICIES = get_args(OnDisconnect)
 _NO_HEADERS: Mapping[str, str] = {}
+
+
+class _MayBeNew(Unauthenticated):
+    """The key is not known here, yet looks as if the store may know it."""
 
 
 class Service:
@@ -46,6 +51,7 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -62,17 +68,33 @@ class Service:
 
     def generate(self, exchange: Exchange) -> None:
         """Answer ``POST /v1/chat/completions`` and its kin."""
+        try:
+            self._generate(exchange)
+        except _MayBeNew:
+            task = asyncio.get_running_loop().create_task(self._generate_later(exchange))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _generate_later(self, exchange: Exchange) -> None:
+        """Answer a request whose key the store may know."""
+        await self._refresh_keys()
+        if not exchange.disconnected:
+            self._generate(exchange, sure=True)
+
+    def _generate(self, exchange: Exchange, *, sure: bool = False) -> None:
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
-            caller = self.identify(exchange.headers, exchange.path.partition("?")[2])  # access/
+            caller = self.identify(exchange.headers, exchange.path.partition("?")[2], sure=sure)  # access/
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
             request = dialect.read_request(exchange.body, headers, exchange.path)  # dialects/
             keep = None
             if request.dialect == KEPT:
                 request, keep = self._keeping.prepare(caller.id, request)  # responses/
-            policies = _policies(exchange)
+            policies = _policies(exchange, caller)
             stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
+        except _MayBeNew:
+            raise
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
             return
@@ -87,17 +109,33 @@ class Service:
         cors = self.cors.headers(exchange.header(b"origin"))
         self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
 
-    def identify(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
+    async def identify_surely(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
+        """As :meth:`identify`; a key that is not known is looked for in the store."""
+        try:
+            return self.identify(headers, query, sure=False)
+        except _MayBeNew:
+            await self._refresh_keys()
+        return self.identify(headers, query)
+
+    def identify(self, headers: list[tuple[bytes, bytes]], query: str = "", *, sure: bool = True) -> Caller:
         """The caller behind a key in headers or query. Raises Unauthenticated or Forbidden."""
         if self.keys.open:
             _check_loopback(headers)
-        caller = self.keys.identify(presented_key(headers) or (key_in_query(query) if query else None))
+        key = presented_key(headers) or (key_in_query(query) if query else None)
+        caller = self.keys.identify(key)
         if caller is None:
-            raise Unauthenticated(
+            refusal = Unauthenticated if sure or not self.keys.may_be_new(key) else _MayBeNew
+            raise refusal(
                 "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
                 code="invalid_api_key",
             )
         return caller
+
+    async def _refresh_keys(self) -> None:
+        try:
+            await self.keys.refresh()
+        except StoreError as error:
+            logger.error("keys cannot be looked up: %s", error.message)
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
@@ -110,13 +148,13 @@ def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:
         if name == b"host" and not loopback_host(value):
             raise Forbidden(
                 f"without keys only localhost is served, not {value.decode('latin-1')!r}; "
-                "set TIDEGATE_API_KEYS to serve other hosts",
+                "set TIDEGATE_API_KEYS or make a key with tidegate keys create to serve other hosts",
                 code="host_not_allowed",
             )
         if name == b"origin" and not loopback_origin(value):
             raise Forbidden(
                 f"without keys only pages of localhost may call, not {value.decode('latin-1')!r}; "
-                "set TIDEGATE_API_KEYS to serve other origins",
+                "set TIDEGATE_API_KEYS or make a key with tidegate keys create to serve other origins",
                 code="origin_not_allowed",
             )
 
@@ -127,15 +165,17 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
     return {name: value.decode("latin-1") for name, value in values if value is not None}
 
 
-def _policies(exchange: Exchange) -> Policies:
-    """What the request's headers decide about its stream."""
+def _policies(exchange: Exchange, caller: Caller) -> Policies:
+    """What the request's headers decide about its stream, and its key."""
     key = exchange.header(b"idempotency-key")
     asked = exchange.header(b"tidegate-on-disconnect")
     if asked is None:
-        return Policies(idempotency_key=key.decode("latin-1") if key else None)
+        return Policies(None, key.decode("latin-1") if key else None, caller.key, caller.models)
     policy = asked.decode("latin-1").strip().lower()
     if policy not in _POLICIES:
         raise InvalidRequest(
             f"the header Tidegate-On-Disconnect must be one of {', '.join(_POLICIES)}, not {policy!r}"
         )
-    return Policies(cast(OnDisconnect, policy), key.decode("latin-1") if key else None)
+    return Policies(
+        cast(OnDisconnect, policy), key.decode("latin-1") if key else None, caller.key, caller.models
+    )
