@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Record
+from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
 from tidegate.errors import Gone
+from tidegate.streams.memory import MemoryLog
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -29,18 +30,14 @@ class Summary(Struct, frozen=True, kw_only=True):
     seams: tuple[Seam, ...] = ()
 
 
-class Ended(NamedTuple):
-    """A stream that is to be archived; ``records`` reads its events, in any thread."""
-
-    summary: Summary
-    records: Callable[[], Iterable[Record]]
-
-
 class Archive(Protocol):
     """Keeps what has ended."""
 
-    async def keep(self, ended: Sequence[Ended]) -> None:
-        """Take streams. Raises StoreError when that failed; taking one again changes nothing."""
+    async def keep(self, ended: Sequence[Summary]) -> None:
+        """Take streams, with their events, out of the log. Raises StoreError when that failed.
+
+        Taking one again changes nothing.
+        """
         ...
 
     async def find(self, stream: str) -> Summary | None:
@@ -63,18 +60,20 @@ class Archive(Protocol):
 class MemoryArchive:
     """An :class:`Archive` that ends with the process; ``most`` is bytes of all that it keeps."""
 
-    def __init__(self, clock: Clock, most: int = 256 * 2**20) -> None:
+    def __init__(self, log: MemoryLog, clock: Clock, most: int = 256 * 2**20) -> None:
+        self._log = log
         self._clock = clock
         self._most = most
         self._kept: OrderedDict[str, tuple[Summary, list[AnyEvent]]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._size = 0
 
-    async def keep(self, ended: Sequence[Ended]) -> None:
+    async def keep(self, ended: Sequence[Summary]) -> None:
         """See :class:`Archive`, as for all that follow."""
-        for summary, records in ended:
-            if summary.header.id not in self._kept:
-                self._kept[summary.header.id] = summary, [record.event for record in records()]
+        for summary in ended:
+            name = summary.header.id
+            if name not in self._kept:
+                self._kept[name] = summary, self._log.read(name, 0, summary.last_seq)
                 self._size += summary.size
         await self.expire()
 

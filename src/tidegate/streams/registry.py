@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Failure, Record
+from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Ended, Summary
+from tidegate.streams.archive import Archive, Summary
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -27,7 +26,6 @@ _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
 
 _ARCHIVE_RETRY = 2.0
-_RECORDS = 4096
 
 
 class Readable(Protocol):
@@ -195,10 +193,9 @@ class Streams:
     """All streams of this process, by id. ``retain`` is the seconds for which an ended one can be read."""
 
     def __init__(
-        self, clock: Clock, make_log: Callable[[Committed], StreamLog], archive: Archive, retain: float
+        self, clock: Clock, make: Callable[[Committed], tuple[StreamLog, Archive]], retain: float
     ) -> None:
-        self.log = make_log(self._committed)
-        self.archive = archive
+        self.log, self.archive = make(self._committed)
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
@@ -283,11 +280,11 @@ class Streams:
                     self.forget(stream)
         self._archiving = None
 
-    def _summed_up(self, stream: Stream) -> Ended:
+    def _summed_up(self, stream: Stream) -> Summary:
         producer, header = stream.producer, stream.header
         assert producer.end_event is not None
         now = self._clock.now_ms()
-        summary = Summary(
+        return Summary(
             header=header,
             end=producer.end_event,
             last_seq=self.log.last_seq(header.id),
@@ -298,13 +295,6 @@ class Streams:
             attempts=producer.attempts,
             seams=producer.seams,
         )
-        return Ended(summary, partial(self._records, header.id))
-
-    def _records(self, stream: str) -> Iterator[Record]:
-        after = 0
-        while records := self.log.records(stream, after, _RECORDS):
-            yield from records
-            after = records[-1].seq
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]

@@ -56,7 +56,7 @@ class StoredStreams:
         row, end = await self._database.read(lambda connection: _found(connection, stream))
         if row is None:
             return None
-        if not row.bytes or row.expires_ms <= self._clock.now_ms():
+        if not row.size or row.expires_ms <= self._clock.now_ms():
             raise expired(stream)
         if end is None:
             raise LogError(f"the end of stream {stream} is missing from the store")
@@ -131,7 +131,7 @@ def _unpacked(chunk: bytes) -> bytes:
 
 def _found(connection: Connection, stream: str) -> tuple[rows.StreamRow | None, End | None]:
     row = rows.find_stream(connection, stream)
-    return row, _end_of(connection, row) if row is not None and row.bytes else None
+    return row, _end_of(connection, row) if row is not None and row.size else None
 
 
 def _end_of(connection: Connection, row: rows.StreamRow) -> End | None:
@@ -154,7 +154,7 @@ def _row(summary: Summary, size: int) -> rows.StreamRow:
         expires_ms=summary.expires_ms,
         outcome=summary.end.outcome,
         last_seq=summary.last_seq,
-        bytes=size,
+        size=size,
         header=_encode(header),
         attempts=_encode(summary.attempts),
         seams=_encode(summary.seams),
@@ -168,7 +168,7 @@ def _summary(row: rows.StreamRow, end: End) -> Summary:
         header=read_header(row.header),
         end=end,
         last_seq=row.last_seq,
-        size=row.bytes,
+        size=row.size,
         created_ms=row.created_ms,
         ended_ms=row.ended_ms,
         expires_ms=row.expires_ms,
