@@ -66,6 +66,7 @@ class Gateway:
         self._observer = observer
         self.clock = clock
         self._ids = ids
+        streams.unbegun = lambda stream: observer.generated(stream, "cancelled", CANCELLED)
 
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
         """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""

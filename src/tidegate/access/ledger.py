@@ -58,6 +58,8 @@ class Ended(NamedTuple):
     """What it had counted before it began to answer, where it told."""
     answered: str | None
     attempts: tuple[Attempt, ...]
+    recovered: bool = False
+    """Put together from what a dead process left: a row that is there already is better."""
 
 
 class Ledger:
@@ -85,7 +87,8 @@ class Ledger:
 
 
 def _write(connection: Connection, batch: list[Ended]) -> None:
-    write_generations(connection, [_row(ended) for ended in batch])
+    write_generations(connection, [_row(ended) for ended in batch if not ended.recovered])
+    write_generations(connection, [_row(ended) for ended in batch if ended.recovered], only_new=True)
 
 
 def _row(ended: Ended) -> GenerationRow:

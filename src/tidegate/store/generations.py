@@ -64,9 +64,12 @@ class UsageRow(NamedTuple):
     total_ms: float
 
 
-def write_generations(connection: Connection, rows: Sequence[GenerationRow]) -> None:
-    """Write rows. One that is there already is the same generation, taken up again: it is written anew,
-    and goes on to have begun when it first did."""
+def write_generations(
+    connection: Connection, rows: Sequence[GenerationRow], *, only_new: bool = False
+) -> None:
+    """Write rows. One that is there already is the same generation, taken up again: unless ``only_new``, it
+    is written anew, and goes on to have begun when it first did.
+    """
     latest = {row.stream: row for row in rows}
     names = list(latest)
     known: dict[str, int] = {}
@@ -77,7 +80,7 @@ def write_generations(connection: Connection, rows: Sequence[GenerationRow]) -> 
     new = [row._asdict() for row in latest.values() if row.stream not in known]
     if new:
         connection.execute(insert(generations), new)
-    for stream, created_ms in known.items():
+    for stream, created_ms in known.items() if not only_new else ():
         row = latest[stream]
         began = min(created_ms, row.created_ms)
         values = row._asdict() | {"created_ms": began, "total_ms": row.created_ms + row.total_ms - began}

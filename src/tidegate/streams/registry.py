@@ -177,6 +177,8 @@ class Stream:
             self.task.cancel()
 
     def _ended(self, _: asyncio.Task[None]) -> None:
+        if not self.producer.ended:
+            self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
@@ -199,6 +201,10 @@ class Streams:
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
+        self.unbegun: Callable[[Stream], None] = _nothing
+        """Is told of a stream whose task was cancelled before its first step."""
+        self.archiving: Callable[[], None] = _nothing
+        """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
@@ -266,6 +272,7 @@ class Streams:
         while self._ended:
             await asyncio.sleep(pause)
             batch, self._ended = self._ended, []
+            self.archiving()
             try:
                 await self.archive.keep([self._summed_up(stream) for stream in batch])
             except TidegateError as error:
@@ -306,6 +313,10 @@ class Streams:
                 reader.advance()
         if live.archived and not live.readers:
             self.forget(live)
+
+
+def _nothing(*_: object) -> None:
+    """Where nobody wants to be told."""
 
 
 __all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
