@@ -249,7 +249,7 @@ class _Wiring:
         if model.gguf is not None:
             source, facts = self._engine(model, model.gguf)
             name = _engine_deployment(model.name)
-            deployments = [Deployment(name, source, self._health_of(name))]
+            deployments = [Deployment(name, source, self._health_of(name), same_as=model.same_as)]
         else:
             facts = {"owned_by": "tidegate"}
             deployments = [self._deployment(model, each) for each in model.use]
@@ -261,12 +261,14 @@ class _Wiring:
             model.on_disconnect,
             facts,
             model.thinking_to_content,
+            model.on_break,
         )
 
     def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
         name = f"{use.provider}/{use.model}"
         source = UpstreamSource(self._upstreams[use.provider], use.model, model.timeouts.connect)
-        return Deployment(name, source, self._health_of(name), use.weight, use.limits.max_streams)
+        health, most = self._health_of(name), use.limits.max_streams
+        return Deployment(name, source, health, use.weight, most, use.model, use.same_as)
 
     def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""
