@@ -36,7 +36,8 @@ QUIRKS: Final = MappingProxyType(
 
 CONTINUES: Final = MappingProxyType(
     {
-        "continue_final_message": "The body says `continue_final_message: true` and `add_generation_prompt: false`.",
+        "continue_final_message": "The body says `continue_final_message: true` and"
+        " `add_generation_prompt: false`.",
         "prefix": "The last message says `prefix: true`. The answer may repeat the beginning.",
         "partial": "The last message says `partial: true`.",
         "prefill": "That the last message is the assistant's is enough.",

@@ -43,8 +43,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One server that answers: what a preset says of its vendor, with the operator's own settings over it.
 
     ``auth`` is how the credential is sent: ``bearer``, ``header:NAME`` or ``query:NAME``. ``quirks`` are
-    names from `tidegate.config.QUIRKS`, ``continues`` is one from `tidegate.config.CONTINUES`, and
-    ``continues_path`` where that is asked. ``preset``, ``title``, ``docs`` and ``local`` come from the preset.
+    names from `tidegate.config.QUIRKS`, ``continues`` is one from `tidegate.config.CONTINUES`, with the path
+    ``continues_path`` where it is another. ``preset``, ``title``, ``docs`` and ``local`` are the preset's.
     """
 
     name: str

@@ -108,7 +108,9 @@ class Overlap:
         self._held += text
         begins = self._held[:_LONGEST_MARK].lstrip()
         if begins.startswith(_MARKS):
-            raise Broken("the upstream began another turn in place of going on with the answer", retryable=False)
+            raise Broken(
+                "the upstream began another turn in place of going on with the answer", retryable=False
+            )
         if not final and len(self._held) < _LONGEST_MARK and any(each.startswith(begins) for each in _MARKS):
             return ""
         self._starting = False

@@ -86,8 +86,8 @@ class Request(Struct, frozen=True):
     ``fields`` are the members of the JSON body, each still encoded: they pass through to an upstream of
     the same dialect byte for byte, as do ``headers``, those of the caller's that the dialect hands on. The
     rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
-    ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` was asked
-    beside the body; ``begun`` is ours: what the answer is to go on with.
+    ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` was
+    asked beside the body; ``begun`` is ours: what the answer is to go on with.
     """
 
     dialect: str

@@ -62,5 +62,5 @@ class Continuing(Protocol):
     """A source that may truly go on with an answer that was begun elsewhere."""
 
     def continues(self, request: Request) -> Continues | None:
-        """How it goes on when it is asked with :attr:`tidegate.core.request.Request.begun`; None: not at all."""
+        """How it goes on with :attr:`tidegate.core.request.Request.begun`; None where it does not."""
         ...

@@ -25,11 +25,9 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 _LONGEST_TOKEN = 6
-"""Bytes; a delta that is longer on average holds several tokens."""
+"""Characters; a delta that is longer on average holds several tokens."""
 
 
-def estimated_tokens(text: str, deltas: int) -> int:
-    """About how many tokens a text took that came in so many deltas, where nobody has counted them."""
-    if not text:
-        return 0
-    return max(deltas, len(text.encode("utf-8", "surrogatepass")) // _LONGEST_TOKEN, 1)
+def tokens_of(characters: int, deltas: int) -> int:
+    """About how many tokens so much text took that came in so many deltas, where nobody has counted them."""
+    return max(deltas, characters // _LONGEST_TOKEN)

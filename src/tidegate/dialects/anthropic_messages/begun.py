@@ -1,4 +1,4 @@
-"""A Messages request whose answer has begun: the beginning as the assistant's turn, where a model goes on with it."""
+"""A Messages request whose answer has begun: the beginning is the assistant's turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Chat request whose answer has begun: the beginning as the assistant's last message, to be gone on with."""
+"""A Chat request whose answer has begun: the beginning is the assistant's last message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A legacy completion that has begun: its beginning stands behind the prompt, which is as exact as it gets."""
+"""A legacy completion that has begun: its beginning stands behind the prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIMITS = ("max_tokens", "n_predict", "min_tokens")
 
 
 def write_begun(body: bytes, begun: Begun) -> bytes:
-    """See :meth:`tidegate.dialects.api.Continuable.write_begun`. Raises Unsupported for a prompt of tokens."""
+    """See :class:`tidegate.dialects.api.Continuable`. Raises Unsupported for a prompt of tokens."""
     fields = read_fields(body)
     lessened(fields, _LIMITS, begun.tokens)
     prompt: Any = msgspec.json.decode(fields["prompt"])
