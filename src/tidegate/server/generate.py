@@ -14,7 +14,7 @@ from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnDisconnect, Request
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
+from tidegate.errors import Forbidden, Interrupted, InvalidRequest, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
@@ -25,9 +25,11 @@ from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.responses.keeping import Keep
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
+from tidegate.streams.recovery import Recovered
 
 logger = logging.getLogger("tidegate")
 
+INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer ended"))
 _REPLAYED = b"idempotent-replayed: true\r\n"
 _POLICIES = get_args(OnDisconnect)
 _NO_HEADERS: Mapping[str, str] = {}
@@ -89,6 +91,21 @@ class Service:
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
         respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
+
+    def take_over(self, recovered: Recovered) -> None:
+        """Go on with a stream that a killed process had begun, or end it honestly."""
+        stream, said = recovered
+        header = stream.header
+        try:
+            dialect = self._dialects[header.dialect]
+            request = dialect.read_request(header.body, header.headers, header.path)
+            if request.dialect == KEPT:
+                request, _ = self._keeping.prepare(header.caller, request)
+        except (TidegateError, KeyError) as error:
+            logger.error("stream %s cannot be gone on with: %s", header.id, error)
+            stream.producer.end("interrupted", error=INTERRUPTED)
+        else:
+            self.gateway.take_over(stream, request, said)
 
     def _once(
         self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
