@@ -10,12 +10,13 @@ import asyncio
 import logging
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import Failure, Outcome, failure
-from tidegate.core.request import Header, OnDisconnect, Request
+from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
 from tidegate.errors import Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
@@ -31,6 +32,7 @@ class Policies(Struct, frozen=True):
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
+    on_break: OnBreak | None = None
 
 
 class Observer(Protocol):
@@ -68,6 +70,8 @@ class Gateway:
     def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
         """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
         self._admit()
+        if policies.on_break is not None:
+            request = msgspec.structs.replace(request, on_break=policies.on_break)
         asked = plan(self.routes, request)
         route = asked[0].route
         header = Header(
@@ -85,6 +89,7 @@ class Gateway:
             thinking_to_content=route.thinking_to_content
             if request.thinking_to_content is None
             else request.thinking_to_content,
+            on_break=policies.on_break,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, asked))
