@@ -11,13 +11,14 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Raw, Struct
 
 from tidegate.core.attempt import Attempt
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import AnyEvent, Failure, Outcome, failure
-from tidegate.core.request import Header, OnDisconnect, Request
+from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
 from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
@@ -44,6 +45,7 @@ class Policies(Struct, frozen=True):
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
+    on_break: OnBreak | None = None
 
 
 class Observer(Protocol):
@@ -86,6 +88,8 @@ class Gateway:
         Raises RequestError, Overloaded or Full when it will not be begun.
         """
         self._admit()
+        if policies.on_break is not None:
+            request = msgspec.structs.replace(request, on_break=policies.on_break)
         asked = plan(self.routes, request)
         route = asked[0].route
         header = Header(
@@ -107,6 +111,7 @@ class Gateway:
             path=path,
             headers=request.headers,
             keep=request.fields.get("store") != _FALSE,
+            on_break=policies.on_break,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, self._attempts.answer(asked, stream.producer)))

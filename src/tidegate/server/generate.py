@@ -12,7 +12,7 @@ from tidegate.access import Caller, KeyRing, key_in_query, loopback_host, loopba
 from tidegate.config import Config
 from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
-from tidegate.core.request import OnDisconnect, Request
+from tidegate.core.request import OnBreak, OnDisconnect, Request
 from tidegate.dialects import Dialect
 from tidegate.errors import Forbidden, Interrupted, InvalidRequest, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
@@ -31,7 +31,8 @@ logger = logging.getLogger("tidegate")
 
 INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer ended"))
 _REPLAYED = b"idempotent-replayed: true\r\n"
-_POLICIES = get_args(OnDisconnect)
+_ON_DISCONNECT = get_args(OnDisconnect)
+_ON_BREAK = get_args(OnBreak)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -188,12 +189,19 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
 def _policies(exchange: Exchange) -> Policies:
     """What the request's headers decide about its stream."""
     key = exchange.header(b"idempotency-key")
-    asked = exchange.header(b"tidegate-on-disconnect")
+    return Policies(
+        cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
+        key.decode("latin-1") if key else None,
+        cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+    )
+
+
+def _chosen(exchange: Exchange, name: str, words: tuple[str, ...]) -> str | None:
+    """The word in a header that takes one of some. Raises InvalidRequest."""
+    asked = exchange.header(name.lower().encode())
     if asked is None:
-        return Policies(idempotency_key=key.decode("latin-1") if key else None)
-    policy = asked.decode("latin-1").strip().lower()
-    if policy not in _POLICIES:
-        raise InvalidRequest(
-            f"the header Tidegate-On-Disconnect must be one of {', '.join(_POLICIES)}, not {policy!r}"
-        )
-    return Policies(cast(OnDisconnect, policy), key.decode("latin-1") if key else None)
+        return None
+    word = asked.decode("latin-1").strip().lower()
+    if word not in words:
+        raise InvalidRequest(f"the header {name} must be one of {', '.join(words)}, not {word!r}")
+    return word
