@@ -8,6 +8,7 @@ from typing import Protocol
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Text
 from tidegate.core.request import Header, OnDisconnect
+from tidegate.dialects.framed import Framed
 from tidegate.streams.log import Committed, Passed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
@@ -76,7 +77,7 @@ class Page:
         self.last = last
 
 
-class Plain:
+class Plain(Framed):
     """A renderer that writes each event as its text, or as its kind."""
 
     content_type = b"text/plain"
