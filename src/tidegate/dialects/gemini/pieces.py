@@ -46,10 +46,18 @@ class Pieces:
         self._signatures: dict[int, str] = {}
         self._finishes: list[Finish] = []
 
-    def continues(self, event: Text | Thinking) -> bool:
+    def continues(self, event: Text | Thinking | Tool) -> bool:
         """Whether a delta needs no more than to be written behind the one before."""
         life = self._lives.get(event.choice)
         return life is not None and event.choice not in self._signatures and life.continues(event)
+
+    def more_of_call(self, event: AnyEvent) -> bool:
+        """Take more of the open call's arguments, if that is what a delta that continues is."""
+        block = self._lives[0].block
+        if type(event) is not Tool or block is None:
+            return False
+        block.arguments.append(event.arguments)
+        return True
 
     def of(self, events: Sequence[AnyEvent]) -> Iterator[Piece]:
         """The pieces that further events complete. A stream that failed ends without any."""

@@ -13,8 +13,10 @@ from typing import Any
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.thinking import write_detail
@@ -29,7 +31,7 @@ _AROUND = frozenset({"chunk", "choice"})
 """The levels of unknown fields that stand around a delta and not in it."""
 
 
-class ChatStreamRenderer:
+class ChatStreamRenderer(Framed):
     """Renders one stream as ``chat.completion.chunk`` frames."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -99,6 +101,11 @@ class ChatStreamRenderer:
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return self._frame(0, "{}", None).encode("ascii")
+
+    def _skip_more(self, rest: Run) -> int:
+        if type(rest.event) is Tool and self._writer().holds(rest.event):
+            return 0
+        return rest.count
 
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that is like the one before, but for its text and its chunk's fields."""
