@@ -58,6 +58,7 @@ class _Link:
         if how == "reset":
             with contextlib.suppress(OSError):
                 self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                self.client.shutdown(socket.SHUT_RD)  # a thread that reads would keep it open
                 self.client.close()
             return
         with contextlib.suppress(OSError):
@@ -171,8 +172,8 @@ class CuttingProxy:
                 if cut is not None:
                     data = data[: cut.after - link.received]
                 if data:
-                    link.client.sendall(data)
                     link.received += len(data)
+                    link.client.sendall(data)
                 if cut is not None and link.received >= cut.after:
                     link.end(cut.how)
                     return
