@@ -17,12 +17,14 @@
     │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
     ├── Overloaded              503, this gateway is full or shutting down
+    ├── StoreError              503, the database cannot be read or written
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
     │   ├── Unsupported         400, this upstream has no form for what was asked
     │   ├── Broken              502, the answer stopped before its end, or made no sense
-    │   └── TimedOut            504, nothing came in time
+    │   ├── TimedOut            504, nothing came in time
+    │   └── Interrupted         502, the gateway itself was stopped in mid-answer
     └── LogError                the stream log
         ├── Fenced              another producer owns the stream by now
         └── Full                the stream outgrew its bounds
@@ -151,6 +153,13 @@ class Overloaded(TidegateError):
     type = "overloaded_error"
 
 
+class StoreError(TidegateError):
+    """The database cannot be read or written; the message says what the operator can do."""
+
+    status = 503
+    type = "store_error"
+
+
 class SourceError(TidegateError):
     """Whoever should have answered did not. ``retryable``: another try may succeed."""
 
@@ -192,10 +201,16 @@ class Broken(SourceError):
 
 
 class TimedOut(SourceError):
-    """Nothing came in time: ``code`` is connect, first_token, idle or total."""
+    """Nothing came in time: ``code`` is connect, first_token, idle, slow or total."""
 
     status = 504
     type = "timeout_error"
+
+
+class Interrupted(SourceError):
+    """This gateway was stopped before the answer ended, and nobody can go on with it."""
+
+    type = "interrupted"
 
 
 class LogError(TidegateError):
@@ -207,4 +222,6 @@ class Fenced(LogError):
 
 
 class Full(LogError):
-    """The stream outgrew what its log may hold."""
+    """The stream outgrew what its log may hold, or the disk is full."""
+
+    status = 507

@@ -7,7 +7,8 @@ before that leaves no trace; it pauses the source while a lone reader is slow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -27,7 +28,10 @@ from tidegate.core.event import (
 )
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
+from tidegate.errors import Fenced
 from tidegate.streams.log import StreamLog
+
+logger = logging.getLogger("tidegate")
 
 # No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
 _EVERYTHING = 1 << 62
@@ -44,27 +48,40 @@ class Producer:
         "_flow",
         "_held",
         "_log",
+        "_over",
         "_room",
         "_stream",
         "attempts",
         "begun_at",
+        "characters",
         "deltas",
         "dropped",
+        "end_event",
         "ended",
         "first_delta_at",
         "last_delta_at",
         "model",
         "paused",
+        "pauses",
         "seams",
         "started",
+        "usage",
         "visible",
     )
 
-    def __init__(self, stream: str, log: StreamLog, clock: Clock, epoch: int = 1) -> None:
+    def __init__(
+        self,
+        stream: str,
+        log: StreamLog,
+        clock: Clock,
+        epoch: int = 1,
+        over: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._stream = stream
         self._log = log
         self._clock = clock
         self._epoch = epoch
+        self._over = over
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
         self._flow: Flow | None = None
@@ -74,9 +91,15 @@ class Producer:
         self.visible = False
         """More than Start is in the log: from here on nothing can be taken back."""
         self.ended = False
+        self.end_event: End | None = None
         self.paused = False
+        self.pauses = 0
         self.begun_at = clock.monotonic()
         self.deltas = 0
+        self.characters = 0
+        """Of text, thinking and arguments."""
+        self.usage: Usage | None = None
+        """What the present attempt's source has counted, at its start or at its end."""
         self.dropped: tuple[str, ...] = ()
         """Fields of the request that the present attempt's source was not told."""
         self.model: str | None = None
@@ -94,6 +117,7 @@ class Producer:
     def emit_all(self, events: Sequence[AnyEvent]) -> None:
         if self.visible and len(events) == 1 and type(events[0]) is Text and not self.ended:
             self.deltas += 1  # nearly every call is for one text
+            self.characters += len(events[0].text)
             self.last_delta_at = self._clock.monotonic()
             self._log.append(self._stream, self._epoch, events)
             return
@@ -103,10 +127,25 @@ class Producer:
             return
         if (deltas := sum(map(shows, events))) > 0:
             self.deltas += deltas
+            self.characters += sum(map(_length, events))
             self.last_delta_at = self._clock.monotonic()
-        if type(events[-1]) is End:
-            self.ended = True
-        self._log.append(self._stream, self._epoch, events)
+        last = events[-1]
+        if type(last) is End:
+            self._close(events, last)
+        else:
+            self._log.append(self._stream, self._epoch, events)
+
+    def adopt(self, events: Sequence[AnyEvent]) -> None:
+        """Go on from what another process had in its log."""
+        self.started = True
+        self.visible = any(map(shows, events))
+        self.deltas = sum(map(shows, events))
+        self.characters = sum(map(_length, events))
+        last = events[-1]
+        if type(last) is End:
+            self._close(events, last)
+        else:
+            self._log.append(self._stream, self._epoch, events)
 
     async def ready(self) -> None:
         if self.paused:
@@ -136,6 +175,7 @@ class Producer:
     def attempted(self, attempt: Attempt) -> None:
         """A source was asked, and this is what came of it."""
         self.attempts = (*self.attempts, attempt)
+        self.usage = None
 
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
@@ -149,13 +189,14 @@ class Producer:
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
         """Close the stream, unless it is closed."""
         if not self.ended:
-            self.ended = True
-            self._log.append(self._stream, self._epoch, (End(outcome=outcome, usage=usage, error=error),))
+            end = End(outcome=outcome, usage=usage, error=error)
+            self._close((end,), end)
 
     def pause(self) -> None:
         """Stop the source: its only reader has no room."""
         if not self.paused:
             self.paused = True
+            self.pauses += 1
             if self._flow is not None:
                 self._flow.pause_reading()
 
@@ -170,9 +211,21 @@ class Producer:
                 self._room.set()
                 self._room = None
 
+    def _close(self, events: Sequence[AnyEvent], end: End) -> None:
+        self.ended = True
+        self.end_event = end
+        self.usage = end.usage or self.usage
+        self._over(self._stream)
+        try:
+            self._log.append(self._stream, self._epoch, events)
+        except Fenced:  # another producer writes it now, and will end it
+            logger.warning("stream %s was taken over by another producer", self._stream)
+
     def _first(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """What of the first events goes into the log: nothing until one of them shows something."""
         self._held += events
+        if type(events[0]) is Start and events[0].usage is not None:
+            self.usage = events[0].usage
         shown = any(map(shows, events))
         if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
@@ -198,6 +251,13 @@ class Producer:
         if start.model is not None or self.model is None:
             return start
         return msgspec.structs.replace(start, model=self.model)
+
+
+def _length(event: AnyEvent) -> int:
+    """Characters that an event shows."""
+    if type(event) is Text or type(event) is Thinking:
+        return len(event.text)
+    return len(event.arguments) if type(event) is Tool else 0
 
 
 def shows(event: AnyEvent) -> bool:
