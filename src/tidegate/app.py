@@ -45,6 +45,7 @@ from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
 from tidegate.streams.places import Places
+from tidegate.streams.recovery import recover
 from tidegate.streams.registry import Streams
 
 logger = logging.getLogger("tidegate")
@@ -116,6 +117,10 @@ class Application:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
         await self.apply(self.config)
+        if self._places.slot is not None:
+            streams = self.gateway.streams
+            for each in await recover(self._places.folder, self._places.slot, streams):
+                self.service.take_over(each)
         self._own(self._follow_keys())
         self._own(self._expire())
 
@@ -259,7 +264,7 @@ class _Wiring:
         if model.gguf is not None:
             source, facts = self._engine(model, model.gguf)
             name = _engine_deployment(model.name)
-            deployments = [Deployment(name, source, self._health_of(name))]
+            deployments = [Deployment(name, source, self._health_of(name), same_as=model.same_as)]
         else:
             facts = {"owned_by": "tidegate"}
             deployments = [self._deployment(model, each) for each in model.use]
@@ -271,12 +276,14 @@ class _Wiring:
             model.on_disconnect,
             facts,
             model.thinking_to_content,
+            model.on_break,
         )
 
     def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
         name = f"{use.provider}/{use.model}"
         source = UpstreamSource(self._upstreams[use.provider], use.model, model.timeouts.connect)
-        return Deployment(name, source, self._health_of(name), use.weight, use.limits.max_streams)
+        health, most = self._health_of(name), use.limits.max_streams
+        return Deployment(name, source, health, use.weight, most, use.model, use.same_as)
 
     def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""

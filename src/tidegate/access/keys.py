@@ -152,6 +152,14 @@ def key_in_query(query: str) -> bytes | None:
     return key.encode("utf-8", "surrogatepass") or None
 
 
+def keyless(target: str) -> str:
+    """A request target without the key in its query, so that it may be kept."""
+    path, question, query = target.partition("?")
+    if not question or "key=" not in query:
+        return target
+    return f"{path}?{'&'.join(each for each in query.split('&') if not each.startswith('key='))}"
+
+
 def _authorization_key(value: bytes) -> bytes:
     parts = value.split(None, 2)
     if len(parts) == 1 and parts[0].lower() != b"bearer":

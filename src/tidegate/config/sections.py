@@ -16,6 +16,7 @@ from tidegate.config.values import (
     parse_duration,
     parse_host,
     parse_integer,
+    parse_number,
     parse_origin,
     parse_size,
     parse_switch,
@@ -33,6 +34,7 @@ _HOW_TO_MAKE_A_KEY: Final = (
 )
 
 _PATIENCE: Final = ranged(parse_duration, _ABOVE_ZERO, _DAY, "a duration from 1ms to 24h")
+_SPEED: Final = ranged(parse_number, 0.0, 1000.0, "a number of tokens per second from 0 to 1000")
 _ARRIVAL: Final = ranged(parse_duration, _ABOVE_ZERO, 3600.0, "a duration from 1ms to 1h")
 
 
@@ -123,6 +125,7 @@ def read_timeouts(section: Section, default: Timeouts) -> Timeouts:
         first_token=section.parsed("first_token", _PATIENCE, default.first_token),
         idle=section.parsed("idle", _PATIENCE, default.idle),
         total=section.parsed("total", _PATIENCE, default.total),
+        min_speed=section.parsed("min_speed", _SPEED, default.min_speed),
     )
     section.close()
     return timeouts

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from tidegate.config import Retry, Timeouts
-from tidegate.core.request import OnDisconnect
+from tidegate.core.request import OnBreak, OnDisconnect
 from tidegate.core.source import Source
 from tidegate.errors import Forbidden, InvalidRequest, NotFound
 from tidegate.routing.health import Health
@@ -23,6 +23,17 @@ class Deployment:
     health: Health
     weight: float = 1.0
     max_streams: int | None = None
+    model: str = ""
+    """The name that its source knows the model under; empty where only it has that model."""
+    same_as: str | None = None
+
+    def same(self, other: Deployment) -> bool:
+        """Whether both answer with the same model: by its upstream's name, or by the operator's word."""
+        return (
+            self is other
+            or (self.model != "" and self.model == other.model)
+            or (self.same_as is not None and self.same_as == other.same_as)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class Route:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What ``GET /v1/models`` tells beside the name: owned_by, context_length, created …"""
     thinking_to_content: bool = False
+    on_break: OnBreak = "continue"
 
 
 _LONGEST_SHOWN = 100

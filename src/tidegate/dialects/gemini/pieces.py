@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle, Step
 from tidegate.core.message import CallPart
 from tidegate.core.usage import Usage
@@ -46,10 +46,18 @@ class Pieces:
         self._signatures: dict[int, str] = {}
         self._finishes: list[Finish] = []
 
-    def continues(self, event: Text | Thinking) -> bool:
+    def continues(self, event: Text | Thinking | Tool) -> bool:
         """Whether a delta needs no more than to be written behind the one before."""
         life = self._lives.get(event.choice)
         return life is not None and event.choice not in self._signatures and life.continues(event)
+
+    def more_of_call(self, event: AnyEvent) -> bool:
+        """Take more of the open call's arguments, if that is what a delta that continues is."""
+        block = self._lives[0].block
+        if type(event) is not Tool or block is None:
+            return False
+        block.arguments.append(event.arguments)
+        return True
 
     def of(self, events: Sequence[AnyEvent]) -> Iterator[Piece]:
         """The pieces that further events complete. A stream that failed ends without any."""
@@ -157,7 +165,10 @@ def _finish(finish: Finish) -> Piece:
     if own.get("blocked"):
         return Piece(None, chunk=own.get("chunk", NOTHING))
     piece = _piece(finish, {"text": ""})
-    return piece._replace(candidate={"finishReason": write_reason(finish.reason), **piece.candidate})
+    return piece._replace(
+        candidate={"finishReason": write_reason(finish.reason), **piece.candidate},
+        chunk={**piece.chunk, **seams_told(finish)},
+    )
 
 
 def _piece(event: Text | Thinking | Tool | Item | Finish, part: Fields) -> Piece:

@@ -12,8 +12,11 @@ from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.errors import error_object
+from tidegate.dialects.openai_chat.render import with_seams
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.dialects.openai_completions.logprobs import to_legacy
 from tidegate.wire.ascii_json import ascii_json, quote
@@ -42,7 +45,7 @@ class _Surroundings:
     after: str
 
 
-class CompletionsStreamRenderer:
+class CompletionsStreamRenderer(Framed):
     """Renders one stream as ``text_completion`` frames."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -80,6 +83,9 @@ class CompletionsStreamRenderer:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return self._frame(0, "", None).encode("ascii")
 
+    def _skip_more(self, rest: Run) -> int:
+        return rest.count if type(rest.event) is Text else 0
+
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         if isinstance(event, Text):
             frames.append(self._text(event))
@@ -91,7 +97,7 @@ class CompletionsStreamRenderer:
             self._lengths.setdefault(event.choice, 0)
             self._finished.add(event.choice)
             reason = quote(FINISH_REASONS.get(event.reason, event.reason))
-            frames.append(self._frame(event.choice, "", event.extra, reason))
+            frames.append(self._frame(event.choice, "", with_seams(event), reason))
         elif isinstance(event, Item):
             if event.kind == "choice":
                 frames.append(self._frame(event.choice, "", {**(event.extra or {}), "choice": event.value}))
