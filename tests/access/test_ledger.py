@@ -32,7 +32,7 @@ def ended(stream: str = "a" * 32, *, created: int = SECOND - 1, **changes: Any) 
         id=stream, caller="c", dialect="openai-chat", model="m", created=created, body=BODY, key="k"
     )
     usage = Usage(input_tokens=10, output_tokens=5, cached_tokens=4, reasoning_tokens=2)
-    whole = Ended(header, "completed", None, NOW, 300, 1400, 6, usage, None, None, ())
+    whole = Ended(header, "completed", None, NOW, 300, 1400, 6, 24, usage, None, ())
     return whole._replace(**changes)
 
 
@@ -102,9 +102,21 @@ def test_deltas_count_where_the_upstream_counted_nothing(tmp_path: Path, outcome
 
 def test_what_was_counted_before_the_answer_counts_when_it_breaks_off(tmp_path: Path) -> None:
     begun = Usage(input_tokens=77, output_tokens=1, cached_tokens=70)
-    found = row(tmp_path, ended(outcome="cancelled", usage=None, begun=begun))
+    attempt = Attempt(
+        deployment="up/x", began_ms=NOW, seconds=1.4, outcome="cancelled", deltas=6, usage=begun
+    )
+    found = row(tmp_path, ended(outcome="cancelled", usage=None, attempts=(attempt,)))
     assert (found.input_tokens, found.cached_tokens, found.output_tokens) == (77, 70, 6)
     assert found.estimated
+
+
+def test_large_deltas_count_by_their_letters(tmp_path: Path) -> None:
+    found = row(tmp_path, ended(outcome="cancelled", usage=None, deltas=2, characters=600))
+    assert found.output_tokens == 100
+
+
+def test_an_answer_with_a_seam_is_partly_estimated(tmp_path: Path) -> None:
+    assert row(tmp_path, ended(seamed=True)).estimated
 
 
 def test_what_was_never_answered_costs_nothing(tmp_path: Path) -> None:
@@ -127,7 +139,7 @@ def test_a_generation_that_is_taken_up_again_began_when_it_first_did(tmp_path: P
     """Also when the process that began it wrote no row: its header says when."""
     again = ended(created=SECOND - 60)
     (found,) = rows(tmp_path, [again])
-    assert (found.created_ms, found.total_ms) == ((SECOND - 60) * 1000, 60_500)
+    assert (found.created_ms, found.total_ms, found.first_ms) == ((SECOND - 60) * 1000, 60_500, None)
     later = again._replace(ended_ms=NOW + 9000)
     (found,) = rows(tmp_path, [later])
     assert (found.created_ms, found.total_ms) == ((SECOND - 60) * 1000, 69_500)

@@ -207,6 +207,8 @@ class Streams:
         """How many have not ended."""
         self.unbegun: Callable[[Stream], None] = _nothing
         """Is told of a stream whose task was cancelled before its first step."""
+        self.inherited: Callable[[Stream], None] = _nothing
+        """Is told of a stream that ended before anything here went on with it."""
         self.archiving: Callable[[], None] = _nothing
         """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
@@ -270,6 +272,8 @@ class Streams:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
+        if live.task is None:
+            self.inherited(live)
         if not live.header.keep or self.retain <= 0:
             live.archived = True
             return
