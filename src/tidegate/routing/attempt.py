@@ -15,7 +15,15 @@ from tidegate.config import Retry, Timeouts
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.errors import Overloaded, Rejected, SourceError, TidegateError, TimedOut, Unsupported
+from tidegate.errors import (
+    Overloaded,
+    Rejected,
+    SourceError,
+    TidegateError,
+    TimedOut,
+    TooLong,
+    Unsupported,
+)
 from tidegate.routing.choose import choose
 from tidegate.routing.plan import Plan
 from tidegate.routing.table import Deployment, Route
@@ -94,6 +102,9 @@ class Attempts:
                     last = error
                     if isinstance(error, Unsupported):
                         break  # another deployment may speak a dialect that can say it
+                    if isinstance(error, TooLong) and not out.visible:
+                        out.restart()
+                        break  # another deployment may have a longer context
                     if blames_the_request(error):
                         raise
                     deployment.health.failed()
@@ -190,6 +201,8 @@ def wait_before(number: int, retry: Retry, error: SourceError, random: Callable[
 
 def blames_the_request(error: SourceError) -> bool:
     """Whether any other deployment would refuse the request as well."""
+    if isinstance(error, TooLong):
+        return False
     return isinstance(error, Rejected) and error.status in _THIS_REQUEST
 
 
