@@ -121,8 +121,8 @@ class Dialect(Protocol):
         """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
         ...
 
-    def render_error(self, failure: Failure) -> bytes:
-        """The body of an error response."""
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
+        """The body of an error response to the request of this id, which its headers name too."""
         ...
 
     def decoder(self, max_frame: int) -> Decoder:
