@@ -241,6 +241,8 @@ class Gateway:
         except TidegateError as raised:
             outcome, error = "failed", failure(raised)
         except asyncio.CancelledError:
+            if stream.left:
+                return
             outcome, error = "cancelled", _cancelled(self.closing)
         except Exception:  # a defect must end its own stream honestly, and no other
             logger.exception("stream %s: a defect ended the generation", stream.header.id)

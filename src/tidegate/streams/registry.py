@@ -11,6 +11,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary
 from tidegate.streams.finished import Finished
@@ -89,11 +90,15 @@ class Readable(Protocol):
         """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
         ...
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
 
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
+    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -101,6 +106,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.left = False
+        """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
         """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
@@ -143,6 +150,9 @@ class Stream:
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return self._registry.log.read(self.header.id, after, most)
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return self._registry.log.passed(self.header.id, upto)
+
     def attach(self, reader: Reader) -> None:
         if self.wanted is not None:
             self.wanted()
@@ -180,8 +190,14 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop producing, for this process ends, and let the next one go on."""
+        self.left = True
+        self.cancel()
+
     def _ended(self, _: asyncio.Task[None]) -> None:
-        self.producer.end("cancelled", error=CANCELLED)
+        if not self.left:
+            self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
         lone = self.readers[0] if len(self.readers) == 1 else None
