@@ -81,6 +81,7 @@ class Gateway:
         self._observer = observer
         self.clock = clock
         self._ids = ids
+        streams.unbegun = lambda stream: observer.generated(stream, "cancelled", CANCELLED)
 
     def start(
         self, caller: str, request: Request, policies: Policies, body: bytes, path: str = "", name: str = ""

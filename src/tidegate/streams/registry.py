@@ -196,8 +196,11 @@ class Stream:
         self.cancel()
 
     def _ended(self, _: asyncio.Task[None]) -> None:
-        if not self.left:
-            self.producer.end("cancelled", error=CANCELLED)
+        if self.left:
+            return
+        if not self.producer.ended:
+            self._registry.unbegun(self)
+        self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
         lone = self.readers[0] if len(self.readers) == 1 else None
@@ -219,6 +222,12 @@ class Streams:
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
+        self.unbegun: Callable[[Stream], None] = _nothing
+        """Is told of a stream whose task was cancelled before its first step."""
+        self.inherited: Callable[[Stream], None] = _nothing
+        """Is told of a stream that ended before anything here went on with it."""
+        self.archiving: Callable[[], None] = _nothing
+        """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
@@ -280,6 +289,8 @@ class Streams:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
+        if live.task is None:
+            self.inherited(live)
         if not live.header.keep or self.retain <= 0:
             live.archived = True
             return
@@ -293,6 +304,7 @@ class Streams:
         while self._ended:
             await asyncio.sleep(pause)
             batch, self._ended = self._ended, []
+            self.archiving()
             try:
                 await self.archive.keep([self._summed_up(stream) for stream in batch])
             except TidegateError as error:
@@ -333,6 +345,10 @@ class Streams:
                 reader.advance()
         if live.archived and not live.readers:
             self.forget(live)
+
+
+def _nothing(*_: object) -> None:
+    """Where nobody wants to be told."""
 
 
 __all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
