@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.core.event import AnyEvent, End, Extra, Failure, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import (
+    AnyEvent,
+    End,
+    Extra,
+    Failure,
+    Finish,
+    Item,
+    Start,
+    Text,
+    Thinking,
+    Tool,
+    seams_told,
+)
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.core.run import Run
@@ -212,7 +224,8 @@ class MessagesStreamRenderer(Framed):
         else:
             counts = write_delta_usage(usage or Usage())
         delta = stop_members(finish, refused=self._refused)
-        return _frame({"type": "message_delta", "delta": delta, "usage": counts, **said.get("event", {})})
+        beside = {**said.get("event", {}), **seams_told(finish)}
+        return _frame({"type": "message_delta", "delta": delta, "usage": counts, **beside})
 
     def _end(self, end: End, frames: list[str]) -> None:
         if end.error is not None or end.outcome != "completed":

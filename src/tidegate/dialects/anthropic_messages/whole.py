@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json import loads
 from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, seams_told
 from tidegate.core.fold import merge
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
@@ -133,4 +133,5 @@ class MessagesWholeRenderer(Framed):
         answer.update(stop_members(finish, refused=self._refused))
         answer.update(own(finish).get("event", {}))
         answer["usage"] = usage_object(usage)
+        answer.update(seams_told(end))
         return ascii_json(answer).encode("ascii")

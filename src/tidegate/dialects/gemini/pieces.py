@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle, Step
 from tidegate.core.message import CallPart
 from tidegate.core.usage import Usage
@@ -165,7 +165,10 @@ def _finish(finish: Finish) -> Piece:
     if own.get("blocked"):
         return Piece(None, chunk=own.get("chunk", NOTHING))
     piece = _piece(finish, {"text": ""})
-    return piece._replace(candidate={"finishReason": write_reason(finish.reason), **piece.candidate})
+    return piece._replace(
+        candidate={"finishReason": write_reason(finish.reason), **piece.candidate},
+        chunk={**piece.chunk, **seams_told(finish)},
+    )
 
 
 def _piece(event: Text | Thinking | Tool | Item | Finish, part: Fields) -> Piece:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.request import Header
 from tidegate.core.run import Run
 from tidegate.core.usage import Usage
@@ -159,7 +159,7 @@ class ChatStreamRenderer(Framed):
             if (calls := self._calls) is not None:
                 frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
                 reason = calls.reason(event, reason)
-            frames.append(self._frame(event.choice, "{}", event.extra, quote(reason)))
+            frames.append(self._frame(event.choice, "{}", with_seams(event), quote(reason)))
         elif type(event) is Item and event.kind not in DIALECTS:  # what only another dialect knows
             self._role(event.choice, frames)
             frames.append(self._item(event))
@@ -254,6 +254,12 @@ class ChatStreamRenderer(Framed):
         """What follows the delta, up to the unknown fields of the chunk."""
         inner = _members(extra["choice"]) if "choice" in extra else ""
         return f'{inner},"finish_reason":{reason}}}]{self._usage}'
+
+
+def with_seams(event: Finish) -> Extra | None:
+    """What stands beside a finish, with the seams of the stream, if any, among the fields of its chunk."""
+    told, extra = seams_told(event), event.extra or _NOTHING
+    return event.extra if not told else {**extra, "chunk": {**extra.get("chunk", _NOTHING), **told}}
 
 
 def _members(fields: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, Thinking
+from tidegate.core.event import AnyEvent, Thinking, seams_told
 from tidegate.core.fold import Choice, Fold, ToolCall
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -46,6 +46,7 @@ class ChatWholeRenderer(Framed):
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
+        answer.update(seams_told(fold.end))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:

@@ -16,6 +16,7 @@ from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.errors import error_object
+from tidegate.dialects.openai_chat.render import with_seams
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.dialects.openai_completions.logprobs import to_legacy
 from tidegate.wire.ascii_json import ascii_json, quote
@@ -96,7 +97,7 @@ class CompletionsStreamRenderer(Framed):
             self._lengths.setdefault(event.choice, 0)
             self._finished.add(event.choice)
             reason = quote(FINISH_REASONS.get(event.reason, event.reason))
-            frames.append(self._frame(event.choice, "", event.extra, reason))
+            frames.append(self._frame(event.choice, "", with_seams(event), reason))
         elif isinstance(event, Item):
             if event.kind == "choice":
                 frames.append(self._frame(event.choice, "", {**(event.extra or {}), "choice": event.value}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent
+from tidegate.core.event import AnyEvent, seams_told
 from tidegate.core.fold import Choice, Fold
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -43,6 +43,7 @@ class CompletionsWholeRenderer(Framed):
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
+        answer.update(seams_told(fold.end))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.core.run import Run
@@ -137,6 +137,7 @@ class _Rendering(Framed):
             self._answer.take(end.extra)
             status = "incomplete" if self._incomplete is not None else "completed"
             self.response = self._answer.build(status, self._output, usage=usage, incomplete=self._incomplete)
+            self.response.update(seams_told(end))
         else:
             error = failed_error(end.error)
             item, self._item = self._item, None
