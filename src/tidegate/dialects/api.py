@@ -87,8 +87,8 @@ class Shown(Protocol):
         """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
         ...
 
-    def render_error(self, failure: Failure) -> bytes:
-        """The body of an error response."""
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
+        """The body of an error response to the request of this id, which its headers name too."""
         ...
 
 

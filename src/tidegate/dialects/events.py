@@ -83,7 +83,7 @@ class Events:
         """See :class:`tidegate.dialects.api.Shown`, as for all that follow."""
         return EventsRenderer() if header.stream else EventsWholeRenderer()
 
-    def render_error(self, failure: Failure) -> bytes:
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
         return render_error(failure)
 
 

@@ -171,7 +171,9 @@ class _Front:
         if scope["method"] == "OPTIONS" and origin is not None:
             await self._preflight(origin, headers, send)
             return
-        lines = cors.headers(origin) + _request_id(headers, self._service.ids())
+        request = _request_id(headers, self._service.ids())
+        scope["tidegate.request"] = request.decode("ascii")
+        lines = cors.headers(origin) + b"x-request-id: %b\r\n" % request
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
                 scope["tidegate.caller"] = await self._service.identify_surely(headers, _google_query(scope))
@@ -208,7 +210,7 @@ def _page(html: str) -> Response:
 
 def _request_id(headers: list[tuple[bytes, bytes]], made: str) -> bytes:
     asked = next((value for name, value in headers if name == b"x-request-id"), b"")
-    return b"x-request-id: %b\r\n" % (asked if is_request_id(asked) else made.encode())
+    return asked if is_request_id(asked) else made.encode()
 
 
 def _with_headers(send: Send, lines: bytes) -> Send:
@@ -245,7 +247,7 @@ def _error_response(scope: Scope, reason: Failure, headers: dict[str, str] | Non
     if reason.retry_after is not None:
         told["retry-after"] = str(max(1, round(reason.retry_after)))
     name = "anthropic-messages" if _speaks_anthropic(scope) else urls.dialect_of(scope["path"])
-    body = load_dialect(name).render_error(reason)
+    body = load_dialect(name).render_error(reason, scope.get("tidegate.request"))
     return Response(body, reason.status, told, media_type="application/json")
 
 
