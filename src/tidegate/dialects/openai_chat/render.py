@@ -252,7 +252,9 @@ class ChatStreamRenderer:
 def with_seams(event: Finish) -> Extra | None:
     """What stands beside a finish, with the seams of the stream, if any, among the fields of its chunk."""
     told = seams_told(event)
-    return event.extra if not told else {**event.extra, "chunk": {**event.extra.get("chunk", {}), **told}}
+    if not told or event.extra is None:
+        return event.extra
+    return {**event.extra, "chunk": {**event.extra.get("chunk", {}), **told}}
 
 
 def _members(fields: Mapping[str, Any]) -> str:
