@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -30,8 +30,16 @@ class Summary(Struct, frozen=True, kw_only=True):
     seams: tuple[Seam, ...] = ()
 
 
+class Claim(NamedTuple):
+    """The stream that an idempotency key stands for, and the hash of the request that was sent with it."""
+
+    stream: str
+    body_hash: str
+    created_ms: int
+
+
 class Archive(Protocol):
-    """Keeps what has ended."""
+    """Keeps what has ended, and which stream each idempotency key of a caller's stands for."""
 
     async def keep(self, ended: Sequence[Summary]) -> None:
         """Take streams, with their events, out of the log. Raises StoreError when that failed.
@@ -56,6 +64,14 @@ class Archive(Protocol):
         """Let go of what is due, and of the oldest when it is too much. Called every few seconds."""
         ...
 
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        """The claim that is there, else ``new``, which then is: of several that ask at once one gets it."""
+        ...
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        """Let the key stand for nothing again, if it stands for this stream."""
+        ...
+
 
 class MemoryArchive:
     """An :class:`Archive` that ends with the process; ``most`` is bytes of all that it keeps."""
@@ -66,6 +82,7 @@ class MemoryArchive:
         self._most = most
         self._kept: OrderedDict[str, tuple[Summary, list[AnyEvent]]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._claims: OrderedDict[tuple[str, str], Claim] = OrderedDict()
         self._size = 0
 
     async def keep(self, ended: Sequence[Summary]) -> None:
@@ -109,6 +126,16 @@ class MemoryArchive:
                 self._gone[name] = None
         while len(self._gone) > _MOST_GONE:
             self._gone.popitem(last=False)
+        while len(self._claims) > _MOST_GONE:
+            self._claims.popitem(last=False)
+
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        return self._claims.setdefault((caller, key), new)
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        claim = self._claims.get((caller, key))
+        if claim is not None and claim.stream == stream:
+            del self._claims[caller, key]
 
 
 _MOST_GONE = 100_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
@@ -93,7 +93,7 @@ class Readable(Protocol):
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task")
+    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -101,6 +101,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.wanted: Callable[[], None] | None = None
+        """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
 
     def run(self, generation: Coroutine[None, None, None]) -> None:
@@ -142,6 +144,8 @@ class Stream:
         return self._registry.log.read(self.header.id, after, most)
 
     def attach(self, reader: Reader) -> None:
+        if self.wanted is not None:
+            self.wanted()
         self.readers.append(reader)
         reader.advance()
         self._balance()
@@ -210,6 +214,13 @@ class Streams:
         producer = Producer(header.id, self.log, self._clock, epoch, self._over)
         stream = self._streams[header.id] = Stream(header, producer, self)
         self.under_way += 1
+        return stream
+
+    def adopt(self, header: Header, epoch: int, said: Sequence[AnyEvent]) -> Stream:
+        """A stream that another process began, with what is in its log so far."""
+        stream = self.create(header, epoch)
+        if said:
+            stream.producer.adopt(said)
         return stream
 
     def forget(self, stream: Stream) -> None:

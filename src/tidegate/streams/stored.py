@@ -15,13 +15,16 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.errors import LogError
 from tidegate.store import streams as rows
 from tidegate.store.database import Database
-from tidegate.streams.archive import Summary, expired
+from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.records import Kept, read_events, read_header, read_records
 
 _CHUNK_EVENTS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
 _WORTH_PACKING: Final = 1024
+_CLAIM_MS: Final = 7 * 24 * 3600 * 1000
+"""For so long a key is remembered; a stream that it stands for may be gone much earlier."""
+
 _PLAIN, _PACKED = b"\x00", b"\x01"
 
 _encode = msgspec.json.Encoder().encode
@@ -81,7 +84,19 @@ class StoredStreams:
 
     async def expire(self) -> None:
         now = self._clock.now_ms()
-        await self._database.run(lambda connection: rows.expire_streams(connection, now, self._most))
+
+        def work(connection: Connection) -> None:
+            rows.expire_streams(connection, now, self._most)
+            rows.expire_claims(connection, now - _CLAIM_MS)
+
+        await self._database.run(work)
+
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        wanted = rows.Claim(*new)
+        return Claim(*await self._database.run(lambda each: rows.take_claim(each, caller, key, wanted)))
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        await self._database.run(lambda each: rows.drop_claim(each, caller, key, stream))
 
     def _chunks(self, stream: str) -> Iterator[rows.ChunkRow]:
         return chunks_of(stream, self._log.kept_records(stream))

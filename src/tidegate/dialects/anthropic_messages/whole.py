@@ -20,6 +20,7 @@ from tidegate.dialects.anthropic_messages.content import (
 )
 from tidegate.dialects.anthropic_messages.render import ITEM_KINDS
 from tidegate.dialects.anthropic_messages.usage import NAME
+from tidegate.dialects.framed import Framed
 from tidegate.wire.ascii_json import ascii_json
 
 Fields = dict[str, Any]
@@ -69,7 +70,7 @@ def _parsed(arguments: str) -> Any:
         return {"INVALID_JSON": arguments}  # Anthropic's own word for it
 
 
-class MessagesWholeRenderer:
+class MessagesWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole message at once."""
 
     content_type = b"application/json"
