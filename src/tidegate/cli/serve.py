@@ -17,7 +17,7 @@ from tidegate.cli.screen import show_start
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError
-from tidegate.server.serve import bind, raise_file_limit, serve
+from tidegate.server.serve import Ending, bind, obey_signals, raise_file_limit, serve
 
 Settings = dict[str, str | Sequence[str]]
 
@@ -110,6 +110,8 @@ def _run(config_path: Path | None, given: Settings) -> None:
             record_address(url, os.getpid(), os.environ)
             show_start(application, url)
 
+        ending = Ending()
+        obey_signals(ending, reload)
         try:
             await serve(
                 listener,
@@ -117,7 +119,7 @@ def _run(config_path: Path | None, given: Settings) -> None:
                 application.service,
                 idle_timeout=config.server.idle_timeout,
                 shutdown=config.server.shutdown,
-                reload=reload,
+                ending=ending,
                 started=started,
             )
         finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,8 +19,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tidegate.errors import Overloaded
-
-logger = logging.getLogger("tidegate")
+from tidegate.server.accepting import Accepting
 
 _PATIENCE: Final = 2.0
 """Seconds that a peer has for an answer; one that hangs must not hold up a client for long."""
@@ -97,8 +95,7 @@ class Peers:
     def __init__(self, folder: Path, number: int, count: int) -> None:
         self._path = folder / socket_name(number)
         self._peers = [Peer(folder / socket_name(each)) for each in range(count) if each != number]
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._listener: socket.socket | None = None
+        self._accepting: Accepting | None = None
         self._answers: Answers = {}
         self._adopt: Adopt | None = None
 
@@ -110,21 +107,18 @@ class Peers:
         self._answers = answers
         self._adopt = adopt
         self._path.unlink(missing_ok=True)  # of the process that had this number before
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self._path))
-        self._listener.listen(_BACKLOG)
-        self._listener.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+        listener = _unix_socket()
+        listener.bind(str(self._path))
+        listener.listen(_BACKLOG)
+        self._accepting = Accepting(listener, self._serve)
 
     def close(self) -> None:
         """Be there no more."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            asyncio.get_running_loop().remove_reader(listener.fileno())
-            listener.close()
+        accepting, self._accepting = self._accepting, None
+        if accepting is not None:
+            accepting.close()
+            accepting.cancel()
             self._path.unlink(missing_ok=True)
-        for task in self._tasks:
-            task.cancel()
 
     async def find(self, stream: str) -> Peer | None:
         """The worker where a stream is live. Raises Overloaded when one that may have it does not answer."""
@@ -168,21 +162,6 @@ class Peers:
             *(peer.ask(question, argument) for peer in self._peers), return_exceptions=True
         )
         return list(zip(self._peers, answers, strict=True))
-
-    def _accept(self) -> None:
-        assert self._listener is not None
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:  # out of descriptors; the other side tries again or gives up
-                logger.error("cannot accept a worker's question: %s", error.strerror or error)
-                return
-            connection.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._serve(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, connection: socket.socket) -> None:
         """Answer one question, or take one client over."""

@@ -18,17 +18,15 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from tidegate.errors import ConfigError
+from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
+from tidegate.server.handover import Adopt
 from tidegate.server.protocol import GatewayProtocol
 
 logger = logging.getLogger("tidegate")
 
 _BACKLOG = 4096
 _WANTED_FILES = 65536
-_MOST_ACCEPTED = 256
-"""Connections taken at one turn of the event loop: more would keep streams waiting."""
-
-_ACCEPT_PAUSE = 0.1
 _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK = 512 * 1024
 """Blocks of this size go back to the system when they are freed: bodies and images come seldom."""
@@ -69,31 +67,22 @@ def raise_file_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-async def serve(
-    listener: socket.socket,
-    app: ASGIApp,
-    service: Service,
-    *,
-    idle_timeout: float,
-    shutdown: float,
-    reload: Callable[[], Awaitable[None]],
-    started: Callable[[], Awaitable[None]],
-) -> None:
-    """Serve until SIGINT or SIGTERM, then let live streams finish for up to ``shutdown`` seconds.
+class Ending:
+    """How a server is asked to end: at first when what is under way has finished, then at once."""
 
-    ``started`` makes everything ready before the first connection is accepted. SIGHUP calls ``reload``.
-    A second SIGINT or SIGTERM ends the waiting.
-    """
-    config = Config(app, timeout_keep_alive=int(idle_timeout), access_log=False, log_config=None, ws="none")
-    config.load()
-    state = ServerState()
-    stop = asyncio.Event()
-    now = asyncio.Event()
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.now = asyncio.Event()
+
+    def ask(self) -> None:
+        """Stop; asked again, now."""
+        (self.now if self.stop.is_set() else self.stop).set()
+
+
+def obey_signals(ending: Ending, reload: Callable[[], Awaitable[None]]) -> None:
+    """SIGINT and SIGTERM ask for the end, SIGHUP calls ``reload``, whose ConfigError is told in the log."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
-
-    def asked_to_stop() -> None:
-        (now if stop.is_set() else stop).set()
 
     def asked_to_reload() -> None:
         task = loop.create_task(_reloaded(reload))
@@ -101,72 +90,66 @@ async def serve(
         task.add_done_callback(reloads.discard)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        _on_signal(loop, number, asked_to_stop)
+        _on_signal(loop, number, ending.ask)
     if hasattr(signal, "SIGHUP"):
         _on_signal(loop, signal.SIGHUP, asked_to_reload)
+
+
+async def serve(
+    listener: socket.socket,
+    app: ASGIApp,
+    service: Service,
+    *,
+    idle_timeout: float,
+    shutdown: float,
+    ending: Ending,
+    started: Callable[[], Awaitable[None]],
+    serving: Callable[[Adopt], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until the end is asked for, then let live streams finish for up to ``shutdown`` seconds.
+
+    ``started`` makes everything ready before the first connection is accepted; ``serving`` is called when
+    connections are, with what takes over those of other workers.
+    """
+    connections = _Connections(app, service, idle_timeout)
     # Until then connections wait in the listener's backlog, so nobody meets a server without routes.
     await started()
-    accepting: _Accepting | asyncio.Server
+    accepting: Accepting | asyncio.Server
     try:
-        accepting = _Accepting(listener, lambda: GatewayProtocol(config, state, service), loop)
+        accepting = Accepting(listener, connections.serve)
     except NotImplementedError:  # Windows
-        accepting = await loop.create_server(lambda: GatewayProtocol(config, state, service), sock=listener)
+        loop = asyncio.get_running_loop()
+        accepting = await loop.create_server(connections.protocol, sock=listener)
     service.ready = True
+    if serving is not None:
+        await serving(connections.serve)
     _settle_memory()
-    await stop.wait()
+    await ending.stop.wait()
     accepting.close()
-    await _wind_down(service, state, shutdown, now)
+    await _wind_down(service, connections.state, shutdown, ending.now)
 
 
-class _Accepting:
-    """Accepts connections: all that wait, at each turn of the event loop.
+class _Connections:
+    """Makes clients' connections, all of one server."""
 
-    uvloop's own server takes one a turn, so that a burst of clients behind many open streams would wait
-    for seconds, and overflow the listener's backlog.
-    """
+    def __init__(self, app: ASGIApp, service: Service, idle_timeout: float) -> None:
+        self.state = ServerState()
+        self._config = Config(
+            app, timeout_keep_alive=int(idle_timeout), access_log=False, log_config=None, ws="none"
+        )
+        self._config.load()
+        self._service = service
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        protocol: Callable[[], asyncio.Protocol],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._listener = listener
-        self._protocol = protocol
-        self._loop = loop
-        self._tasks: set[asyncio.Task[None]] = set()
-        loop.add_reader(listener.fileno(), self._accept)
+    def protocol(self, adopted: bytes = b"") -> GatewayProtocol:
+        return GatewayProtocol(self._config, self.state, self._service, adopted)
 
-    def close(self) -> None:
-        """Accept no more and give the address back."""
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
-
-    def _accept(self) -> None:
-        for _ in range(_MOST_ACCEPTED):
-            try:
-                connection, _address = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:  # out of descriptors: those that wait are served when one is free
-                logger.error("cannot accept connections: %s", error.strerror or error)
-                self._loop.remove_reader(self._listener.fileno())
-                self._loop.call_later(_ACCEPT_PAUSE, self._resume)
-                return
-            connection.setblocking(False)
+    async def serve(self, connection: socket.socket, adopted: bytes = b"") -> None:
+        """Serve a connection that was accepted here, or by another worker that read ``adopted`` from it."""
+        try:
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = self._loop.create_task(self._serve(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def _resume(self) -> None:
-        if self._listener.fileno() >= 0:
-            self._loop.add_reader(self._listener.fileno(), self._accept)
-
-    async def _serve(self, connection: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._protocol, connection)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: self.protocol(adopted), connection)
         except OSError:
             connection.close()  # gone before it was served
 
