@@ -23,7 +23,7 @@ from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
 from tidegate.engines import Engine, EngineSettings, read_gguf
-from tidegate.errors import ConfigError, NotFound, SourceError
+from tidegate.errors import ConfigError, NotFound, SourceError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
@@ -40,8 +40,10 @@ from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
+from tidegate.streams.places import Places
 from tidegate.streams.registry import Stream, Streams
 
 logger = logging.getLogger("tidegate")
@@ -50,6 +52,9 @@ DEMO = "demo"
 _DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
+
+_EXPIRY_SECONDS = 5.0
+"""How often streams are looked for that are due to go."""
 
 NO_ROUTES = Routes((), None, lambda _: None)
 
@@ -115,18 +120,20 @@ class Application:
     def __init__(self, config: Config, environ: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
         self.found: list[Found] = []
+        self.database = Database.at(config.store, environ)
         self._environ = environ
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
         self._engines: dict[EngineSettings, Engine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
+        self._places = Places(config.streams, home(environ) / "streams", self._clock, self.database)
         self.metrics = Metrics()
         access_log = AccessLog()
         self._watch = Watch(self.metrics, access_log, self._clock)
         self.gateway = Gateway(
             NO_ROUTES,
-            Streams(self._clock),
+            Streams(self._clock, self._places.open, config.streams.retain),
             Attempts(self._clock, random.random, self._watch),
             Calls(self._clock, random.random, self._watch),
             self._watch,
@@ -140,8 +147,19 @@ class Application:
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self) -> None:
-        """Find out what there is and open the routes."""
+        """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
+        await self.database.open()
         await self.apply(self.config)
+        self._own(self._expire())
+
+    async def _expire(self) -> None:
+        """Let go of streams that are due, as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            try:
+                await self.gateway.streams.archive.expire()
+            except TidegateError as error:
+                logger.error("streams that have expired wait for the store: %s", error.message)
 
     async def apply(self, config: Config) -> None:
         """Take a configuration. Streams that are live go on with what they began with."""
@@ -166,12 +184,17 @@ class Application:
         self.gateway.routes = self._watch.routes = routes
 
     async def close(self) -> None:
-        """Stop engines and connections."""
+        """Stop engines and connections; close the store, in which what has ended is noted, last."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
+        await self.gateway.streams.settle()
+        self.gateway.streams.log.close()
+        await self.database.close()
+        if self._places.slot is not None and not self.gateway.streams.unsettled:
+            self._places.slot.remove()
 
     def _retire(self, engine: Engine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""

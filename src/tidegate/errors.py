@@ -17,6 +17,7 @@
     │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
     ├── Overloaded              503, this gateway is full or shutting down
+    ├── StoreError              503, the database cannot be read or written
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
@@ -151,6 +152,13 @@ class Overloaded(TidegateError):
     type = "overloaded_error"
 
 
+class StoreError(TidegateError):
+    """The database cannot be read or written; the message says what the operator can do."""
+
+    status = 503
+    type = "store_error"
+
+
 class SourceError(TidegateError):
     """Whoever should have answered did not. ``retryable``: another try may succeed."""
 
@@ -207,4 +215,6 @@ class Fenced(LogError):
 
 
 class Full(LogError):
-    """The stream outgrew what its log may hold."""
+    """The stream outgrew what its log may hold, or the disk is full."""
+
+    status = 507

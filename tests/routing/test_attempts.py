@@ -9,7 +9,7 @@ import pytest
 
 from tests.loops import LoopClock, in_virtual_time
 from tests.routing.deeds import REQUEST, Deed, Doing, Watching, deployment, fails, route, says, stalls
-from tests.streams.parts import header
+from tests.streams.parts import S, header
 from tidegate.config import Retry, Timeouts
 from tidegate.core.event import AnyEvent, End, Item, Start, Text
 from tidegate.core.source import Output
@@ -34,9 +34,9 @@ class Run:
         ]
         self.route = route(*self.deployments, retry=retry, timeouts=timeouts)
         self.watching = Watching()
-        self.log = MemoryLog(self.clock, lambda *_: None, lambda _: 0, window=1 << 20)
+        self.log = MemoryLog(self.clock, lambda *_: None)
         self.log.create(header())
-        self.out = Producer("s", self.log, self.clock)
+        self.out = Producer(S, self.log, self.clock)
 
     async def answer(self) -> None:
         plan = (Asked(self.route, REQUEST),)
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def events(self) -> list[AnyEvent]:
-        return self.log.read("s", 0, 1000)
+        return self.log.read(S, 0, 1000)
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.loops import LoopClock, in_virtual_time
 from tests.routing.deeds import Deed, Doing, Watching, deployment, fails, route, says, stalls
-from tests.streams.parts import header
+from tests.streams.parts import S, header
 from tidegate.config import Retry, Timeouts
 from tidegate.core.event import Start, Text
 from tidegate.core.request import Reasoning, Request
@@ -107,18 +107,18 @@ class Run:
             Asked(route(each, retry=Retry(attempts=1), timeouts=timeouts, model=each.name[-1]), asking("a"))
             for each in self.deployments
         )
-        self.log = MemoryLog(self.clock, lambda *_: None, lambda _: 0, window=1 << 20)
+        self.log = MemoryLog(self.clock, lambda *_: None)
         self.log.create(header())
-        self.out = Producer("s", self.log, self.clock)
+        self.out = Producer(S, self.log, self.clock)
 
     async def answer(self) -> str:
         """The text of the answer."""
         await Attempts(self.clock, lambda: 0.0, self.watching).answer(self.plan, self.out)
-        return "".join(event.text for event in self.log.read("s", 0, 1000) if isinstance(event, Text))
+        return "".join(event.text for event in self.log.read(S, 0, 1000) if isinstance(event, Text))
 
     @property
     def told_model(self) -> str | None:
-        first = self.log.read("s", 0, 1)[0]
+        first = self.log.read(S, 0, 1)[0]
         assert isinstance(first, Start)
         return first.model
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
+from weakref import finalize
 
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Text
 from tidegate.core.request import Header, OnDisconnect
-from tidegate.streams.log import Committed, Passed, StreamLog
+from tidegate.streams.disk import DiskLog
+from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
+from tidegate.streams.segments import Segments, Slot
 
 END = End(outcome="completed")
 
@@ -28,19 +33,29 @@ class ManualClock:
         return self.seconds
 
 
+S, T = "5" * 32, "7" * 32
+"""The ids of two streams."""
+
+
 class MakeLog(Protocol):
-    """Makes a log that lets go beyond ``window`` bytes a stream and is full beyond ``most``."""
+    """Makes a log that is full beyond ``most`` bytes a stream."""
 
-    def __call__(
-        self, clock: Clock, committed: Committed, passed: Passed, *, window: int, most: int
-    ) -> StreamLog: ...
+    def __call__(self, clock: Clock, committed: Committed, *, most: int = ...) -> StreamLog: ...
 
 
-LOGS: dict[str, MakeLog] = {"memory": MemoryLog}
+def disk_log(clock: Clock, committed: Committed, *, most: int = 1 << 30) -> StreamLog:
+    """A log in a folder that goes with it; its segments are so short that every stream lies in several."""
+    folder = TemporaryDirectory(prefix="tidegate-log-")
+    log = DiskLog(clock, committed, Segments(Slot(Path(folder.name)), 4096), most=most)
+    finalize(log, folder.cleanup)
+    return log
+
+
+LOGS: dict[str, MakeLog] = {"memory": MemoryLog, "disk": disk_log}
 """Every log that there is: all of them keep the same contract."""
 
 
-def header(stream: str = "s", on_disconnect: OnDisconnect = "cancel") -> Header:
+def header(stream: str = S, on_disconnect: OnDisconnect = "cancel") -> Header:
     return Header(
         id=stream, caller="c", dialect="openai-chat", model="m", created=1, on_disconnect=on_disconnect
     )
@@ -108,16 +123,13 @@ class Tap:
 class Bench:
     """A log with readers that advance at its commits, and nothing else of a gateway."""
 
-    def __init__(self, make: MakeLog, *, window: int = 1 << 20, most: int = 1 << 30) -> None:
+    def __init__(self, make: MakeLog, *, most: int = 1 << 30) -> None:
         self.clock = ManualClock()
         self.readers: list[Reader] = []
         self.commits: list[tuple[str, int]] = []
-        self.log = make(self.clock, self._committed, self._passed, window=window, most=most)
+        self.log = make(self.clock, self._committed, most=most)
 
     def _committed(self, stream: str, seq: int) -> None:
         self.commits.append((stream, seq))
         for reader in self.readers:
             reader.advance()
-
-    def _passed(self, stream: str) -> int:
-        return min((reader.seq for reader in self.readers), default=0)

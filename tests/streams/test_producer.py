@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.loops import in_virtual_time
-from tests.streams.parts import END, Bench, ManualClock, Tap, header, texts
+from tests.streams.parts import END, Bench, ManualClock, S, Tap, header, texts
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.streams.memory import MemoryLog
@@ -26,7 +26,7 @@ class Made:
         self.log = bench.log
         self.clock: ManualClock = bench.clock
         self.commits = bench.commits
-        self.out = Producer("s", bench.log, bench.clock)
+        self.out = Producer(S, bench.log, bench.clock)
 
     def state(self) -> tuple[bool, bool]:
         """Whether it has started, and whether it shows something."""
@@ -38,7 +38,7 @@ class Made:
 
     @property
     def logged(self) -> list[AnyEvent]:
-        return self.log.read("s", 0, 1000)
+        return self.log.read(S, 0, 1000)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_stream_without_a_start_is_given_one(made: Made, first: list[AnyEvent]
 def test_what_is_emitted_at_once_is_committed_at_once(made: Made) -> None:
     made.out.emit_all([START, *texts("a", "b")])
     made.out.emit_all(texts("c", "d"))
-    assert made.commits == [("s", 3), ("s", 5)]
+    assert made.commits == [(S, 3), (S, 5)]
 
 
 def test_an_attempt_that_showed_nothing_leaves_no_trace(made: Made) -> None:

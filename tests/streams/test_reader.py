@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dialects.recorded import Case, cases, dialects
-from tests.streams.parts import END, LOGS, Bench, MakeLog, Page, Plain, header, texts
+from tests.streams.parts import END, LOGS, Bench, MakeLog, Page, Plain, S, header, texts
 from tidegate.core.event import AnyEvent, End
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
@@ -16,7 +16,7 @@ BATCH = 256
 
 
 def reading(bench: Bench, page: Page, seq: int = 0) -> Reader:
-    reader = Reader("s", bench.log, Plain(), page, seq)
+    reader = Reader(S, bench.log, Plain(), page, seq)
     bench.readers.append(reader)
     return reader
 
@@ -31,15 +31,15 @@ def bench() -> Bench:
 def test_one_write_for_each_commit(bench: Bench) -> None:
     page = Page()
     reading(bench, page)
-    bench.log.append("s", 1, texts("a", "b"))
-    bench.log.append("s", 1, texts("c"))
+    bench.log.append(S, 1, texts("a", "b"))
+    bench.log.append(S, 1, texts("c"))
     assert page.writes == [b"ab", b"c"]
 
 
 def test_the_end_is_told_as_the_end(bench: Bench) -> None:
     page = Page()
     reader = reading(bench, page)
-    bench.log.append("s", 1, [*texts("a"), END])
+    bench.log.append(S, 1, [*texts("a"), END])
     assert (page.writes, page.last, reader.finished) == ([b"a<End>"], END, True)
     reader.advance()
     assert page.body == b"a<End>"
@@ -48,7 +48,7 @@ def test_the_end_is_told_as_the_end(bench: Bench) -> None:
 def test_what_renders_to_nothing_is_not_written(bench: Bench) -> None:
     page = Page()
     reader = reading(bench, page)
-    bench.log.append("s", 1, texts(""))
+    bench.log.append(S, 1, texts(""))
     assert (page.writes, reader.seq) == ([], 1)
 
 
@@ -73,21 +73,21 @@ def test_a_defect_of_the_renderer_ends_the_reading_as_a_failure(
     bench: Bench, ending: list[AnyEvent], broken: bool, told: bytes
 ) -> None:
     page = Page()
-    reader = Reader("s", bench.log, Defective(broken=broken), page)
+    reader = Reader(S, bench.log, Defective(broken=broken), page)
     bench.readers.append(reader)
-    bench.log.append("s", 1, texts("a"))
-    bench.log.append("s", 1, [*texts("bad"), *ending])
+    bench.log.append(S, 1, texts("a"))
+    bench.log.append(S, 1, [*texts("bad"), *ending])
     assert page.writes == [b"a", told]
     assert page.last is not None
     assert page.last.outcome == "failed"
     assert page.last.error is not None
     assert reader.finished
-    bench.log.append("s", 1, texts("more"))
+    bench.log.append(S, 1, texts("more"))
     assert page.body == b"a" + told
 
 
 def test_it_begins_after_its_seq(bench: Bench) -> None:
-    bench.log.append("s", 1, texts(*"abcd"))
+    bench.log.append(S, 1, texts(*"abcd"))
     page = Page()
     reading(bench, page, seq=2).advance()
     assert page.body == b"cd"
@@ -96,10 +96,10 @@ def test_it_begins_after_its_seq(bench: Bench) -> None:
 def test_a_blocked_reader_stays_where_it_is(bench: Bench) -> None:
     page = Page()
     reader = reading(bench, page)
-    bench.log.append("s", 1, texts("a"))
+    bench.log.append(S, 1, texts("a"))
     reader.blocked = True
-    bench.log.append("s", 1, texts("b"))
-    bench.log.append("s", 1, [*texts("c"), END])
+    bench.log.append(S, 1, texts("b"))
+    bench.log.append(S, 1, [*texts("c"), END])
     assert (page.body, reader.seq) == (b"a", 1)
     reader.blocked = False
     reader.advance()
@@ -109,12 +109,12 @@ def test_a_blocked_reader_stays_where_it_is(bench: Bench) -> None:
 @pytest.mark.parametrize("behind", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH])
 def test_it_catches_up_in_batches(bench: Bench, behind: int) -> None:
     """Also when the last batch is full to the brim, and when the stream goes at its end."""
-    bench.log.append("s", 1, [*texts(*["x"] * (behind - 1)), END])
+    bench.log.append(S, 1, [*texts(*["x"] * (behind - 1)), END])
 
     class Last(Page):
         def end(self, data: bytes, last: End) -> None:
             super().end(data, last)
-            bench.log.delete("s")
+            bench.log.delete(S)
 
     page = Last()
     reading(bench, page).advance()
@@ -124,7 +124,7 @@ def test_it_catches_up_in_batches(bench: Bench, behind: int) -> None:
 
 
 def test_it_can_be_blocked_in_the_middle_of_catching_up(bench: Bench) -> None:
-    bench.log.append("s", 1, texts(*["x"] * (5 * BATCH)))
+    bench.log.append(S, 1, texts(*["x"] * (5 * BATCH)))
     page = Page(room=2, full=lambda: setattr(reader, "blocked", True))
     reader = reading(bench, page)
     reader.advance()
@@ -147,10 +147,10 @@ def test_whoever_comes_late_gets_the_same_bytes(make: MakeLog, case: Case) -> No
     bench.log.create(header())
     pages = [Page()]
     for event in case.events:
-        reader = Reader("s", bench.log, case.dialect.renderer(case.header), pages[-1])
+        reader = Reader(S, bench.log, case.dialect.renderer(case.header), pages[-1])
         bench.readers.append(reader)
         reader.advance()
-        bench.log.append("s", 1, [event])
+        bench.log.append(S, 1, [event])
         bench.clock.seconds += 1
         pages.append(Page())
     for page in pages[:-1]:
@@ -170,10 +170,10 @@ def test_whenever_readers_come_and_wherever_they_stop(case: Case, steps: list[st
     waiting: list[AnyEvent] = list(case.events)
     for step in [*steps, "attach", *["append"] * len(waiting), "unblock"]:
         if step == "append" and waiting:
-            bench.log.append("s", 1, [waiting.pop(0)])
+            bench.log.append(S, 1, [waiting.pop(0)])
         elif step == "attach":
             pages.append(Page())
-            reader = Reader("s", bench.log, case.dialect.renderer(case.header), pages[-1])
+            reader = Reader(S, bench.log, case.dialect.renderer(case.header), pages[-1])
             bench.readers.append(reader)
             reader.advance()
         else:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from tests.loops import in_virtual_time
-from tests.streams.parts import END, ManualClock, Page, Plain, Tap, header, texts
+from tests.streams.parts import END, ManualClock, Page, Plain, S, Tap, header, texts
 from tidegate.core.event import End
 from tidegate.core.request import OnDisconnect
+from tidegate.streams.archive import MemoryArchive
+from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import CANCELLED, Stream, Streams
+
+
+def made(retain: float = 0.0) -> Streams:
+    """Streams that are kept in memory, and after their end for ``retain`` seconds."""
+    clock = ManualClock()
+    return Streams(clock, partial(MemoryLog, clock), MemoryArchive(clock), retain)
 
 
 class Live:
     """One live stream, whose generation waits until it is told to say something."""
 
     def __init__(self, policy: OnDisconnect = "cancel") -> None:
-        self.streams = Streams(ManualClock())
+        self.streams = made()
         self.stream: Stream = self.streams.create(header(on_disconnect=policy))
         self.tap = Tap()
         self.stream.producer.control(self.tap)
@@ -71,13 +80,13 @@ async def test_a_reader_is_told_everything_and_the_end() -> None:
 async def test_a_stream_is_found_until_it_has_ended_and_nobody_reads_it() -> None:
     live, page = Live(), Page()
     reader = live.attach(page)
-    assert live.streams.get("s") is live.stream
+    assert live.streams.get(S) is live.stream
     assert list(live.streams) == [live.stream]
     await live.finish()
     live.stream.detach(reader)
-    assert live.streams.get("s") is None
+    assert live.streams.get(S) is None
     with pytest.raises(KeyError):
-        live.streams.log.read("s", 0, 1)
+        live.streams.log.read(S, 0, 1)
 
 
 @in_virtual_time
@@ -155,9 +164,9 @@ async def test_a_cancelled_stream_ends_in_an_error() -> None:
 
 @in_virtual_time
 async def test_also_when_it_is_cancelled_before_its_first_step() -> None:
-    streams = Streams(ManualClock())
+    streams = made()
     stream, page = streams.create(header()), Page()
-    stream.attach(Reader("s", streams.log, Plain(), page))
+    stream.attach(Reader(S, streams.log, Plain(), page))
 
     async def generate() -> None:
         raise AssertionError("it has no first step")
@@ -274,7 +283,7 @@ async def test_several_readers_end_and_leave_in_one_commit() -> None:
 
 @in_virtual_time
 async def test_streams_are_apart() -> None:
-    streams = Streams(ManualClock())
+    streams = made()
     one, two = streams.create(header("one")), streams.create(header("two"))
     pages = Page(), Page()
     for stream, page in zip((one, two), pages, strict=True):
@@ -282,4 +291,4 @@ async def test_streams_are_apart() -> None:
     one.producer.emit_all(texts("a"))
     two.producer.emit_all([*texts("b"), END])
     assert [page.body for page in pages] == [b"<Start>a", b"<Start>b<End>"]
-    assert [stream.header.id for stream in streams] == ["one", "two"]
+    assert [stream.header.id for stream in streams] == ["one"]

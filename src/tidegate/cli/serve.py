@@ -16,7 +16,7 @@ from tidegate.cli.home import record_address, remove_address
 from tidegate.cli.screen import show_start
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, StoreError
 from tidegate.server.serve import Ending, bind, obey_signals, raise_file_limit, serve
 
 Settings = dict[str, str | Sequence[str]]
@@ -78,7 +78,7 @@ def command(
             click.echo("The settings are fine.")
             return
         _run(config_path, given)
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         click.echo(f"tidegate: {error.message}", err=True)
         sys.exit(1)
 

@@ -95,7 +95,8 @@ class Header(Struct, frozen=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
-    :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text.
+    :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
+    are what the request was read from beside its body. ``keep``: the stream can be read after its end.
     """
 
     id: str
@@ -111,6 +112,9 @@ class Header(Struct, frozen=True):
     renderer: int = 1
     form: str = ""
     thinking_to_content: bool = False
+    path: str = ""
+    headers: Mapping[str, str] = {}
+    keep: bool = True
 
     @property
     def body_hash(self) -> str:

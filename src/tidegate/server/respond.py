@@ -16,7 +16,7 @@ from tidegate.dialects import Dialect, Renderer, renderer
 from tidegate.server.exchange import Exchange
 from tidegate.server.responses.keeping import Keep
 from tidegate.streams.reader import Reader
-from tidegate.streams.registry import Stream, Streams
+from tidegate.streams.registry import Readable, Streams
 
 _STREAM_HEADERS = (
     b"cache-control: no-cache, no-transform\r\n"
@@ -40,7 +40,7 @@ class Pace:
 
 def respond(
     exchange: Exchange,
-    stream: Stream,
+    stream: Readable,
     streams: Streams,
     dialect: Dialect,
     pace: Pace,
@@ -96,7 +96,7 @@ class _Keeper:
 
     __slots__ = ("_keep", "_reader", "_renderer", "_stream")
 
-    def __init__(self, stream: Stream, reader: Reader, renderer: Renderer, keep: Keep) -> None:
+    def __init__(self, stream: Readable, reader: Reader, renderer: Renderer, keep: Keep) -> None:
         self._stream = stream
         self._reader = reader
         self._renderer = renderer
@@ -110,12 +110,12 @@ class _Keeper:
         _keep(self._keep, self._stream, self._renderer, last)
 
 
-def _keep(keep: Keep, stream: Stream, renderer: Renderer, last: End) -> None:
+def _keep(keep: Keep, stream: Readable, renderer: Renderer, last: End) -> None:
     """Keep what a client has seen of a response, or could have."""
     response = getattr(renderer, "response", None)
     if response is None:
         return
-    if last.outcome != "failed" or stream.producer.visible:
+    if last.outcome != "failed" or stream.visible:
         keep(stream.header, response, last)
 
 
@@ -127,7 +127,7 @@ class _Sink:
     def __init__(
         self,
         exchange: Exchange,
-        stream: Stream,
+        stream: Readable,
         dialect: Dialect,
         renderer: Renderer,
         headers: bytes,
@@ -161,7 +161,7 @@ class _Sink:
     def _head(self) -> bytes:
         """The header lines of a success: what the request asked in vain is told here."""
         head = b"content-type: %b\r\n%b" % (self._renderer.content_type, self._headers)
-        dropped = self._stream.producer.dropped
+        dropped = self._stream.dropped
         return head + dropped_header(dropped) if dropped else head
 
     def gone(self) -> None:
@@ -198,7 +198,7 @@ class _StreamSink(_Sink):
     def __init__(
         self,
         exchange: Exchange,
-        stream: Stream,
+        stream: Readable,
         dialect: Dialect,
         renderer: Renderer,
         headers: bytes,
@@ -244,7 +244,7 @@ class _StreamSink(_Sink):
         if reader is None:
             return
         if not self._opened:
-            self._stream.producer.commit_start()
+            self._stream.commit_start()
             if not self._opened:  # a dialect whose answers begin with their first delta
                 self._open(self._renderer.keep_alive())
         elif self._writes == self._exchange.writes and not reader.blocked:

@@ -11,28 +11,33 @@ from tidegate.core.request import Header
 Committed = Callable[[str, int], None]
 """Called with a stream's id and the seq up to which its events may be read from now on."""
 
-Passed = Callable[[str], int]
-"""Tells the seq that every attached reader of a stream is past; a bounded log may let go up to there."""
+Follower = Callable[[Sequence[AnyEvent]], None]
+"""Takes the events of an append as they are committed: the one reader there is, which has all before them."""
 
 
 class StreamLog(Protocol):
-    """Keeps streams. Readers see committed events only, and those for as long as they are retained."""
+    """Keeps streams. Readers see committed events only, and those until the stream is deleted."""
 
-    def create(self, header: Header) -> None:
-        """Begin the log of a stream."""
+    def create(self, header: Header, epoch: int = 1) -> None:
+        """Begin the log of a stream. Raises Full where there is no room for it."""
         ...
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
         """Add events. Raises Fenced for an epoch that is not the newest, Full when over the bounds.
 
-        The log then calls ``committed``; a local log does so before this returns.
+        The log then calls ``committed``, or the stream's follower; a local log does so before this returns.
+        An End is always taken: where it cannot be kept, readers are told all the same.
         """
+        ...
+
+    def follow(self, stream: str, follower: Follower | None) -> None:
+        """Name the one reader that has everything so far, if that is all there are; it is then told first."""
         ...
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         """The committed events after seq ``after``, at most ``most``; seq is dense, so theirs is known.
 
-        Raises LogError for events that were let go of: never a silent gap.
+        Raises LogError for events that are damaged or gone: never a silent gap.
         """
         ...
 
@@ -40,6 +45,26 @@ class StreamLog(Protocol):
         """The same with epoch, seq and time."""
         ...
 
+    def last_seq(self, stream: str) -> int:
+        """The seq up to which events may be read."""
+        ...
+
+    def size(self, stream: str) -> int:
+        """Bytes of its events."""
+        ...
+
+    def take_over(self, stream: str) -> int:
+        """A new epoch for a new producer: from now on the one before is fenced off."""
+        ...
+
     def delete(self, stream: str) -> None:
         """Forget a stream."""
+        ...
+
+    def close(self) -> None:
+        """Write no more. What survives the process stays for whoever comes next."""
+        ...
+
+    def statistics(self) -> dict[str, int]:
+        """How many streams, events and bytes are kept."""
         ...

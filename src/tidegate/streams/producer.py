@@ -7,7 +7,8 @@ before that leaves no trace; it pauses the source while a lone reader is slow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -27,7 +28,10 @@ from tidegate.core.event import (
 )
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
+from tidegate.errors import Fenced
 from tidegate.streams.log import StreamLog
+
+logger = logging.getLogger("tidegate")
 
 # No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
 _EVERYTHING = 1 << 62
@@ -44,12 +48,14 @@ class Producer:
         "_flow",
         "_held",
         "_log",
+        "_over",
         "_room",
         "_stream",
         "attempts",
         "begun_at",
         "deltas",
         "dropped",
+        "end_event",
         "ended",
         "first_delta_at",
         "last_delta_at",
@@ -60,11 +66,19 @@ class Producer:
         "visible",
     )
 
-    def __init__(self, stream: str, log: StreamLog, clock: Clock, epoch: int = 1) -> None:
+    def __init__(
+        self,
+        stream: str,
+        log: StreamLog,
+        clock: Clock,
+        epoch: int = 1,
+        over: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._stream = stream
         self._log = log
         self._clock = clock
         self._epoch = epoch
+        self._over = over
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
         self._flow: Flow | None = None
@@ -74,6 +88,7 @@ class Producer:
         self.visible = False
         """More than Start is in the log: from here on nothing can be taken back."""
         self.ended = False
+        self.end_event: End | None = None
         self.paused = False
         self.begun_at = clock.monotonic()
         self.deltas = 0
@@ -104,9 +119,11 @@ class Producer:
         if (deltas := sum(map(shows, events))) > 0:
             self.deltas += deltas
             self.last_delta_at = self._clock.monotonic()
-        if type(events[-1]) is End:
-            self.ended = True
-        self._log.append(self._stream, self._epoch, events)
+        last = events[-1]
+        if type(last) is End:
+            self._close(events, last)
+        else:
+            self._log.append(self._stream, self._epoch, events)
 
     async def ready(self) -> None:
         if self.paused:
@@ -149,8 +166,8 @@ class Producer:
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
         """Close the stream, unless it is closed."""
         if not self.ended:
-            self.ended = True
-            self._log.append(self._stream, self._epoch, (End(outcome=outcome, usage=usage, error=error),))
+            end = End(outcome=outcome, usage=usage, error=error)
+            self._close((end,), end)
 
     def pause(self) -> None:
         """Stop the source: its only reader has no room."""
@@ -169,6 +186,15 @@ class Producer:
             if self._room is not None:
                 self._room.set()
                 self._room = None
+
+    def _close(self, events: Sequence[AnyEvent], end: End) -> None:
+        self.ended = True
+        self.end_event = end
+        self._over(self._stream)
+        try:
+            self._log.append(self._stream, self._epoch, events)
+        except Fenced:  # another producer writes it now, and will end it
+            logger.warning("stream %s was taken over by another producer", self._stream)
 
     def _first(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """What of the first events goes into the log: nothing until one of them shows something."""

@@ -70,10 +70,17 @@ class Reader:
         elif data:
             self.write(data)
 
-    def _rendered_end(self) -> bytes:
+    def give_up(self, reason: str) -> None:
+        """End here, because what comes next cannot be had."""
+        if not self.finished:
+            self.finished = True
+            last = End(outcome="failed", error=Failure(reason))
+            self._sink.end(self._rendered_end(last), last)
+
+    def _rendered_end(self, last: End = _DEFECT) -> bytes:
         """The end after a defect, where the renderer can still tell it."""
         try:
-            return self._render((_DEFECT,))
+            return self._render((last,))
         except Exception:  # as before; it is logged by now
             return b""
 

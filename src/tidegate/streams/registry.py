@@ -1,32 +1,108 @@
-"""The live streams of this process: who produces each, who reads it, and when it is forgotten."""
+"""The streams of this process: who produces each, who reads it, and how it comes into the archive."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Protocol
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import Failure
+from tidegate.core.event import AnyEvent, End, Failure, Record
 from tidegate.core.request import Header
-from tidegate.streams.memory import MemoryLog
+from tidegate.errors import Forbidden, NotFound, TidegateError
+from tidegate.streams.archive import Archive, Ended, Summary
+from tidegate.streams.finished import Finished
+from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
 
+logger = logging.getLogger("tidegate")
+
 CANCELLED = Failure("the generation was cancelled", type="cancelled", status=499)
 
-_EVERYTHING = 1 << 62
+_ARCHIVE_PAUSE = 0.05
+"""Seconds in which streams that have ended collect, to be archived in one transaction."""
+
+_ARCHIVE_RETRY = 2.0
+_RECORDS = 4096
+
+
+class Readable(Protocol):
+    """A stream that readers can attach to: one under way, or one that has ended."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is produced in this process, or its end is still on the way to the archive."""
+        ...
+
+    @property
+    def header(self) -> Header: ...
+
+    @property
+    def dropped(self) -> tuple[str, ...]: ...
+
+    @property
+    def visible(self) -> bool: ...
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]: ...
+
+    @property
+    def seams(self) -> tuple[Seam, ...]: ...
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the last event that can be read."""
+        ...
+
+    @property
+    def end(self) -> End | None:
+        """The last event, once it is there."""
+        ...
+
+    def attach(self, reader: Reader) -> None:
+        """Begin to read: what is there at once or in a moment, then as it comes."""
+        ...
+
+    def detach(self, reader: Reader) -> None:
+        """A reader has gone or has finished; the last one to go decides by the stream's policy."""
+        ...
+
+    def block(self, reader: Reader) -> None:
+        """A reader has no room for more."""
+        ...
+
+    def unblock(self, reader: Reader) -> None:
+        """A reader has room again."""
+        ...
+
+    def commit_start(self) -> None:
+        """Headers must be sent: have the stream begin, if it has not."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the generation; the only thing that does."""
+        ...
+
+    async def events(self, after: int, most: int) -> list[AnyEvent]:
+        """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
+        ...
 
 
 class Stream:
-    """One live stream. A lone reader without room pauses the producer; a shared one is never paused."""
+    """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "header", "producer", "readers", "task")
+    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
         self.producer = producer
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
+        self.archived = False
         self._registry = registry
 
     def run(self, generation: Coroutine[None, None, None]) -> None:
@@ -35,14 +111,44 @@ class Stream:
         # A task that is cancelled before its first step runs none of its own code.
         self.task.add_done_callback(self._ended)
 
+    @property
+    def live(self) -> bool:
+        """See :class:`Readable`, as for all that follow."""
+        return True
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        return self.producer.dropped
+
+    @property
+    def visible(self) -> bool:
+        return self.producer.visible
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.producer.attempts
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        return self.producer.seams
+
+    @property
+    def last_seq(self) -> int:
+        return self._registry.log.last_seq(self.header.id)
+
+    @property
+    def end(self) -> End | None:
+        return self.producer.end_event
+
+    async def events(self, after: int, most: int) -> list[AnyEvent]:
+        return self._registry.log.read(self.header.id, after, most)
+
     def attach(self, reader: Reader) -> None:
-        """Begin to read: what is in the log at once, then as it comes."""
         self.readers.append(reader)
         reader.advance()
         self._balance()
 
     def detach(self, reader: Reader) -> None:
-        """A reader has gone or has finished; the last one to go decides by the stream's policy."""
         if reader in self.readers:
             self.readers.remove(reader)
         if not self.readers and not self.producer.ended and self.header.on_disconnect == "cancel":
@@ -53,22 +159,22 @@ class Stream:
             self.cancel()
             return
         self._balance()
-        if not self.readers and self.producer.ended:
+        if not self.readers and self.archived:
             self._registry.forget(self)
 
     def block(self, reader: Reader) -> None:
-        """A reader has no room for more."""
         reader.blocked = True
         self._balance()
 
     def unblock(self, reader: Reader) -> None:
-        """A reader has room again."""
         reader.blocked = False
         reader.advance()
         self._balance()
 
+    def commit_start(self) -> None:
+        self.producer.commit_start()
+
     def cancel(self) -> None:
-        """Stop the generation; the only thing that does."""
         if self.task is not None:
             self.task.cancel()
 
@@ -86,34 +192,119 @@ class Stream:
 
 
 class Streams:
-    """All live streams, by id."""
+    """All streams of this process, by id. ``retain`` is the seconds for which an ended one can be read."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, make_log: Callable[[Committed], StreamLog], archive: Archive, retain: float
+    ) -> None:
+        self.log = make_log(self._committed)
+        self.archive = archive
+        self.retain = retain
+        self.under_way = 0
+        """How many have not ended."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self.log = MemoryLog(clock, self._committed, self._passed)
+        self._ended: list[Stream] = []
+        self._archiving: asyncio.Task[None] | None = None
 
-    def create(self, header: Header) -> Stream:
-        """A new stream, ready for its producer."""
-        self.log.create(header)
-        producer = Producer(header.id, self.log, self._clock)
+    def create(self, header: Header, epoch: int = 1) -> Stream:
+        """A new stream, ready for its producer. Raises Full when it cannot be logged."""
+        self.log.create(header, epoch)
+        producer = Producer(header.id, self.log, self._clock, epoch, self._over)
         stream = self._streams[header.id] = Stream(header, producer, self)
+        self.under_way += 1
         return stream
 
     def forget(self, stream: Stream) -> None:
-        """Let go of a stream that has ended and that nobody reads."""
+        """Let go of a stream that is archived and that nobody reads here."""
         if self._streams.pop(stream.header.id, None) is not None:
             self.log.delete(stream.header.id)
 
     def get(self, stream: str) -> Stream | None:
-        """The live stream of this id."""
+        """The stream of this id, where it is one of this process."""
         return self._streams.get(stream)
 
+    async def find(self, stream: str, caller: str) -> Readable:
+        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one."""
+        found: Readable | None = self._streams.get(stream)
+        if found is None:
+            summary = await self.archive.find(stream)
+            found = Finished(summary, self.archive) if summary is not None else None
+        if found is None:
+            raise NotFound(f"there is no stream {stream}", code="stream_not_found")
+        if found.header.caller != caller:
+            raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
+        return found
+
     def __len__(self) -> int:
-        return len(self._streams)
+        return self.under_way
 
     def __iter__(self) -> Iterator[Stream]:
-        return iter(list(self._streams.values()))
+        return iter([stream for stream in self._streams.values() if not stream.producer.ended])
+
+    async def settle(self) -> None:
+        """Wait until what has ended is in the archive, or cannot be for now."""
+        while self._archiving is not None and self._ended:
+            await asyncio.wait({self._archiving})
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether there are streams whose records are needed still."""
+        return any(not stream.archived for stream in self._streams.values())
+
+    def _over(self, stream: str) -> None:
+        """The producer of a stream has ended it."""
+        live = self._streams[stream]
+        self.under_way -= 1
+        if not live.header.keep or self.retain <= 0:
+            live.archived = True
+            return
+        self._ended.append(live)
+        if self._archiving is None:
+            self._archiving = asyncio.get_running_loop().create_task(self._archive())
+
+    async def _archive(self) -> None:
+        """Bring what has ended to the archive, until nothing is left."""
+        pause = _ARCHIVE_PAUSE
+        while self._ended:
+            await asyncio.sleep(pause)
+            batch, self._ended = self._ended, []
+            try:
+                await self.archive.keep([self._summed_up(stream) for stream in batch])
+            except TidegateError as error:
+                logger.error("%d streams wait for the store: %s", len(batch), error.message)
+                self._ended = batch + self._ended
+                pause = _ARCHIVE_RETRY
+                continue
+            pause = _ARCHIVE_PAUSE
+            for stream in batch:
+                stream.archived = True
+                if not stream.readers:
+                    self.forget(stream)
+        self._archiving = None
+
+    def _summed_up(self, stream: Stream) -> Ended:
+        producer, header = stream.producer, stream.header
+        assert producer.end_event is not None
+        now = self._clock.now_ms()
+        summary = Summary(
+            header=header,
+            end=producer.end_event,
+            last_seq=self.log.last_seq(header.id),
+            size=self.log.size(header.id),
+            created_ms=header.created * 1000,
+            ended_ms=now,
+            expires_ms=now + round(self.retain * 1000),
+            attempts=producer.attempts,
+            seams=producer.seams,
+        )
+        return Ended(summary, partial(self._records, header.id))
+
+    def _records(self, stream: str) -> Iterator[Record]:
+        after = 0
+        while records := self.log.records(stream, after, _RECORDS):
+            yield from records
+            after = records[-1].seq
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]
@@ -123,13 +314,8 @@ class Streams:
         else:
             for reader in tuple(readers):  # one that ends leaves the list
                 reader.advance()
-        if live.producer.ended and not live.readers:
+        if live.archived and not live.readers:
             self.forget(live)
 
-    def _passed(self, stream: str) -> int:
-        live = self._streams.get(stream)
-        if live is None or not live.readers:
-            return _EVERYTHING
-        if len(live.readers) == 1:
-            return live.readers[0].seq
-        return min(reader.seq for reader in live.readers)
+
+__all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]

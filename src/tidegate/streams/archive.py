@@ -1,0 +1,124 @@
+"""Where streams go when they have ended: they can be read from there until they expire."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, End, Record
+from tidegate.core.request import Header
+from tidegate.errors import Gone
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """A stream that has ended. Times are Unix time in ms, ``size`` is in bytes."""
+
+    header: Header
+    end: End
+    last_seq: int
+    size: int
+    created_ms: int
+    ended_ms: int
+    expires_ms: int
+    attempts: tuple[Attempt, ...] = ()
+    seams: tuple[Seam, ...] = ()
+
+
+class Ended(NamedTuple):
+    """A stream that is to be archived; ``records`` reads its events, in any thread."""
+
+    summary: Summary
+    records: Callable[[], Iterable[Record]]
+
+
+class Archive(Protocol):
+    """Keeps what has ended."""
+
+    async def keep(self, ended: Sequence[Ended]) -> None:
+        """Take streams. Raises StoreError when that failed; taking one again changes nothing."""
+        ...
+
+    async def find(self, stream: str) -> Summary | None:
+        """The stream of this id; None where there was none. Raises Gone when it has expired."""
+        ...
+
+    async def events(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        """The events after a seq, at most ``most``. Raises Gone when the stream has expired meanwhile."""
+        ...
+
+    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+        """A caller's streams that were created before a time, the newest first."""
+        ...
+
+    async def expire(self) -> None:
+        """Let go of what is due, and of the oldest when it is too much. Called every few seconds."""
+        ...
+
+
+class MemoryArchive:
+    """An :class:`Archive` that ends with the process; ``most`` is bytes of all that it keeps."""
+
+    def __init__(self, clock: Clock, most: int = 256 * 2**20) -> None:
+        self._clock = clock
+        self._most = most
+        self._kept: OrderedDict[str, tuple[Summary, list[AnyEvent]]] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._size = 0
+
+    async def keep(self, ended: Sequence[Ended]) -> None:
+        """See :class:`Archive`, as for all that follow."""
+        for summary, records in ended:
+            if summary.header.id not in self._kept:
+                self._kept[summary.header.id] = summary, [record.event for record in records()]
+                self._size += summary.size
+        await self.expire()
+
+    async def find(self, stream: str) -> Summary | None:
+        kept = self._kept.get(stream)
+        if kept is not None and kept[0].expires_ms > self._clock.now_ms():
+            return kept[0]
+        if kept is not None or stream in self._gone:
+            raise expired(stream)
+        return None
+
+    async def events(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        kept = self._kept.get(stream)
+        if kept is None:
+            raise expired(stream)
+        return kept[1][after : after + most]
+
+    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+        now = self._clock.now_ms()
+        found = [
+            summary
+            for summary, _ in self._kept.values()
+            if summary.header.caller == caller and summary.created_ms < before_ms and summary.expires_ms > now
+        ]
+        return sorted(found, key=lambda summary: -summary.created_ms)[:most]
+
+    async def expire(self) -> None:
+        now = self._clock.now_ms()
+        for name, (summary, _) in list(self._kept.items()):
+            if summary.expires_ms <= now or self._size > self._most:
+                del self._kept[name]
+                self._size -= summary.size
+                self._gone[name] = None
+        while len(self._gone) > _MOST_GONE:
+            self._gone.popitem(last=False)
+
+
+_MOST_GONE = 100_000
+"""Ids of expired streams that are remembered, so that they are told from those that never were."""
+
+
+def expired(stream: str) -> Gone:
+    """What is said of a stream that is not kept any more."""
+    return Gone(
+        f"stream {stream} has expired and is not kept any more; streams.retain says for how long they are",
+        code="stream_expired",
+    )

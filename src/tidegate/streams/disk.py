@@ -1,0 +1,220 @@
+"""A stream log on the local disk: what one read of an upstream brought is one write, before it is shown."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, End, Failure, Record
+from tidegate.core.request import Header
+from tidegate.errors import Fenced, Full, LogError
+from tidegate.streams.group_sync import GroupSync
+from tidegate.streams.log import Committed, Follower
+from tidegate.streams.records import Kept, events_record, header_record, placed, read_events, stream_key
+from tidegate.streams.segments import Segments
+
+logger = logging.getLogger("tidegate")
+
+
+class _Stream:
+    __slots__ = (
+        "broken",
+        "committed",
+        "epoch",
+        "firsts",
+        "follower",
+        "head",
+        "key",
+        "places",
+        "seq",
+        "size",
+        "tail",
+        "unkept",
+    )
+
+    def __init__(self, key: bytes, epoch: int, head: int) -> None:
+        self.key = key
+        self.epoch = epoch
+        self.head = head
+        """The place of its header, where the stream begins."""
+        self.places = array("Q")
+        """Where each append is, and in ``firsts`` the seq that it begins with."""
+        self.firsts = array("Q")
+        self.seq = 0
+        """Of the last event that is written."""
+        self.committed = 0
+        """Of the last event that readers may see."""
+        self.tail: Sequence[AnyEvent] = ()
+        """The events of the last append, which several readers are about to ask for."""
+        self.unkept: End | None = None
+        """The end, where the disk did not take it: readers are told all the same."""
+        self.broken: str | None = None
+        """Why nothing more can be made durable."""
+        self.follower: Follower | None = None
+        self.size = 0
+
+
+class DiskLog:
+    """A :class:`tidegate.streams.log.StreamLog` of what survives the process.
+
+    ``most`` is bytes a stream. With ``power`` events are committed when a group of them has been synced, by a
+    thread; else as soon as they are written.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        committed: Committed,
+        segments: Segments,
+        *,
+        most: int = 64 * 2**20,
+        power: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._committed = committed
+        self._segments = segments
+        self._most = most
+        self._streams: dict[str, _Stream] = {}
+        self._sync = GroupSync(segments.sync, self._synced) if power else None
+
+    def create(self, header: Header, epoch: int = 1) -> None:
+        """See :class:`tidegate.streams.log.StreamLog`, as for all that follow."""
+        place = self._segments.append(header_record(header, epoch, self._clock.now_ms()))
+        self._segments.hold(place)
+        self._streams[header.id] = _Stream(stream_key(header.id), epoch, place)
+
+    def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
+        kept = self._streams[stream]
+        if epoch != kept.epoch:
+            raise Fenced(f"stream {stream} is written by another producer")
+        first = kept.seq + 1
+        record = events_record(kept.key, epoch, first, self._clock.now_ms(), events)
+        if kept.broken is not None or kept.size > self._most:
+            self._refuse(stream, kept, events)
+            return
+        try:
+            place = self._segments.append(record)
+        except Full as error:
+            kept.broken = error.message
+            self._refuse(stream, kept, events)
+            return
+        kept.places.append(place)
+        kept.firsts.append(first)
+        kept.size += len(record)
+        kept.seq += len(events)
+        if self._sync is not None:
+            self._sync.add(stream, events)
+        else:
+            self._commit(stream, kept, events)
+
+    def follow(self, stream: str, follower: Follower | None) -> None:
+        kept = self._streams.get(stream)
+        if kept is not None:
+            kept.follower = follower
+
+    def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        kept = self._streams[stream]
+        if after + len(kept.tail) == kept.committed:
+            return list(kept.tail[:most])
+        events: list[AnyEvent] = []
+        for record in self._between(kept, after, most):
+            found = read_events(record.content)
+            skip = after + 1 - record.seq
+            events += found[skip:] if skip > 0 else found
+        if kept.unkept is not None and after + len(events) == kept.committed - 1:
+            events.append(kept.unkept)
+        return events[: min(most, kept.committed - after)]
+
+    def records(self, stream: str, after: int, most: int) -> list[Record]:
+        kept = self._streams[stream]
+        found = [each for record in self._between(kept, after, most) for each in placed(record)]
+        if kept.unkept is not None:
+            found.append(Record(kept.epoch, kept.committed, self._clock.now_ms(), kept.unkept))
+        return [each for each in found if after < each.seq <= kept.committed][:most]
+
+    def last_seq(self, stream: str) -> int:
+        return self._streams[stream].committed
+
+    def size(self, stream: str) -> int:
+        return self._streams[stream].size
+
+    def take_over(self, stream: str) -> int:
+        kept = self._streams[stream]
+        kept.epoch += 1
+        return kept.epoch
+
+    def delete(self, stream: str) -> None:
+        kept = self._streams.pop(stream, None)
+        if kept is not None:
+            self._segments.release(kept.head)
+
+    def kept_records(self, stream: str) -> Iterator[Kept]:
+        """The records of a stream that has ended, to be kept elsewhere; may be called from any thread."""
+        return map(self._segments.read, self._streams[stream].places)
+
+    def close(self) -> None:
+        """Stop writing. What is there stays, for whoever comes next."""
+        if self._sync is not None:
+            self._sync.close()
+        self._segments.close()
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "streams": len(self._streams),
+            "events": sum(kept.seq for kept in self._streams.values()),
+            "bytes": sum(kept.size for kept in self._streams.values()),
+        }
+
+    def _commit(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
+        kept.committed += len(events)
+        if kept.follower is not None:
+            kept.follower(events)
+            return
+        kept.tail = events
+        self._committed(stream, kept.committed)
+
+    def _refuse(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
+        """Nothing more is taken but an end. Raises Full."""
+        last = events[-1]
+        if type(last) is not End:
+            reason = kept.broken or f"the answer outgrew the {self._most} bytes that are kept of one"
+            raise Full(reason)
+        if kept.broken is None:  # too long, yet the disk has room
+            record = events_record(kept.key, kept.epoch, kept.seq + 1, self._clock.now_ms(), events)
+            kept.places.append(self._segments.append(record))
+            kept.firsts.append(kept.seq + 1)
+            kept.seq += len(events)
+            self._commit(stream, kept, events)
+            return
+        logger.error("the end of stream %s could not be kept: %s", stream, kept.broken)
+        kept.unkept = last
+        kept.seq = kept.committed + 1
+        self._commit(stream, kept, (last,))
+
+    def _synced(self, batch: Sequence[tuple[str, Sequence[AnyEvent]]], error: OSError | None) -> None:
+        """A group is safe, or the disk has refused: then nothing more is shown of these streams."""
+        for stream, events in batch:
+            kept = self._streams.get(stream)
+            if kept is None:
+                continue
+            if error is None and kept.broken is None:
+                self._commit(stream, kept, events)
+                continue
+            kept.broken = kept.broken or f"the answer could not be made durable: {error}"
+            if type(events[-1]) is End:
+                failure = Failure(kept.broken, status=507)
+                self._refuse(stream, kept, (End(outcome="failed", error=failure),))
+
+    def _between(self, kept: _Stream, after: int, most: int) -> Iterator[Kept]:
+        """The records that hold the events after a seq, as many as are needed for ``most``."""
+        last = min(kept.committed, after + most)
+        for at in range(max(bisect_right(kept.firsts, after + 1) - 1, 0), len(kept.places)):
+            if kept.firsts[at] > last:
+                return
+            record = self._segments.read(kept.places[at])
+            if record.seq != kept.firsts[at] or record.stream != kept.key.hex():
+                raise LogError("a part of the stream's log is damaged; what comes after it cannot be trusted")
+            yield record

@@ -1,0 +1,38 @@
+"""Opens the log and the archive that the settings ask for, in the data folder or in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tidegate.config import Streams as Settings
+from tidegate.core.clock import Clock
+from tidegate.store.database import Database
+from tidegate.streams.archive import Archive, MemoryArchive
+from tidegate.streams.disk import DiskLog
+from tidegate.streams.log import Committed, StreamLog
+from tidegate.streams.memory import MemoryLog
+from tidegate.streams.segments import Segments, Slot
+from tidegate.streams.stored import StoredStreams
+
+
+class Places:
+    """Where the streams of this process are kept; ``slot`` is its folder, if there is one."""
+
+    def __init__(self, settings: Settings, folder: Path, clock: Clock, database: Database) -> None:
+        self.slot: Slot | None = None
+        self._settings = settings
+        self._folder = folder
+        self._clock = clock
+        self._database = database
+
+    def open(self, committed: Committed) -> tuple[StreamLog, Archive]:
+        """The log and the archive. Raises ConfigError where the folder cannot be written."""
+        settings, clock = self._settings, self._clock
+        if settings.log == "memory":
+            memory = MemoryLog(clock, committed, most=settings.most)
+            return memory, MemoryArchive(memory, clock)
+        self.slot = Slot(self._folder / f"{clock.now_ms()}-{os.getpid()}")
+        power = settings.durability == "power"
+        disk = DiskLog(clock, committed, Segments(self.slot), most=settings.most, power=power)
+        return disk, StoredStreams(self._database, disk, clock, settings.disk)

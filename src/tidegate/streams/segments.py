@@ -1,0 +1,210 @@
+"""The files that one process appends its streams' records to, and the lock that says that it does.
+
+A folder belongs to the process that holds the lock of its ``lock`` file, for as long as that lives, however
+it dies. Files are numbered, begin with :data:`MAGIC`, and go as wholes, the oldest first, when nothing in
+them is needed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tidegate.errors import ConfigError, Full, LogError
+from tidegate.streams.records import FRAME, HEAD_SIZE, Kept, read_record
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a process has its folders to itself
+    fcntl = None  # type: ignore[assignment]
+
+MAGIC: Final = b"tidegate log 1\r\n"
+_FAMILY: Final = b"tidegate log "
+_SEGMENT_BYTES: Final = 16 * 2**20
+_USUAL_RECORD: Final = 512
+"""Bytes that are read at once: nearly every record is smaller."""
+
+_OFFSET_BITS: Final = 40
+
+
+class Slot:
+    """A folder of segments that this process owns. Raises ConfigError where it cannot be made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"streams cannot be kept in {folder}: {error.strerror}; "
+                "set TIDEGATE_HOME to a folder that can be written, or streams.log to memory"
+            ) from None
+        if fcntl is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    @staticmethod
+    def abandoned(folder: Path) -> Slot | None:
+        """The slot in a folder whose owner is gone, now ours; None while somebody holds it."""
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
+        try:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            return None
+        slot = Slot.__new__(Slot)
+        slot.folder = folder
+        slot._lock = lock
+        return slot
+
+    def files(self) -> list[Path]:
+        """The segments, the oldest first."""
+        return sorted(self.folder.glob("*.log"))
+
+    def remove(self) -> None:
+        """Delete the folder and let go of it; nothing in it is needed any more."""
+        for file in (*self.files(), self.folder / "lock"):
+            file.unlink(missing_ok=True)
+        os.close(self._lock)
+        try:
+            self.folder.rmdir()
+        except OSError:  # something else lies there; it is not ours to delete
+            pass
+
+    def close(self) -> None:
+        """Let go of the folder and leave what is in it."""
+        os.close(self._lock)
+
+
+class Segments:
+    """Appends records to the files of a slot, and reads them back by their places."""
+
+    def __init__(self, slot: Slot, segment_bytes: int = _SEGMENT_BYTES) -> None:
+        self._slot = slot
+        self._segment_bytes = segment_bytes
+        self._files: dict[int, int] = {}
+        """Open descriptors by the number of the segment."""
+        self._number = -1
+        self.file = -1
+        """The descriptor that is written to."""
+        self.size = segment_bytes
+        """Bytes in it; it begins full, so that the first append makes the first file."""
+        self._base = 0
+        self._held: dict[int, int] = {}
+        """How many streams begin in a segment."""
+
+    def append(self, record: bytes) -> int:
+        """Write a record; returns its place. Raises Full when the disk will not take it."""
+        if self.size >= self._segment_bytes:
+            self._roll()
+        at = self.size
+        try:
+            written = os.write(self.file, record)
+        except OSError as error:
+            raise Full(_unwritten(error)) from None
+        if written != len(record):
+            self._cut(at)
+            raise Full(_unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        self.size = at + written
+        return self._base + at
+
+    def read(self, place: int) -> Kept:
+        """The record at a place. Raises LogError when it is damaged."""
+        file = self._files.get(place >> _OFFSET_BITS)
+        if file is None:
+            raise LogError("a part of the stream is not kept any more", status=410)
+        offset = place & ((1 << _OFFSET_BITS) - 1)
+        data = os.pread(file, _USUAL_RECORD, offset)
+        if len(data) >= HEAD_SIZE:
+            length = FRAME.size + FRAME.unpack_from(data)[0]
+            if length > len(data):
+                data = os.pread(file, length, offset)
+        kept = read_record(data)
+        if kept is None:
+            raise LogError("a part of the stream's log is damaged; what comes after it cannot be trusted")
+        return kept
+
+    def hold(self, place: int) -> None:
+        """Keep the segment of this place and all after it: a stream begins there."""
+        number = place >> _OFFSET_BITS
+        self._held[number] = self._held.get(number, 0) + 1
+
+    def release(self, place: int) -> None:
+        """A stream that began at this place is not needed any more."""
+        number = place >> _OFFSET_BITS
+        left = self._held.get(number, 0) - 1
+        if left > 0:
+            self._held[number] = left
+            return
+        self._held.pop(number, None)
+        self._drop()
+
+    def sync(self) -> None:
+        """Wait until all that is written would survive a power cut; may be called from any thread."""
+        for file in tuple(self._files.values())[-2:]:
+            os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
+
+    def close(self) -> None:
+        """Close the files; they stay where they are."""
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+        self.file = -1
+        self.size = self._segment_bytes
+
+    def _roll(self) -> None:
+        number = self._number + 1
+        path = self._slot.folder / f"{number:08}.log"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(file, MAGIC)
+        except OSError as error:
+            raise Full(_unwritten(error)) from None
+        self._number, self.file, self.size = number, file, len(MAGIC)
+        self._base = number << _OFFSET_BITS
+        self._files[number] = file
+        self._drop()
+
+    def _cut(self, size: int) -> None:
+        """Take back half a record."""
+        try:
+            os.ftruncate(self.file, size)
+        except OSError:  # then nothing more may be written behind it
+            self.size = self._segment_bytes
+
+    def _drop(self) -> None:
+        """Delete the segments before the first that is held."""
+        first = min(self._held, default=self._number)
+        for number in [number for number in self._files if number < min(first, self._number)]:
+            os.close(self._files.pop(number))
+            (self._slot.folder / f"{number:08}.log").unlink(missing_ok=True)
+
+
+def read_segment(path: Path) -> Iterator[Kept]:
+    """The records of a file that a process left behind, up to where it was torn.
+
+    Raises LogError for a file of a newer version, or for none of ours.
+    """
+    data = path.read_bytes()
+    if not data.startswith(MAGIC):
+        if len(data) < len(MAGIC) and MAGIC.startswith(data):
+            return  # torn while it was begun
+        newer = data.startswith(_FAMILY)
+        reason = "was written by a newer version of Tidegate" if newer else "is no stream log"
+        raise LogError(f"{path} {reason}; it is left as it is")
+    offset = len(MAGIC)
+    while (kept := read_record(data, offset)) is not None:
+        yield kept
+        offset = kept.end
+
+
+def _unwritten(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"the answer cannot be kept: {reason}; make room in TIDEGATE_HOME or set streams.log to memory"

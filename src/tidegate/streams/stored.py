@@ -1,0 +1,177 @@
+"""The archive in the store's database: streams that have ended, as the records of the log on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+from zlib import compress, decompress
+
+import msgspec
+from sqlalchemy import Connection
+
+from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, End
+from tidegate.errors import LogError
+from tidegate.store import streams as rows
+from tidegate.store.database import Database
+from tidegate.streams.archive import Summary, expired
+from tidegate.streams.disk import DiskLog
+from tidegate.streams.records import Kept, read_events, read_header, read_records
+
+_CHUNK_EVENTS: Final = 1024
+_CHUNK_BYTES: Final = 256 * 1024
+_WORTH_PACKING: Final = 1024
+_PLAIN, _PACKED = b"\x00", b"\x01"
+
+_encode = msgspec.json.Encoder().encode
+_decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
+_decode_seams = msgspec.json.Decoder(tuple[Seam, ...]).decode
+
+
+class StoredStreams:
+    """A :class:`tidegate.streams.archive.Archive` that survives the process.
+
+    ``most`` is bytes of all streams in it.
+    """
+
+    def __init__(self, database: Database, log: DiskLog, clock: Clock, most: int) -> None:
+        self._database = database
+        self._log = log
+        self._clock = clock
+        self._most = most
+
+    async def keep(self, ended: Sequence[Summary]) -> None:
+        """See :class:`tidegate.streams.archive.Archive`, as for all that follow."""
+
+        def work(connection: Connection) -> None:
+            chunks = {each.header.id: list(self._chunks(each.header.id)) for each in ended}
+            sizes = {name: sum(len(chunk.events) for chunk in found) for name, found in chunks.items()}
+            found = [_row(each, max(sizes[each.header.id], 1)) for each in ended]
+            rows.insert_streams(connection, found, (chunk for each in chunks.values() for chunk in each))
+
+        await self._database.run(work)
+
+    async def find(self, stream: str) -> Summary | None:
+        row, end = await self._database.read(lambda connection: _found(connection, stream))
+        if row is None:
+            return None
+        if not row.bytes or row.expires_ms <= self._clock.now_ms():
+            raise expired(stream)
+        if end is None:
+            raise LogError(f"the end of stream {stream} is missing from the store")
+        return _summary(row, end)
+
+    async def events(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        chunk = await self._database.read(lambda connection: rows.chunk_after(connection, stream, after))
+        if chunk is None:
+            if await self.find(stream) is None:
+                raise expired(stream)
+            return []
+        return events_in(chunk.events, after, most)
+
+    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+        now = self._clock.now_ms()
+
+        def work(connection: Connection) -> list[Summary]:
+            found = rows.list_streams(connection, caller, before_ms, now, most)
+            return [_summary(row, end) for row in found if (end := _end_of(connection, row)) is not None]
+
+        return await self._database.read(work)
+
+    async def expire(self) -> None:
+        now = self._clock.now_ms()
+        await self._database.run(lambda connection: rows.expire_streams(connection, now, self._most))
+
+    def _chunks(self, stream: str) -> Iterator[rows.ChunkRow]:
+        return chunks_of(stream, self._log.kept_records(stream))
+
+
+def chunks_of(stream: str, records: Iterable[Kept]) -> Iterator[rows.ChunkRow]:
+    """The events of a stream, in chunks that are read as wholes."""
+    parts: list[bytes] = []
+    first = last = size = 0
+    for record in records:
+        if parts and (record.seq + record.total - first > _CHUNK_EVENTS or size > _CHUNK_BYTES):
+            yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)))
+            parts, size = [], 0
+        if not parts:
+            first = record.seq
+        parts.append(record.raw)
+        size += len(record.raw)
+        last = record.seq + record.total - 1
+    if parts:
+        yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)))
+
+
+def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
+    """The events of a chunk after a seq, at most ``most``. Raises LogError for what is damaged."""
+    events: list[AnyEvent] = []
+    for record in read_records(_unpacked(chunk)):
+        if record.seq + record.total - 1 <= after:
+            continue
+        found = read_events(record.content)
+        events += found[max(after + 1 - record.seq, 0) :]
+        if len(events) >= most:
+            return events[:most]
+    if not events:
+        raise LogError("a part of the stream is damaged in the store")
+    return events
+
+
+def _packed(data: bytes) -> bytes:
+    if len(data) < _WORTH_PACKING:
+        return _PLAIN + data
+    return _PACKED + compress(data, 1)
+
+
+def _unpacked(chunk: bytes) -> bytes:
+    return decompress(chunk[1:]) if chunk[:1] == _PACKED else chunk[1:]
+
+
+def _found(connection: Connection, stream: str) -> tuple[rows.StreamRow | None, End | None]:
+    row = rows.find_stream(connection, stream)
+    return row, _end_of(connection, row) if row is not None and row.bytes else None
+
+
+def _end_of(connection: Connection, row: rows.StreamRow) -> End | None:
+    chunk = rows.chunk_after(connection, row.id, row.last_seq - 1)
+    if chunk is None:
+        return None
+    last = events_in(chunk.events, row.last_seq - 1, 1)[0]
+    return last if isinstance(last, End) else None
+
+
+def _row(summary: Summary, size: int) -> rows.StreamRow:
+    header = summary.header
+    return rows.StreamRow(
+        id=header.id,
+        caller=header.caller,
+        model=header.model,
+        dialect=header.dialect,
+        created_ms=summary.created_ms,
+        ended_ms=summary.ended_ms,
+        expires_ms=summary.expires_ms,
+        outcome=summary.end.outcome,
+        last_seq=summary.last_seq,
+        bytes=size,
+        header=_encode(header),
+        attempts=_encode(summary.attempts),
+        seams=_encode(summary.seams),
+        idempotency_key=header.idempotency_key,
+        body_hash=header.body_hash,
+    )
+
+
+def _summary(row: rows.StreamRow, end: End) -> Summary:
+    return Summary(
+        header=read_header(row.header),
+        end=end,
+        last_seq=row.last_seq,
+        size=row.bytes,
+        created_ms=row.created_ms,
+        ended_ms=row.ended_ms,
+        expires_ms=row.expires_ms,
+        attempts=_decode_attempts(row.attempts),
+        seams=_decode_seams(row.seams),
+    )
