@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tidegate.core.call import Call
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
-from tidegate.engines import Engine, EngineSettings, read_gguf
+from tidegate.engines import Engine, EngineSettings, LocalEngine, read_gguf
 from tidegate.errors import ConfigError, NotFound, SourceError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
@@ -36,7 +36,7 @@ from tidegate.server.application import application
 from tidegate.server.generate import Service
 from tidegate.server.urls import SERVED
 from tidegate.sources.demo import DemoSource
-from tidegate.sources.discovery import Found, discover
+from tidegate.sources.discovery import Found, discover, heard
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
@@ -117,14 +117,25 @@ def _error_type(kind: str, code: str | None, status: int) -> str:
 class Application:
     """One running gateway: :meth:`apply` looks at the world, :meth:`close` lets go of it."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        make_engine: Callable[[EngineSettings], LocalEngine] = Engine,
+        preloads: bool = True,
+    ) -> None:
+        """``preloads``: engines that are to be loaded at start are loaded by this process."""
         self.config = config
+        self._make_engine = make_engine
+        self._preloads = preloads
         self.found: list[Found] = []
         self.database = Database.at(config.store, environ)
         self._environ = environ
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
-        self._engines: dict[EngineSettings, Engine] = {}
+        self._engines: dict[EngineSettings, LocalEngine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
         self._places = Places(config.streams, home(environ) / "streams", self._clock, self.database)
@@ -146,10 +157,10 @@ class Application:
         self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
-    async def start(self) -> None:
+    async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
-        await self.apply(self.config)
+        await self.apply(self.config, told)
         self._own(self._expire())
 
     async def _expire(self) -> None:
@@ -161,25 +172,25 @@ class Application:
             except TidegateError as error:
                 logger.error("streams that have expired wait for the store: %s", error.message)
 
-    async def apply(self, config: Config) -> None:
-        """Take a configuration. Streams that are live go on with what they began with."""
-        providers = dict(config.providers)
-        if config.implicit_providers:
-            providers.update((local.name, local) for local in local_providers(self._environ))
-        found = await discover(providers.values(), self._pool)
-        wiring = _Wiring(config, providers, self._engines, self._health, self._pool, self._clock)
+    async def apply(self, config: Config, told: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Take a configuration. Streams that are live go on with what they began with.
+
+        ``told`` is what another process found at the providers, which then are not asked again.
+        """
+        providers = all_providers(config, self._environ)
+        found = await discover(providers.values(), self._pool) if told is None else heard(told, providers)
+        wiring = _Wiring(
+            config, providers, self._engines, self._make_engine, self._health, self._pool, self._clock
+        )
         routes = wiring.routes(found)
         retired = [engine for settings, engine in self._engines.items() if settings not in wiring.engines]
         self._engines = wiring.engines
         for engine in retired:
             self._retire(engine)
-        for engine in wiring.preloaded:
+        for engine in wiring.preloaded if self._preloads else ():
             self._own(self._preload(engine))
         self.config = config
-        # A local server that nobody asked for and that is not there is no news.
-        self.found = [
-            each for each in found if each.problem is None or each.provider.name in config.providers
-        ]
+        self.found = worth_telling(found, config)
         self.service.apply(config, KeyRing(config.auth))
         self.gateway.routes = self._watch.routes = routes
 
@@ -196,7 +207,7 @@ class Application:
         if self._places.slot is not None and not self.gateway.streams.unsettled:
             self._places.slot.remove()
 
-    def _retire(self, engine: Engine) -> None:
+    def _retire(self, engine: LocalEngine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""
         self._own(self._stop_when_idle(engine))
 
@@ -205,20 +216,33 @@ class Application:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _preload(self, engine: Engine) -> None:
+    async def _preload(self, engine: LocalEngine) -> None:
         """Load a model before somebody asks for it; a failure is told, and tried again at first use."""
         try:
             await engine.ready()
         except SourceError as error:
             logger.error("%s was not loaded: %s", engine.settings.name, error.message)
 
-    async def _stop_when_idle(self, engine: Engine) -> None:
+    async def _stop_when_idle(self, engine: LocalEngine) -> None:
         health = self._health[_engine_deployment(engine.settings.name)]
         try:
             while health.open:  # noqa: ASYNC110 - a retired engine is in no hurry
                 await asyncio.sleep(_RETIRING_SECONDS)
         finally:
             await engine.stop()
+
+
+def all_providers(config: Config, environ: Mapping[str, str]) -> dict[str, Provider]:
+    """The providers of a configuration, and this machine's own servers where it names none."""
+    providers = dict(config.providers)
+    if config.implicit_providers:
+        providers.update((local.name, local) for local in local_providers(environ))
+    return providers
+
+
+def worth_telling(found: Sequence[Found], config: Config) -> list[Found]:
+    """What was found, without local servers that nobody asked for and that are not there."""
+    return [each for each in found if each.problem is None or each.provider.name in config.providers]
 
 
 class _Wiring:
@@ -228,13 +252,15 @@ class _Wiring:
         self,
         config: Config,
         providers: Mapping[str, Provider],
-        engines: Mapping[EngineSettings, Engine],
+        engines: Mapping[EngineSettings, LocalEngine],
+        make_engine: Callable[[EngineSettings], LocalEngine],
         health: dict[str, Health],
         pool: Pool,
         clock: SystemClock,
     ) -> None:
-        self.engines: dict[EngineSettings, Engine] = {}
-        self.preloaded: list[Engine] = []
+        self.engines: dict[EngineSettings, LocalEngine] = {}
+        self.preloaded: list[LocalEngine] = []
+        self._make_engine = make_engine
         self._config = config
         self._running = engines
         self._health = health
@@ -318,7 +344,7 @@ class _Wiring:
             settings = replace(settings, slots=model.slots)
         if model.embedding or model.rerank:
             settings = replace(settings, purpose="embedding" if model.embedding else "rerank")
-        engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
+        engine = self.engines[settings] = self._running.get(settings) or self._make_engine(settings)
         if model.preload:
             self.preloaded.append(engine)
         source = EngineSource(

@@ -32,6 +32,18 @@ class Found:
     problem: str | None = None
 
 
+def told(found: Iterable[Found]) -> list[dict[str, Any]]:
+    """What was found as JSON, for a process that has the same providers."""
+    return [
+        {"provider": each.provider.name, "models": each.models, "problem": each.problem} for each in found
+    ]
+
+
+def heard(told: Iterable[Mapping[str, Any]], providers: Mapping[str, Provider]) -> list[Found]:
+    """What another process has told of ``providers``."""
+    return [Found(providers[each["provider"]], each["models"], each["problem"]) for each in told]
+
+
 async def discover(providers: Iterable[Provider], pool: Pool) -> list[Found]:
     """Ask all providers at once; none takes longer than three seconds."""
     return list(await asyncio.gather(*(_ask(provider, pool) for provider in providers)))
