@@ -10,20 +10,28 @@ import asyncio
 import logging
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import Failure, Outcome, failure
 from tidegate.core.request import Header, OnDisconnect, Request
-from tidegate.errors import Overloaded, TidegateError
+from tidegate.errors import Conflict, Gone, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
 from tidegate.routing.plan import Plan, plan
 from tidegate.routing.table import Routes
-from tidegate.streams.registry import CANCELLED, Stream, Streams
+from tidegate.streams.archive import Claim
+from tidegate.streams.registry import CANCELLED, Readable, Stream, Streams
 
 logger = logging.getLogger("tidegate")
+
+_FALSE = Raw(b"false")
+_STARTING_MS = 1000
+"""A stream is started within this time of its claim."""
+
+_NOTHING_SHOWN = 2
+"""Events of a stream that has but a start and an end."""
 
 
 class Policies(Struct, frozen=True):
@@ -65,30 +73,79 @@ class Gateway:
         self.clock = clock
         self._ids = ids
 
-    def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
-        """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
+    def start(
+        self, caller: str, request: Request, policies: Policies, body: bytes, path: str = "", name: str = ""
+    ) -> Stream:
+        """Begin to answer, as the stream ``name`` where that is claimed.
+
+        Raises RequestError, Overloaded or Full when it will not be begun.
+        """
         self._admit()
         asked = plan(self.routes, request)
         route = asked[0].route
         header = Header(
-            id=self._ids(),
+            id=name or self._ids(),
             caller=caller,
             dialect=request.dialect,
             model=route.model,
             created=self.clock.now_ms() // 1000,
             stream=request.stream,
             include_usage=request.include_usage,
-            on_disconnect=policies.on_disconnect or route.on_disconnect,
+            on_disconnect=policies.on_disconnect
+            or ("detach" if policies.idempotency_key is not None else route.on_disconnect),
             body=body,
             idempotency_key=policies.idempotency_key,
             form=request.form,
             thinking_to_content=route.thinking_to_content
             if request.thinking_to_content is None
             else request.thinking_to_content,
+            path=path,
+            headers=request.headers,
+            keep=request.fields.get("store") != _FALSE,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, asked))
         return stream
+
+    async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:
+        """The stream that an idempotency key stands for, else the name of the one that is to be started.
+
+        A stream that failed before it showed anything stands for nothing: whoever repeats wants an answer.
+        Raises Conflict when the key was sent with another request, and StoreError.
+        """
+        archive = self.streams.archive
+        made = self._ids()
+        while True:
+            claim = await archive.claim(caller, key, Claim(made, body_hash, self.clock.now_ms()))
+            if claim.stream == made:
+                return made
+            if claim.body_hash != body_hash:
+                raise Conflict(
+                    f"the Idempotency-Key {key!r} was sent with another request; use a new key for a new "
+                    "request, or send exactly the first one again",
+                    code="idempotency_key_reused",
+                )
+            found = await self._claimed(caller, claim)
+            if found is not None:
+                return found
+            await archive.release(caller, key, claim.stream)
+
+    async def _claimed(self, caller: str, claim: Claim) -> Readable | None:
+        """The stream that was claimed, if it is worth having."""
+        while True:
+            try:
+                found = await self.streams.find(claim.stream, caller)
+            except Gone:
+                return None
+            except NotFound:
+                # Whoever has just claimed it starts it in a moment, in this process or another.
+                if self.clock.now_ms() - claim.created_ms > _STARTING_MS:
+                    return None
+                await asyncio.sleep(_STARTING_MS / 50_000)
+                continue
+            end = found.end
+            failed = end is not None and end.outcome != "completed" and found.last_seq <= _NOTHING_SHOWN
+            return None if failed else found
 
     async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
         """Answer what is no generation; the public name of the model that did. Raises TidegateError."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import cast, get_args
 
 from tidegate.access import Caller, KeyRing, key_in_query, loopback_host, loopback_origin, presented_key
 from tidegate.config import Config
 from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
-from tidegate.core.request import OnDisconnect
+from tidegate.core.request import OnDisconnect, Request
 from tidegate.dialects import Dialect
 from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
@@ -20,11 +22,13 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.keeping import DIALECT as KEPT
+from tidegate.server.responses.keeping import Keep
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 
 logger = logging.getLogger("tidegate")
 
+_REPLAYED = b"idempotent-replayed: true\r\n"
 _POLICIES = get_args(OnDisconnect)
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -49,6 +53,7 @@ class Service:
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def apply(self, config: Config, keys: KeyRing) -> None:
         """Take settings, at start and at a reload."""
@@ -72,7 +77,10 @@ class Service:
             if request.dialect == KEPT:
                 request, keep = self._keeping.prepare(caller.id, request)  # responses/
             policies = _policies(exchange)
-            stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
+            if policies.idempotency_key is not None:
+                self._once(exchange, caller, request, policies, keep)
+                return
+            stream = self.gateway.start(caller.id, request, policies, exchange.body, exchange.path)
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
             return
@@ -81,6 +89,39 @@ class Service:
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
         respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
+
+    def _once(
+        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
+    ) -> None:
+        """Answer a request that must be answered once, however often it is sent."""
+        task = asyncio.get_running_loop().create_task(
+            self._claimed(exchange, caller, request, policies, keep)
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _claimed(
+        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
+    ) -> None:
+        dialect = self._dialects[exchange.dialect]
+        cors = self.cors.headers(exchange.header(b"origin"))
+        assert policies.idempotency_key is not None
+        try:
+            body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
+            found = await self.gateway.claim(caller.id, policies.idempotency_key, body_hash)
+            if isinstance(found, str):
+                found = self.gateway.start(caller.id, request, policies, exchange.body, exchange.path, found)
+            else:
+                cors += _REPLAYED
+        except TidegateError as error:
+            self._refuse(exchange, failure(error), dialect, cors)
+        except Exception:  # as above
+            logger.exception("a defect ended a request")
+            self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
+        else:
+            respond(exchange, found, self.gateway.streams, dialect, self.pace, cors, keep)
+            if exchange.disconnected and exchange.client is not None:
+                exchange.client.gone()  # it left while this was looked up
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""

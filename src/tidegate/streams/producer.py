@@ -125,6 +125,17 @@ class Producer:
         else:
             self._log.append(self._stream, self._epoch, events)
 
+    def adopt(self, events: Sequence[AnyEvent]) -> None:
+        """Go on from what another process had in its log."""
+        self.started = True
+        self.visible = any(map(shows, events))
+        self.deltas = sum(map(shows, events))
+        last = events[-1]
+        if type(last) is End:
+            self._close(events, last)
+        else:
+            self._log.append(self._stream, self._epoch, events)
+
     async def ready(self) -> None:
         if self.paused:
             if self._room is None:
