@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import click
 
 from tidegate.app import Application
+from tidegate.cli.event_loop import loop_factory
 from tidegate.cli.home import record_address, remove_address
-from tidegate.cli.screen import show_start
+from tidegate.cli.screen import show_start, start_of
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError, StoreError
@@ -40,9 +42,15 @@ Settings = dict[str, str | Sequence[str]]
     multiple=True,
     help="A model file for the local engine; may be given several times.",
 )
+@click.option("--workers", metavar="NUMBER", help="Processes that serve; default 1.")
 @click.option("--check", is_flag=True, help="Say whether the settings are right, and stop.")
 def command(
-    config_path: Path | None, host: str | None, port: str | None, gguf: tuple[str, ...], check: bool
+    config_path: Path | None,
+    host: str | None,
+    port: str | None,
+    gguf: tuple[str, ...],
+    workers: str | None,
+    check: bool,
 ) -> None:
     """Start the gateway: every model that can be found, on one address.
 
@@ -56,6 +64,7 @@ def command(
     Examples:
       tidegate serve
       tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
+      tidegate serve --workers 4
       tidegate serve --config tidegate.yaml --check
       export TIDEGATE_API_KEYS=$(openssl rand -hex 24)
       tidegate serve --host 0.0.0.0
@@ -70,6 +79,8 @@ def command(
         given["host"] = host
     if port is not None:
         given["port"] = port
+    if workers is not None:
+        given["workers"] = workers
     if gguf:
         given["gguf"] = list(gguf)
     try:
@@ -95,45 +106,41 @@ def _run(config_path: Path | None, given: Settings) -> None:
     raise_file_limit()
     listener = bind(config.server.host, config.server.port)
     port: int = listener.getsockname()[1]
-    factory = _loop_factory()
+    shown = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+    url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        if config.server.workers > 1:
+            from tidegate.cli.workers.owner import Owner  # noqa: PLC0415 - needs what Windows does not have
 
-    async def main() -> None:
-        application = Application(config, os.environ, asyncio.get_running_loop())
-        shown = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-        url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
-
-        async def reload() -> None:
-            await application.apply(load_config(config_path, os.environ, given))
-
-        async def started() -> None:
-            await application.start()
-            record_address(url, os.getpid(), os.environ)
-            show_start(application, url)
-
-        ending = Ending()
-        obey_signals(ending, reload)
-        try:
-            await serve(
-                listener,
-                application.asgi,
-                application.service,
-                idle_timeout=config.server.idle_timeout,
-                shutdown=config.server.shutdown,
-                ending=ending,
-                started=started,
-            )
-        finally:
-            remove_address(os.getpid(), os.environ)
-            await application.close()
-
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
+            runner.run(Owner(listener, url, config.server.workers, config_path, given).run())
+        else:
+            runner.run(_alone(config, listener, url, lambda: load_config(config_path, os.environ, given)))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it exists."""
+async def _alone(config: Config, listener: socket.socket, url: str, load: Callable[[], Config]) -> None:
+    """Serve from one process, which is all there is."""
+    application = Application(config, os.environ, asyncio.get_running_loop())
+    ending = Ending()
+
+    async def reload() -> None:
+        await application.apply(load())
+
+    async def started() -> None:
+        await application.start()
+        record_address(url, os.getpid(), os.environ)
+        show_start(start_of(application), url)
+
+    obey_signals(ending, reload)
     try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+        await serve(
+            listener,
+            application.asgi,
+            application.service,
+            idle_timeout=config.server.idle_timeout,
+            shutdown=config.server.shutdown,
+            ending=ending,
+            started=started,
+        )
+    finally:
+        remove_address(os.getpid(), os.environ)
+        await application.close()

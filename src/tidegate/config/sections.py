@@ -78,7 +78,9 @@ def read_server(section: Section, folder: Path) -> Server:
 
 
 def _read_workers(section: Section) -> int:
-    workers = section.parsed("workers", ranged(parse_integer, 1, 256, "a number of processes from 1 to 256"), 1)
+    workers = section.parsed(
+        "workers", ranged(parse_integer, 1, 256, "a number of processes from 1 to 256"), 1
+    )
     value = section.get("workers")
     if value is not None and workers > 1 and sys.platform == "win32":
         value.complain("above 1 needs sockets that Windows does not have; set it to 1")

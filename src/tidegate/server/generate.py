@@ -14,17 +14,19 @@ from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnDisconnect, Request
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
+from tidegate.errors import Forbidden, InvalidRequest, Overloaded, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
+from tidegate.server.handover import Peer, Peers
 from tidegate.server.respond import Pace, refuse, request_id, respond
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.responses.keeping import Keep
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
+from tidegate.streams.registry import Elsewhere
 
 logger = logging.getLogger("tidegate")
 
@@ -50,6 +52,8 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self.peers: Peers | None = None
+        """The other worker processes, where there are some."""
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -113,6 +117,8 @@ class Service:
                 found = self.gateway.start(caller.id, request, policies, exchange.body, exchange.path, found)
             else:
                 cors += _REPLAYED
+        except Elsewhere as elsewhere:
+            await self.hand_over(exchange, elsewhere)
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
         except Exception:  # as above
@@ -122,6 +128,16 @@ class Service:
             respond(exchange, found, self.gateway.streams, dialect, self.pace, cors, keep)
             if exchange.disconnected and exchange.client is not None:
                 exchange.client.gone()  # it left while this was looked up
+
+    async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
+        """Have the worker process that has a stream answer this request for it."""
+        assert self.peers is not None
+        assert exchange.connection is not None
+        assert isinstance(elsewhere.holder, Peer)
+        try:
+            await self.peers.pass_on(exchange.connection, elsewhere.holder)
+        except Overloaded as error:
+            self.refuse(exchange, failure(error))
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""

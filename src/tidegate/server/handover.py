@@ -28,8 +28,11 @@ _BACKLOG: Final = 1024
 _CHUNK: Final = 64 * 1024
 _TAKEN: Final = b"true\n"
 
-Answers = Mapping[str, Callable[[Any], Any]]
-"""Question to what answers it, from one JSON value to another; called in the event loop."""
+HAS: Final = "has"
+"""Asks with the id of a stream, whether the worker has it."""
+
+Answers = Mapping[str, Callable[[Any], Awaitable[Any]]]
+"""Question to what answers it, from one JSON value to another."""
 
 Adopt = Callable[[socket.socket, bytes], Awaitable[None]]
 """Takes over a client's socket, whose request has been read already."""
@@ -121,13 +124,19 @@ class Peers:
             self._path.unlink(missing_ok=True)
 
     async def find(self, stream: str) -> Peer | None:
-        """The worker where a stream is live. Raises Overloaded when one that may have it does not answer."""
-        held = await self._ask_each("has", stream)
+        """The worker that has a stream. Raises Overloaded when one that may have it does not answer.
+
+        One that has died is replaced, and then has what the other had.
+        """
+        held = await self._ask_each(HAS, stream)
         for peer, answer in held:
             if answer is True:
                 return peer
-        if any(isinstance(answer, TimeoutError) for _, answer in held):
-            raise Overloaded("a worker process does not answer; try again in a moment", retry_after=1)
+        if any(isinstance(answer, BaseException) for _, answer in held):
+            raise Overloaded(
+                "the worker process that may have this stream does not answer; try again in a moment",
+                retry_after=1,
+            )
         return None
 
     async def ask(self, question: str, argument: Any = None) -> list[Any]:
@@ -176,7 +185,7 @@ class Peers:
                     line, _, rest = data.partition(b"\n")
                     message = msgspec.json.decode(line, type=dict[str, Any])
                     if client is None:
-                        answer = self._answers[message["ask"]](message.get("argument"))
+                        answer = await self._answers[message["ask"]](message.get("argument"))
                         await loop.sock_sendall(connection, _line(answer))
                         return
                     request = await _read_rest(loop, connection, rest, message["adopt"])

@@ -111,9 +111,7 @@ class Owner:
         )
         return config, found, msgspec.to_builtins(task)
 
-    async def _spawn(
-        self, number: int, answers: Mapping[str, Callable[[Any], Awaitable[Any]]]
-    ) -> Child:
+    async def _spawn(self, number: int, answers: Mapping[str, Callable[[Any], Awaitable[Any]]]) -> Child:
         engines = {
             READY: lambda settings: self._engines.ready(number, settings),
             RELEASE: lambda settings: self._engines.release(number, settings),

@@ -23,9 +23,9 @@ from tidegate.cli.workers.task import Task
 from tidegate.cli.workers.whole_lines import log_as
 from tidegate.engines import RemoteEngine
 from tidegate.errors import ConfigError, StoreError
-from tidegate.server.application import answers_to_peers
 from tidegate.server.handover import Adopt, Peers
 from tidegate.server.serve import Ending, serve
+from tidegate.server.together import answers_to_peers
 from tidegate.server.workers import Channel
 from tidegate.server.workers.supervisor import NOW, READY, RELOAD, STOP, TASK
 
@@ -68,6 +68,7 @@ class _Worker:
             preloads=number == 0,
         )
         peers = application.service.peers = Peers(Path(task.folder), number, task.workers)
+        application.gateway.streams.elsewhere = peers.find
 
         async def started() -> None:
             await application.start(task.found)

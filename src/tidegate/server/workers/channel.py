@@ -36,9 +36,7 @@ class _Message(msgspec.Struct, omit_defaults=True):
 class Channel:
     """One end. :meth:`listen` has to run for questions and answers to come in."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: Answers
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: Answers) -> None:
         self._reader = reader
         self._writer = writer
         self._answers = answers

@@ -53,7 +53,9 @@ class Supervisor:
         self._task = task
         self._spawn = spawn
         self._told_end = ended
-        self._seats = [_Seat(number, BackOff(policy, time.monotonic, random.random)) for number in range(count)]
+        self._seats = [
+            _Seat(number, BackOff(policy, time.monotonic, random.random)) for number in range(count)
+        ]
         self._stopping = False
 
     async def start(self) -> Any:
@@ -72,7 +74,7 @@ class Supervisor:
         return told[0]
 
     async def reload(self, task: Any) -> None:
-        """Give all a new task, one at first. Raises ConfigError, with nothing changed, when that refuses it."""
+        """Give all a new task, one at first. When that refuses it, raises ConfigError and nothing changes."""
         accepted = False
         for seat in self._seats:
             if seat.child is None or not seat.ready:
@@ -117,7 +119,7 @@ class Supervisor:
         except OSError as error:
             raise ConfigError(f"worker {seat.number} cannot be started: {error.strerror or error}") from None
         seat.end = asyncio.ensure_future(child.wait())
-        await asyncio.wait([ready, seat.end], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ready, seat.end}, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             raise ConfigError(f"worker {seat.number} {seat.end.result()} while it was starting")
         value = ready.result()
@@ -170,8 +172,8 @@ class Supervisor:
             await end
             return
         await _tell(child, STOP)
-        hurry = asyncio.ensure_future(now.wait())
-        await asyncio.wait([end, hurry], timeout=seconds + _GRACE, return_when=asyncio.FIRST_COMPLETED)
+        hurry: asyncio.Future[Any] = asyncio.ensure_future(now.wait())
+        await asyncio.wait({end, hurry}, timeout=seconds + _GRACE, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not end.done() and now.is_set():
             await _tell(child, NOW)
@@ -190,7 +192,8 @@ class _Seat:
         self.back_off = back_off
         self.child: Child | None = None
         self.ready = False
-        self.end: asyncio.Future[str] | None = None
+        self.end: asyncio.Future[Any] | None = None
+        """How the process ended, in words."""
         self.watch: asyncio.Future[None] | None = None
 
 
