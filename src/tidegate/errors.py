@@ -21,9 +21,11 @@
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
+    │   │   └── TooLong         400, the request is longer than this model's context
     │   ├── Unsupported         400, this upstream has no form for what was asked
     │   ├── Broken              502, the answer stopped before its end, or made no sense
-    │   └── TimedOut            504, nothing came in time
+    │   ├── TimedOut            504, nothing came in time
+    │   └── Interrupted         502, the gateway itself was stopped in mid-answer
     └── LogError                the stream log
         ├── Fenced              another producer owns the stream by now
         └── Full                the stream outgrew its bounds
@@ -188,6 +190,12 @@ class Rejected(SourceError):
     """The upstream answered with an error of its own."""
 
 
+class TooLong(Rejected):
+    """The request is longer than what this model can look at; a model with a longer context may answer it."""
+
+    status = 400
+
+
 class Unsupported(SourceError):
     """What was asked has no form in the upstream's dialect; another upstream may have one."""
 
@@ -200,10 +208,16 @@ class Broken(SourceError):
 
 
 class TimedOut(SourceError):
-    """Nothing came in time: ``code`` is connect, first_token, idle or total."""
+    """Nothing came in time: ``code`` is connect, first_token, idle, slow or total."""
 
     status = 504
     type = "timeout_error"
+
+
+class Interrupted(SourceError):
+    """This gateway was stopped before the answer ended, and nobody can go on with it."""
+
+    type = "interrupted"
 
 
 class LogError(TidegateError):

@@ -50,6 +50,19 @@ def load_config(
     return config
 
 
+def load_store(path: Path | None, environ: Mapping[str, str]) -> str:
+    """Return the database URL of the settings, whatever else is in them. Raises ConfigError.
+
+    For commands that work on the store itself: they need none of the credentials that the rest refers to.
+    """
+    path, text = read_file(path)
+    problems = Problems()
+    document = Document(str(path) if path else DEFAULT_FILE, environ, problems)
+    url = read_store(document.parse(text))
+    problems.raise_if_any()
+    return url
+
+
 def read_file(path: Path | None) -> tuple[Path | None, str]:
     """Return which file holds the settings, if any, and what is in it. Raises ConfigError."""
     if path is None and Path(DEFAULT_FILE).is_file():

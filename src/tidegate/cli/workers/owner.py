@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tidegate.app import all_providers, worth_telling
 from tidegate.cli.home import record_address, remove_address
@@ -92,6 +93,7 @@ class Owner:
         stopped.cancel()
         ready = await starting
         record_address(self._url, os.getpid(), os.environ)
+        config = replace(config, auth=replace(config.auth, keys=ready["keys"]))
         start = Start(config, worth_telling(found, config), ready["models"], ready["default"], self._workers)
         show_start(start, self._url)
         return True

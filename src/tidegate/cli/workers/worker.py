@@ -77,7 +77,8 @@ class _Worker:
             peers.listen(answers_to_peers(application.service, application.metrics), adopt)
             routes = application.gateway.routes
             models = [route.model for route in routes]
-            await channel.ask(READY, {"models": models, "default": routes.default})
+            keys = application.config.auth.keys  # which the keys of the store have a say in
+            await channel.ask(READY, {"models": models, "default": routes.default, "keys": keys})
 
         try:
             await serve(
