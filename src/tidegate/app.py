@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from tidegate import config as config_module
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
-from tidegate.config import Config, Model, Provider, Retry, local_providers
+from tidegate.config import Config, Model, Provider, Retry
 from tidegate.config.home import home
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
@@ -37,7 +37,7 @@ from tidegate.server.generate import Service
 from tidegate.server.urls import SERVED
 from tidegate.server.watch import NO_ROUTES, Watch
 from tidegate.sources.demo import DemoSource
-from tidegate.sources.discovery import Found, discover, heard
+from tidegate.sources.discovery import Found, all_providers, discover, heard, worth_telling
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
@@ -221,19 +221,6 @@ class Application:
                 await asyncio.sleep(_RETIRING_SECONDS)
         finally:
             await engine.stop()
-
-
-def all_providers(config: Config, environ: Mapping[str, str]) -> dict[str, Provider]:
-    """The providers of a configuration, and this machine's own servers where it names none."""
-    providers = dict(config.providers)
-    if config.implicit_providers:
-        providers.update((local.name, local) for local in local_providers(environ))
-    return providers
-
-
-def worth_telling(found: Sequence[Found], config: Config) -> list[Found]:
-    """What was found, without local servers that nobody asked for and that are not there."""
-    return [each for each in found if each.problem is None or each.provider.name in config.providers]
 
 
 class _Wiring:

@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate import __version__
-from tidegate.app import Application
 from tidegate.cli.terminal.lines import console_for_lines, rendered
 from tidegate.config import Config, is_loopback
 from tidegate.engines import local_engine_problem
@@ -37,13 +36,6 @@ class Start:
     models: Sequence[str]
     default: str | None
     workers: int = 1
-
-
-def start_of(application: Application) -> Start:
-    """What there is to say about this process."""
-    routes = application.gateway.routes
-    models = [route.model for route in routes]
-    return Start(application.config, application.found, models, routes.default)
 
 
 def show_start(start: Start, url: str) -> None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from tidegate.app import Application
 from tidegate.cli.event_loop import loop_factory
-from tidegate.cli.home import record_address, remove_address
-from tidegate.cli.screen import show_start, start_of
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError, StoreError
-from tidegate.server.serve import Ending, bind, obey_signals, raise_file_limit, serve
+from tidegate.server.process import bind, raise_file_limit
 
 Settings = dict[str, str | Sequence[str]]
 
@@ -110,37 +107,12 @@ def _run(config_path: Path | None, given: Settings) -> None:
     url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if config.server.workers > 1:
-            from tidegate.cli.workers.owner import Owner  # noqa: PLC0415 - needs what Windows does not have
+            # What serves is imported by whoever serves.
+            from tidegate.cli.workers.owner import Owner  # noqa: PLC0415
 
             runner.run(Owner(listener, url, config.server.workers, config_path, given).run())
         else:
-            runner.run(_alone(config, listener, url, lambda: load_config(config_path, os.environ, given)))
+            from tidegate.cli.alone import serve_alone  # noqa: PLC0415
 
-
-async def _alone(config: Config, listener: socket.socket, url: str, load: Callable[[], Config]) -> None:
-    """Serve from one process, which is all there is."""
-    application = Application(config, os.environ, asyncio.get_running_loop())
-    ending = Ending()
-
-    async def reload() -> None:
-        await application.apply(load())
-
-    async def started() -> None:
-        await application.start()
-        record_address(url, os.getpid(), os.environ)
-        show_start(start_of(application), url)
-
-    obey_signals(ending, reload)
-    try:
-        await serve(
-            listener,
-            application.asgi,
-            application.service,
-            idle_timeout=config.server.idle_timeout,
-            shutdown=config.server.shutdown,
-            ending=ending,
-            started=started,
-        )
-    finally:
-        remove_address(os.getpid(), os.environ)
-        await application.close()
+            load = partial(load_config, config_path, os.environ, given)
+            runner.run(serve_alone(config, listener, url, load))

@@ -16,7 +16,6 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from tidegate.app import all_providers, worth_telling
 from tidegate.cli.home import record_address, remove_address
 from tidegate.cli.screen import Start, show_start
 from tidegate.cli.workers.task import Task
@@ -27,9 +26,9 @@ from tidegate.engines.shared import READY, RELEASE
 from tidegate.errors import ConfigError
 from tidegate.net import Pool
 from tidegate.server.handover import socket_name
-from tidegate.server.serve import Ending, obey_signals
+from tidegate.server.process import Ending, obey_signals
 from tidegate.server.workers import Child, Supervisor
-from tidegate.sources.discovery import Found, discover, told
+from tidegate.sources.discovery import Found, all_providers, discover, told, worth_telling
 
 logger = logging.getLogger("tidegate")
 

@@ -24,7 +24,8 @@ from tidegate.cli.workers.whole_lines import log_as
 from tidegate.engines import RemoteEngine
 from tidegate.errors import ConfigError, StoreError
 from tidegate.server.handover import Adopt, Peers
-from tidegate.server.serve import Ending, serve
+from tidegate.server.process import Ending
+from tidegate.server.serve import serve
 from tidegate.server.together import answers_to_peers
 from tidegate.server.workers import Channel
 from tidegate.server.workers.supervisor import NOW, READY, RELOAD, STOP, TASK
