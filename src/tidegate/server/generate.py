@@ -22,11 +22,20 @@ from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnBreak, OnDisconnect, Request
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, Interrupted, InvalidRequest, StoreError, TidegateError, Unauthenticated
+from tidegate.errors import (
+    Forbidden,
+    Interrupted,
+    InvalidRequest,
+    Overloaded,
+    StoreError,
+    TidegateError,
+    Unauthenticated,
+)
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
+from tidegate.server.handover import Peer, Peers
 from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.keeping import DIALECT as KEPT
@@ -36,6 +45,7 @@ from tidegate.server.streams.asked import read_asked
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
+from tidegate.streams.registry import Elsewhere
 
 logger = logging.getLogger("tidegate")
 
@@ -67,6 +77,8 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self.peers: Peers | None = None
+        """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resuming = Resuming(gateway.streams, self.refuse)
         self._dialects = dialects
@@ -173,6 +185,8 @@ class Service:
                 )
             else:
                 cors += _REPLAYED
+        except Elsewhere as elsewhere:
+            await self.hand_over(exchange, elsewhere)
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
         except Exception:  # as above
@@ -182,6 +196,16 @@ class Service:
             respond(exchange, found, self.gateway.streams, dialect, self.pace, cors, keep)
             if exchange.disconnected and exchange.client is not None:
                 exchange.client.gone()  # it left while this was looked up
+
+    async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
+        """Have the worker process that has a stream answer this request for it."""
+        assert self.peers is not None
+        assert exchange.connection is not None
+        assert isinstance(elsewhere.holder, Peer)
+        try:
+            await self.peers.pass_on(exchange.connection, elsewhere.holder)
+        except Overloaded as error:
+            self.refuse(exchange, failure(error))
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""
