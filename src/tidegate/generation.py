@@ -11,13 +11,14 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Raw, Struct
 
 from tidegate.core.attempt import Attempt
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import AnyEvent, Failure, Outcome, failure
-from tidegate.core.request import Header, OnDisconnect, Request
+from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
 from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
@@ -40,10 +41,13 @@ _NOTHING_SHOWN = 2
 
 
 class Policies(Struct, frozen=True):
-    """What a single request may decide for itself."""
+    """What a single request may decide for itself, and what its key is for: ``models``, None being all."""
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
+    on_break: OnBreak | None = None
+    key: str | None = None
+    models: tuple[str, ...] | None = None
 
 
 class Observer(Protocol):
@@ -86,7 +90,9 @@ class Gateway:
         Raises RequestError, Overloaded or Full when it will not be begun.
         """
         self._admit()
-        asked = plan(self.routes, request)
+        if policies.on_break is not None:
+            request = msgspec.structs.replace(request, on_break=policies.on_break)
+        asked = plan(self.routes.within(policies.models), request)
         route = asked[0].route
         header = Header(
             id=name or self._ids(),
@@ -100,6 +106,7 @@ class Gateway:
             or ("detach" if policies.idempotency_key is not None else route.on_disconnect),
             body=body,
             idempotency_key=policies.idempotency_key,
+            key=policies.key,
             form=request.form,
             thinking_to_content=route.thinking_to_content
             if request.thinking_to_content is None
@@ -107,6 +114,7 @@ class Gateway:
             path=path,
             headers=request.headers,
             keep=request.fields.get("store") != _FALSE,
+            on_break=policies.on_break,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, self._attempts.answer(asked, stream.producer)))
@@ -182,10 +190,20 @@ class Gateway:
             failed = end is not None and end.outcome != "completed" and found.last_seq <= _NOTHING_SHOWN
             return None if failed else found
 
-    async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
-        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
+    async def call(
+        self,
+        caller: str,
+        model: str | None,
+        call: Call,
+        delivery: Delivery,
+        models: tuple[str, ...] | None = None,
+    ) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError.
+
+        ``models`` are those that the caller's key is for.
+        """
         self._admit()
-        route = self.routes.resolve(model)
+        route = self.routes.within(models).resolve(model)
         began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:

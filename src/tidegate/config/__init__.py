@@ -1,6 +1,6 @@
 """Owns the settings: tidegate.yaml, the environment and the command line become one immutable Config."""
 
-from tidegate.config.load import DEFAULT_FILE, load_config
+from tidegate.config.load import DEFAULT_FILE, load_config, load_store
 from tidegate.config.presets import CONTINUES, QUIRKS, Preset, load_presets
 from tidegate.config.providers import local_providers
 from tidegate.config.secret import Secret
@@ -39,6 +39,7 @@ __all__ = [
     "is_loopback",
     "load_config",
     "load_presets",
+    "load_store",
     "local_providers",
     "parse_duration",
     "parse_size",

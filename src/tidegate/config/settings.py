@@ -33,10 +33,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may call. ``keys`` is resolved: never open where another machine can reach the server."""
+    """Who may call, as far as it is known before the store is open, which may hold keys too.
+
+    ``with_keys`` says what is wrong with the settings when it does, ``without_keys`` when it does not; None
+    is nothing. ``keys`` is never open where another machine can reach the server.
+    """
 
     keys: Literal["required", "open"] = "open"
     list: tuple[Secret, ...] = ()
+    with_keys: str | None = None
+    without_keys: str | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,6 +111,7 @@ class Header(Struct, frozen=True):
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
     :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
     are what the request was read from beside its body. ``keep``: the stream can be read after its end.
+    ``key`` is the id of the virtual key that was used, where it is one of the store's.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Header(Struct, frozen=True):
     keep: bool = True
     on_break: OnBreak | None = None
     """What the request itself says; else the route's holds."""
+    key: str | None = None
 
     @property
     def body_hash(self) -> str:

@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, Failure
 from tidegate.core.request import Begun, Header, Prompt, Request
+from tidegate.core.run import Skipped
 from tidegate.core.source import Continues
 from tidegate.errors import SourceError
 
@@ -41,6 +42,18 @@ class Renderer(Protocol):
 
     def keep_alive(self) -> bytes:
         """Bytes that change nothing for any client; empty when the form has none."""
+        ...
+
+    def frames(self, data: bytes) -> list[bytes]:
+        """The frames that rendered bytes are made of; a client may have got some of them and not the rest."""
+        ...
+
+    def skip(self, item: Skipped) -> int:
+        """Take an event or a run of them as rendered, and tell in how many frames it would have been.
+
+        What is rendered afterwards is what it would have been. A whole answer shows all that was ever said,
+        so it takes no runs (:func:`tidegate.core.run.coalesce`), only events.
+        """
         ...
 
 
@@ -108,8 +121,8 @@ class Dialect(Protocol):
         """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
         ...
 
-    def render_error(self, failure: Failure) -> bytes:
-        """The body of an error response."""
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
+        """The body of an error response to the request of this id, which its headers name too."""
         ...
 
     def decoder(self, max_frame: int) -> Decoder:

@@ -25,11 +25,15 @@ from tidegate.errors import LogError, SourceError
 from tidegate.routing.choose import choose
 from tidegate.routing.progress import Observer, Progress, Watched
 from tidegate.routing.retry import again, blames_the_request, wait_before
-from tidegate.routing.shown import Shown, look, why_not
+from tidegate.routing.shown import Shown, characters_of, look, why_not
 from tidegate.routing.splice import Splice
 from tidegate.routing.table import Deployment, Route
 
 logger = logging.getLogger("tidegate")
+
+_PATIENCE = 5.0
+_POLL = 0.01
+"""Seconds: a log that waits for the disk shows a little later what it was given."""
 
 Attempting = Callable[[Deployment, Timeouts, float, Request, Watched], Coroutine[Any, Any, None]]
 """Asks one source once; the float is the deadline."""
@@ -66,7 +70,7 @@ class Continuation:
             raise error
         tries: Counter[str] = Counter()
         while True:
-            shown = _shown(request, out, said)
+            shown = await _shown(request, out, said)
             if isinstance(shown, str):
                 logger.info("an answer of %s broke off and is not gone on with: %s", broken.name, shown)
                 raise error
@@ -136,12 +140,22 @@ class Continuation:
                 yield deployment, continues
 
 
-def _shown(request: Request, out: Progress, said: Sequence[AnyEvent] | None) -> Shown | str:
+async def _shown(request: Request, out: Progress, said: Sequence[AnyEvent] | None) -> Shown | str:
     """What was shown, or why it cannot be gone on with."""
     try:
-        shown = look(out.said() if said is None else said)
+        shown = look(await _said(out) if said is None else said)
     except LogError as error:
         return error.message
     if isinstance(shown, str):
         return shown
     return why_not(request, shown) or shown
+
+
+async def _said(out: Progress) -> list[AnyEvent]:
+    """All that the stream was told, once its log shows it. Raises LogError."""
+    for _ in range(round(_PATIENCE / _POLL)):
+        said = out.said()
+        if characters_of(said) >= out.characters:
+            return said
+        await asyncio.sleep(_POLL)
+    raise LogError("what was said does not come back from the log")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.request import Begun, Prompt, Request
 from tidegate.core.tool import HostedTool
 from tidegate.core.usage import tokens_of
@@ -61,6 +61,15 @@ class Shown(Struct, frozen=True):
 def has_shown(said: Sequence[AnyEvent]) -> bool:
     """Whether a reader has seen more of an answer than that it is coming."""
     return not all(_is_nothing(event) for event in said)
+
+
+def characters_of(said: Sequence[AnyEvent]) -> int:
+    """How many characters events show."""
+    return sum(
+        len(event.arguments) if isinstance(event, Tool) else len(event.text)
+        for event in said
+        if isinstance(event, (Text, Thinking, Tool))
+    )
 
 
 def look(said: Sequence[AnyEvent]) -> Shown | str:

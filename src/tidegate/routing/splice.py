@@ -13,16 +13,13 @@ import msgspec
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import SEAMS, AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.overlap import Overlap
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
 from tidegate.errors import Broken
 from tidegate.routing.progress import Progress
 from tidegate.routing.shown import Shown
-
-SEAMS = "tidegate"
-"""The level of ``extra`` at which the finish and the end of a stream tell its seams."""
 
 
 class Splice:

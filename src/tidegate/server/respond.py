@@ -25,6 +25,7 @@ _STREAM_HEADERS = (
 )
 
 
+_REQUEST_ID = b"x-request-id: "
 _LONGEST_DROPPED = 1000
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 """Callers choose the names of their fields, so they may hold anything."""
@@ -67,7 +68,7 @@ def request_id(exchange: Exchange, made: str) -> bytes:
     """The header that names a request: the caller's own id where it can be a header, else ours."""
     asked = exchange.header(b"x-request-id")
     name = asked if asked is not None and is_request_id(asked) else made.encode()
-    return b"x-request-id: %b\r\n" % name
+    return b"%b%b\r\n" % (_REQUEST_ID, name)
 
 
 def is_request_id(asked: bytes) -> bool:
@@ -83,7 +84,8 @@ def dropped_header(fields: Sequence[str]) -> bytes:
 
 def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: bytes) -> None:
     """Answer with an error and its true status, in the dialect that was spoken."""
-    body = dialect.render_error(failure)
+    request = headers.partition(_REQUEST_ID)[2].partition(b"\r\n")[0].decode("ascii")
+    body = dialect.render_error(failure, request or None)
     headers += b"content-type: application/json\r\n"
     if failure.retry_after is not None:
         headers += b"retry-after: %d\r\n" % max(1, round(failure.retry_after))

@@ -51,6 +51,7 @@ class Producer:
         "_over",
         "_room",
         "_stream",
+        "_usage",
         "attempts",
         "begun_at",
         "characters",
@@ -84,6 +85,7 @@ class Producer:
         self._over = over
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
+        self._usage: Usage | None = None
         self._flow: Flow | None = None
         self._room: asyncio.Event | None = None
         self.started = False
@@ -165,8 +167,15 @@ class Producer:
         """Append Start now, since headers must be sent; retry and fallback stay possible."""
         if not self.started and not self.ended:
             self.started = True
+            self._usage = self.begun_usage
             held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
             self._log.append(self._stream, self._epoch, (self._start(held),))
+
+    @property
+    def begun_usage(self) -> Usage | None:
+        """What the source had counted before it began to answer, where it told."""
+        first = self._held[0] if self._held else None
+        return first.usage if type(first) is Start else self._usage
 
     def said(self) -> list[AnyEvent]:
         """All that is in the log so far. Raises LogError where that is not kept."""
@@ -184,6 +193,7 @@ class Producer:
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
         self._held = []
+        self._usage = None
         self.dropped = ()
 
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
@@ -229,6 +239,7 @@ class Producer:
         shown = any(map(shows, events))
         if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
+        self._usage = self.begun_usage
         held, self._held = self._held, []
         self.visible = True
         if shown:

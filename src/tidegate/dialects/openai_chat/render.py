@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
+from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
-from tidegate.dialects.openai_chat.thinking import write_detail
+from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json, quote
 
@@ -29,7 +32,7 @@ _AROUND = frozenset({"chunk", "choice"})
 """The levels of unknown fields that stand around a delta and not in it."""
 
 
-class ChatStreamRenderer:
+class ChatStreamRenderer(Framed):
     """Renders one stream as ``chat.completion.chunk`` frames."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -41,14 +44,13 @@ class ChatStreamRenderer:
         "_calls",
         "_choice",
         "_extra",
-        "_finished",
         "_head",
         "_header",
         "_inner",
         "_kind",
         "_levels",
+        "_life",
         "_middle",
-        "_roles",
         "_usage",
     )
 
@@ -56,8 +58,7 @@ class ChatStreamRenderer:
         self._header = header
         self._head = self._head_for(header.model)
         self._usage = ',"usage":null' if header.include_usage else ""
-        self._roles: set[int] = set()
-        self._finished: set[int] = set()
+        self._life = SideBySide()
         self._calls: CallWriter | None = None
         """Made for a stream's first call: most have none."""
         # The last delta's kind, place and unknown fields, and what stood around its text: most deltas differ
@@ -100,6 +101,11 @@ class ChatStreamRenderer:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return self._frame(0, "{}", None).encode("ascii")
 
+    def _skip_more(self, rest: Run) -> int:
+        if type(rest.event) is Tool and self._writer().holds(rest.event):
+            return 0
+        return rest.count
+
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that is like the one before, but for its text and its chunk's fields."""
         if type(event) is not self._kind or event.block != self._block or event.choice != self._choice:
@@ -135,37 +141,39 @@ class ChatStreamRenderer:
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         # No isinstance(): it asks the metaclass of the library that events are made with.
-        if type(event) is Text or type(event) is Thinking or type(event) is Tool:
-            self._role(event.choice, frames)
+        if type(event) is Item and event.kind in DIALECTS:  # what only another dialect knows
+            return
+        if type(event) is Start and event.model is not None:
+            self._head = self._head_for(event.model)
+        for action, choice in self._life.actions(event):
+            self._act(action, choice, event, frames)
+
+    def _act(self, action: Action, choice: int, event: AnyEvent, frames: list[str]) -> None:
+        """One step of a choice's life. Blocks begin and end by what their deltas say."""
+        if action is Action.DELTA:
             if type(event) is not Tool or not self._writer().holds(event):
-                frames.append(self._delta(event))
-        elif type(event) is Start:
-            if event.model is not None:
-                self._head = self._head_for(event.model)
-            self._role(0, frames, event.extra)
-        elif type(event) is End:
-            self._end(event, frames)
-        elif type(event) is Finish:
-            self._role(event.choice, frames)
-            self._finished.add(event.choice)
-            reason = FINISH_REASONS.get(event.reason, event.reason)
-            if (calls := self._calls) is not None:
-                frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
-                reason = calls.reason(event, reason)
-            frames.append(self._frame(event.choice, "{}", event.extra, quote(reason)))
-        elif type(event) is Item and event.kind not in DIALECTS:  # what only another dialect knows
-            self._role(event.choice, frames)
-            frames.append(self._item(event))
+                frames.append(self._delta(event))  # type: ignore[arg-type]
+        elif action is Action.START:
+            frames.append(self._frame(choice, _ROLE, event.extra if type(event) is Start else None))
+        elif action is Action.ITEM:
+            frames.append(self._item(event))  # type: ignore[arg-type]
+        elif action is Action.FINISH:
+            self._finish(event if type(event) is Finish else Finish(reason="stop", choice=choice), frames)
+        elif action is Action.END:
+            self._end(event, frames)  # type: ignore[arg-type]
+
+    def _finish(self, event: Finish, frames: list[str]) -> None:
+        self._kind = None
+        reason = FINISH_REASONS.get(event.reason, event.reason)
+        if (calls := self._calls) is not None:
+            frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
+            reason = calls.reason(event, reason)
+        frames.append(self._frame(event.choice, "{}", with_seams(event), quote(reason)))
 
     def _writer(self) -> CallWriter:
         if self._calls is None:
             self._calls = CallWriter(self._header)
         return self._calls
-
-    def _role(self, choice: int, frames: list[str], extra: Extra | None = None) -> None:
-        if choice not in self._roles:
-            self._roles.add(choice)
-            frames.append(self._frame(choice, _ROLE, extra))
 
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
@@ -180,6 +188,10 @@ class ChatStreamRenderer:
         elif type(event) is Thinking:
             name = quote(extra.get("name", "reasoning_content"))
             opening, text, closing = f"{{{name}:", event.text, "}"
+            if event.origin == NAME and event.text == "":
+                return (
+                    self._frame(event.choice, ascii_json(extra["delta"]), extra) if "delta" in extra else ""
+                )
             if event.signature is not None or event.redacted is not None:
                 signed, closing = True, f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
@@ -219,8 +231,6 @@ class ChatStreamRenderer:
             frame = self._frame(0, "{}", None, '"error"')
             frames.append(f'{frame[:-3]},"error":{_escaped(error)}}}\n\n')
             return
-        unfinished = sorted((self._roles or {0}) - self._finished)
-        frames += [self._frame(choice, "{}", None, '"stop"') for choice in unfinished]
         if self._header.include_usage:
             head = self._head.removesuffix('[{"index":')
             usage = ascii_json(write_usage(end.usage or Usage()))
@@ -247,6 +257,12 @@ class ChatStreamRenderer:
         """What follows the delta, up to the unknown fields of the chunk."""
         inner = _members(extra["choice"]) if "choice" in extra else ""
         return f'{inner},"finish_reason":{reason}}}]{self._usage}'
+
+
+def with_seams(event: Finish) -> Extra | None:
+    """What stands beside a finish, with the seams of the stream, if any, among the fields of its chunk."""
+    told, extra = seams_told(event), event.extra or _NOTHING
+    return event.extra if not told else {**extra, "chunk": {**extra.get("chunk", _NOTHING), **told}}
 
 
 def _members(fields: Mapping[str, Any]) -> str:

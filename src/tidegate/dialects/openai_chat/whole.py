@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, Thinking
+from tidegate.core.event import AnyEvent, Thinking, seams_told
 from tidegate.core.fold import Choice, Fold, ToolCall
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import Declared, custom_call
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
-from tidegate.dialects.openai_chat.thinking import write_detail
+from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
 
 
-class ChatWholeRenderer:
+class ChatWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole answer at once."""
 
     content_type = b"application/json"
@@ -45,6 +46,7 @@ class ChatWholeRenderer:
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
+        answer.update(seams_told(fold.end))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:
@@ -102,7 +104,12 @@ class ChatWholeRenderer:
 
 
 def _details(choice: Choice) -> list[dict[str, Any]]:
-    """All thoughts in the form that has a place for a signature, if any has one."""
+    """All thoughts in the form that has a place for a signature, if any has one.
+
+    Those of an upstream of our own dialect are among the unknown fields of its deltas.
+    """
+    if any(each.origin == NAME for each in choice.thoughts.values()):
+        return []
     if not any(each.signature is not None or each.redacted is not None for each in choice.thoughts.values()):
         return []
     return [
