@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tidegate.client.awaiting import AsyncClient, AsyncStream
 from tidegate.client.blocking import Client, Stream
+from tidegate.client.buffer import StreamBuffer
 from tidegate.client.errors import (
     ClientError,
     GatewayUnreachable,
@@ -16,6 +17,7 @@ from tidegate.client.errors import (
     StreamUnavailable,
 )
 from tidegate.client.patience import Patience
+from tidegate.client.progress import StreamProgress
 from tidegate.client.reading import Answer, ToolCall
 from tidegate.client.transport import (
     AsyncResilientTransport,
@@ -42,8 +44,10 @@ __all__ = [
     "ResilientTransport",
     "Start",
     "Stream",
+    "StreamBuffer",
     "StreamFailed",
     "StreamInterrupted",
+    "StreamProgress",
     "StreamUnavailable",
     "Text",
     "Thinking",
