@@ -28,6 +28,7 @@ from tidegate.server.generate import Service
 from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
+from tidegate.server.streams import StreamEndpoints
 from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -136,8 +137,11 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
+    streams = StreamEndpoints(service.gateway.streams)
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
+        Route(urls.STREAMS, streams.streams, methods=["GET"]),
+        Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),

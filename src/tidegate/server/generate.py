@@ -27,10 +27,12 @@ from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
-from tidegate.server.respond import Pace, refuse, request_id, respond
+from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.responses.keeping import Keep
+from tidegate.server.streams import Resuming
+from tidegate.server.streams.asked import read_asked
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
@@ -66,6 +68,7 @@ class Service:
         self._keeping = Keeping(responses)
         self.ready = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resuming = Resuming(gateway.streams, self.refuse)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -120,6 +123,15 @@ class Service:
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
         respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
+
+    def resume(self, exchange: Exchange) -> None:
+        """Answer ``GET /v1/streams/{id}`` and its kin."""
+        self._resuming.begin(exchange, self._resume(exchange))
+
+    async def _resume(self, exchange: Exchange) -> None:
+        caller = await self.identify_surely(exchange.headers)
+        cors = self.cors.headers(exchange.header(b"origin"))
+        await self._resuming.answer(exchange, caller.id, read_asked(exchange), self.pace, cors)
 
     def take_over(self, recovered: Recovered) -> None:
         """Go on with a stream that a killed process had begun, or end it honestly."""
@@ -235,6 +247,7 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
 def _policies(exchange: Exchange, caller: Caller) -> Policies:
     """What the request's headers decide about its stream, and its key."""
     key = exchange.header(b"idempotency-key")
+    wants_event_ids(exchange)
     return Policies(
         cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
         key.decode("latin-1") if key else None,

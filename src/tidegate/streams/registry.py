@@ -12,7 +12,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -243,6 +243,22 @@ class Streams:
         if found.header.caller != caller:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
 
     def __len__(self) -> int:
         return self.under_way
