@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from starlette.types import ASGIApp
 
 from tidegate import config as config_module
-from tidegate.access import KeyRing
+from tidegate.access import KeyRing, StoredKeys, resolve
+from tidegate.access.ledger import Ledger
 from tidegate.config import Config, Model, Provider, Retry, local_providers
 from tidegate.config.home import home
-from tidegate.core.call import Call
-from tidegate.core.event import Failure, Outcome
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
 from tidegate.engines import Engine, EngineSettings, read_gguf
-from tidegate.errors import ConfigError, NotFound, SourceError, TidegateError
+from tidegate.errors import ConfigError, NotFound, SourceError, StoreError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
@@ -35,6 +35,7 @@ from tidegate.routing.table import Deployment, Route, Routes
 from tidegate.server.application import application
 from tidegate.server.generate import Service
 from tidegate.server.urls import SERVED
+from tidegate.server.watch import NO_ROUTES, Watch
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, discover
 from tidegate.sources.engine import EngineSource
@@ -44,19 +45,21 @@ from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import MemoryResponses
 from tidegate.streams.places import Places
-from tidegate.streams.registry import Stream, Streams
+from tidegate.streams.recovery import recover
+from tidegate.streams.registry import Streams
 
 logger = logging.getLogger("tidegate")
 
 DEMO = "demo"
 _DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
+_KEYS_SECONDS = 1.0
+"""How often the store is asked whether keys have changed."""
+
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
 
 _EXPIRY_SECONDS = 5.0
 """How often streams are looked for that are due to go."""
-
-NO_ROUTES = Routes((), None, lambda _: None)
 
 
 def random_id() -> str:
@@ -75,45 +78,6 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-class Watch:
-    """Feeds metrics and the access log with how attempts and generations ended."""
-
-    def __init__(self, metrics: Metrics, access_log: AccessLog, clock: SystemClock) -> None:
-        self._metrics = metrics
-        self._access_log = access_log
-        self._clock = clock
-        self.routes: Routes = NO_ROUTES
-
-    def attempted(self, deployment: str, error: SourceError | None) -> None:
-        """See :class:`tidegate.routing.attempt.Observer`."""
-        label = "" if error is None else _error_type(error.type, error.code, error.status)
-        self._metrics.attempted(deployment, label)
-
-    def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None:
-        """See :class:`tidegate.generation.Observer`."""
-        producer, header = stream.producer, stream.header
-        seconds = self._clock.monotonic() - producer.begun_at
-        first = None if producer.first_delta_at is None else producer.first_delta_at - producer.begun_at
-        error_type = "" if error is None else _error_type(error.type, error.code, error.status)
-        label = header.model if self.routes.get(header.model) is not None else "other"
-        self._metrics.generated(label, error_type, seconds, first, producer.deltas)
-        model = header.model if producer.model is None else f"{header.model}>{producer.model}"
-        self._access_log.generated(
-            header.caller, model, outcome, error, seconds, first, producer.deltas, header.id
-        )
-
-    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
-        """See :class:`tidegate.generation.Observer`."""
-        self._access_log.called(call.path, caller, model, error, seconds)
-
-
-def _error_type(kind: str, code: str | None, status: int) -> str:
-    """A label for an error, from our own few words: upstreams choose theirs freely."""
-    if kind == "cancelled" or status == 504:
-        return code or kind
-    return str(status)
-
-
 class Application:
     """One running gateway: :meth:`apply` looks at the world, :meth:`close` lets go of it."""
 
@@ -130,7 +94,9 @@ class Application:
         self._places = Places(config.streams, home(environ) / "streams", self._clock, self.database)
         self.metrics = Metrics()
         access_log = AccessLog()
-        self._watch = Watch(self.metrics, access_log, self._clock)
+        self.keys = StoredKeys(self.database)
+        self.ledger = Ledger(self.database)
+        self._watch = Watch(self.metrics, access_log, self.ledger, self._clock)
         self.gateway = Gateway(
             NO_ROUTES,
             Streams(self._clock, self._places.open, config.streams.retain),
@@ -150,6 +116,11 @@ class Application:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
         await self.apply(self.config)
+        if self._places.slot is not None:
+            streams = self.gateway.streams
+            for each in await recover(self._places.folder, self._places.slot, streams):
+                self.service.take_over(each)
+        self._own(self._follow_keys())
         self._own(self._expire())
 
     async def _expire(self) -> None:
@@ -161,8 +132,28 @@ class Application:
             except TidegateError as error:
                 logger.error("streams that have expired wait for the store: %s", error.message)
 
+    async def _follow_keys(self) -> None:
+        """Notice keys that are made and revoked; the first one ends open access."""
+        while True:
+            await asyncio.sleep(_KEYS_SECONDS)
+            try:
+                changed = await self.keys.refresh()
+            except StoreError as error:
+                logger.error("keys cannot be looked up: %s", error.message)
+                continue
+            if changed and self.service.keys.open and self.config.auth.with_keys is None:
+                logger.info("the store holds a key now: from here on requests need one")
+                self._apply_access(self.config)
+
+    def _apply_access(self, config: Config) -> None:
+        auth = resolve(config.auth, len(self.keys))
+        self.config = msgspec.structs.replace(config, auth=auth)
+        self.service.apply(self.config, KeyRing(auth, self.keys, self._clock.now_ms))
+
     async def apply(self, config: Config) -> None:
         """Take a configuration. Streams that are live go on with what they began with."""
+        await self.keys.refresh()
+        resolve(config.auth, len(self.keys))
         providers = dict(config.providers)
         if config.implicit_providers:
             providers.update((local.name, local) for local in local_providers(self._environ))
@@ -175,12 +166,11 @@ class Application:
             self._retire(engine)
         for engine in wiring.preloaded:
             self._own(self._preload(engine))
-        self.config = config
         # A local server that nobody asked for and that is not there is no news.
         self.found = [
             each for each in found if each.problem is None or each.provider.name in config.providers
         ]
-        self.service.apply(config, KeyRing(config.auth))
+        self._apply_access(config)
         self.gateway.routes = self._watch.routes = routes
 
     async def close(self) -> None:
@@ -190,6 +180,7 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
+        self.ledger.flush()
         await self.gateway.streams.settle()
         self.gateway.streams.log.close()
         await self.database.close()
@@ -272,7 +263,7 @@ class _Wiring:
         if model.gguf is not None:
             source, facts = self._engine(model, model.gguf)
             name = _engine_deployment(model.name)
-            deployments = [Deployment(name, source, self._health_of(name))]
+            deployments = [Deployment(name, source, self._health_of(name), same_as=model.same_as)]
         else:
             facts = {"owned_by": "tidegate"}
             deployments = [self._deployment(model, each) for each in model.use]
@@ -284,12 +275,14 @@ class _Wiring:
             model.on_disconnect,
             facts,
             model.thinking_to_content,
+            model.on_break,
         )
 
     def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
         name = f"{use.provider}/{use.model}"
         source = UpstreamSource(self._upstreams[use.provider], use.model, model.timeouts.connect)
-        return Deployment(name, source, self._health_of(name), use.weight, use.limits.max_streams)
+        health, most = self._health_of(name), use.limits.max_streams
+        return Deployment(name, source, health, use.weight, most, use.model, use.same_as)
 
     def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
         """The route of a model that a provider listed."""

@@ -24,7 +24,8 @@
     │   │   └── TooLong         400, the request is longer than this model's context
     │   ├── Unsupported         400, this upstream has no form for what was asked
     │   ├── Broken              502, the answer stopped before its end, or made no sense
-    │   └── TimedOut            504, nothing came in time
+    │   ├── TimedOut            504, nothing came in time
+    │   └── Interrupted         502, the gateway itself was stopped in mid-answer
     └── LogError                the stream log
         ├── Fenced              another producer owns the stream by now
         └── Full                the stream outgrew its bounds
@@ -207,10 +208,16 @@ class Broken(SourceError):
 
 
 class TimedOut(SourceError):
-    """Nothing came in time: ``code`` is connect, first_token, idle or total."""
+    """Nothing came in time: ``code`` is connect, first_token, idle, slow or total."""
 
     status = 504
     type = "timeout_error"
+
+
+class Interrupted(SourceError):
+    """This gateway was stopped before the answer ended, and nobody can go on with it."""
+
+    type = "interrupted"
 
 
 class LogError(TidegateError):

@@ -8,29 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
+from tidegate.core.attempt import Attempt
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
-from tidegate.core.event import Failure, Outcome, failure
-from tidegate.core.request import Header, OnDisconnect, Request
-from tidegate.errors import Overloaded, TidegateError
+from tidegate.core.event import AnyEvent, Failure, Outcome, failure
+from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
+from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
-from tidegate.routing.plan import Plan, plan
+from tidegate.routing.plan import plan
 from tidegate.routing.table import Routes
-from tidegate.streams.registry import CANCELLED, Stream, Streams
+from tidegate.streams.archive import Claim
+from tidegate.streams.registry import CANCELLED, Readable, Stream, Streams
 
 logger = logging.getLogger("tidegate")
 
+_FALSE = Raw(b"false")
+_WANTED_SECONDS = 30.0
+"""For so long after a restart a stream waits for a reader that wants the rest."""
+
+_STARTING_MS = 1000
+"""A stream is started within this time of its claim."""
+
+_NOTHING_SHOWN = 2
+"""Events of a stream that has but a start and an end."""
+
 
 class Policies(Struct, frozen=True):
-    """What a single request may decide for itself."""
+    """What a single request may decide for itself, and what its key is for: ``models``, None being all."""
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
+    on_break: OnBreak | None = None
+    key: str | None = None
+    models: tuple[str, ...] | None = None
 
 
 class Observer(Protocol):
@@ -65,35 +82,128 @@ class Gateway:
         self.clock = clock
         self._ids = ids
 
-    def start(self, caller: str, request: Request, policies: Policies, body: bytes) -> Stream:
-        """Begin to answer. Raises RequestError or Overloaded when it will not be begun."""
+    def start(
+        self, caller: str, request: Request, policies: Policies, body: bytes, path: str = "", name: str = ""
+    ) -> Stream:
+        """Begin to answer, as the stream ``name`` where that is claimed.
+
+        Raises RequestError, Overloaded or Full when it will not be begun.
+        """
         self._admit()
-        asked = plan(self.routes, request)
+        if policies.on_break is not None:
+            request = msgspec.structs.replace(request, on_break=policies.on_break)
+        asked = plan(self.routes.within(policies.models), request)
         route = asked[0].route
         header = Header(
-            id=self._ids(),
+            id=name or self._ids(),
             caller=caller,
             dialect=request.dialect,
             model=route.model,
             created=self.clock.now_ms() // 1000,
             stream=request.stream,
             include_usage=request.include_usage,
-            on_disconnect=policies.on_disconnect or route.on_disconnect,
+            on_disconnect=policies.on_disconnect
+            or ("detach" if policies.idempotency_key is not None else route.on_disconnect),
             body=body,
             idempotency_key=policies.idempotency_key,
+            key=policies.key,
             form=request.form,
             thinking_to_content=route.thinking_to_content
             if request.thinking_to_content is None
             else request.thinking_to_content,
+            path=path,
+            headers=request.headers,
+            keep=request.fields.get("store") != _FALSE,
+            on_break=policies.on_break,
         )
         stream = self.streams.create(header)
-        stream.run(self._generate(stream, asked))
+        stream.run(self._generate(stream, self._attempts.answer(asked, stream.producer)))
         return stream
 
-    async def call(self, caller: str, model: str | None, call: Call, delivery: Delivery) -> str:
-        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
+    def take_over(self, stream: Stream, request: Request, said: Sequence[AnyEvent]) -> None:
+        """See through a generation that a killed process had begun; ``said`` is what it had shown.
+
+        Where the last reader's leaving cancels, nobody may want the rest any more: then it waits for one.
+        """
+        header, producer = stream.header, stream.producer
+        producer.attempted(
+            Attempt(
+                deployment=header.model,
+                began_ms=header.created * 1000,
+                seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
+                outcome="interrupted",
+                deltas=producer.deltas,
+                characters=producer.characters,
+            )
+        )
+        stream.run(self._generate(stream, self._go_on(stream, request, said)))
+
+    async def _go_on(self, stream: Stream, request: Request, said: Sequence[AnyEvent]) -> None:
+        if stream.header.on_disconnect == "cancel":
+            wanted = asyncio.Event()
+            stream.wanted = wanted.set
+            try:
+                await asyncio.wait_for(wanted.wait(), _WANTED_SECONDS)
+            except TimeoutError:
+                raise Interrupted("the gateway was stopped before the answer ended") from None
+            finally:
+                stream.wanted = None
+        await self._attempts.go_on(plan(self.routes, request), stream.producer, said)
+
+    async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:
+        """The stream that an idempotency key stands for, else the name of the one that is to be started.
+
+        A stream that failed before it showed anything stands for nothing: whoever repeats wants an answer.
+        Raises Conflict when the key was sent with another request, and StoreError.
+        """
+        archive = self.streams.archive
+        made = self._ids()
+        while True:
+            claim = await archive.claim(caller, key, Claim(made, body_hash, self.clock.now_ms()))
+            if claim.stream == made:
+                return made
+            if claim.body_hash != body_hash:
+                raise Conflict(
+                    f"the Idempotency-Key {key!r} was sent with another request; use a new key for a new "
+                    "request, or send exactly the first one again",
+                    code="idempotency_key_reused",
+                )
+            found = await self._claimed(caller, claim)
+            if found is not None:
+                return found
+            await archive.release(caller, key, claim.stream)
+
+    async def _claimed(self, caller: str, claim: Claim) -> Readable | None:
+        """The stream that was claimed, if it is worth having."""
+        while True:
+            try:
+                found = await self.streams.find(claim.stream, caller)
+            except Gone:
+                return None
+            except NotFound:
+                # Whoever has just claimed it starts it in a moment, in this process or another.
+                if self.clock.now_ms() - claim.created_ms > _STARTING_MS:
+                    return None
+                await asyncio.sleep(_STARTING_MS / 50_000)
+                continue
+            end = found.end
+            failed = end is not None and end.outcome != "completed" and found.last_seq <= _NOTHING_SHOWN
+            return None if failed else found
+
+    async def call(
+        self,
+        caller: str,
+        model: str | None,
+        call: Call,
+        delivery: Delivery,
+        models: tuple[str, ...] | None = None,
+    ) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError.
+
+        ``models`` are those that the caller's key is for.
+        """
         self._admit()
-        route = self.routes.resolve(model)
+        route = self.routes.within(models).resolve(model)
         began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:
@@ -120,12 +230,14 @@ class Gateway:
                 retry_after=1,
             )
 
-    async def _generate(self, stream: Stream, asked: Plan) -> None:
+    async def _generate(self, stream: Stream, answer: Coroutine[Any, Any, None]) -> None:
         """Run one generation to its end, which is always one End in its log."""
         outcome: Outcome = "completed"
         error: Failure | None = None
         try:
-            await self._attempts.answer(asked, stream.producer)
+            await answer
+        except Interrupted as raised:
+            outcome, error = "interrupted", failure(raised)
         except TidegateError as raised:
             outcome, error = "failed", failure(raised)
         except asyncio.CancelledError:

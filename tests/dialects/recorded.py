@@ -19,6 +19,7 @@ import tidegate.dialects
 from tidegate.core.event import AnyEvent
 from tidegate.core.request import Header
 from tidegate.dialects import Dialect, load_dialect
+from tidegate.dialects.api import DIALECTS
 
 CASES = Path(__file__).parent / "cases"
 ID = "0123456789abcdef0123456789abcdef"
@@ -46,13 +47,9 @@ def header_for(dialect: Dialect, **asked: Any) -> Header:
 
 
 def dialects() -> list[Dialect]:
-    """Every dialect that there is."""
-    modules = pkgutil.iter_modules(tidegate.dialects.__path__)
-    return [
-        load_dialect(each.name.replace("_", "-"))
-        for each in modules
-        if each.name not in ("api", "translation")
-    ]
+    """Every dialect that is spoken; events are only shown."""
+    names = (each.name.replace("_", "-") for each in pkgutil.iter_modules(tidegate.dialects.__path__))
+    return [load_dialect(name) for name in names if name in DIALECTS - {"events"}]
 
 
 def cases(dialect: Dialect) -> list[Case]:

@@ -16,6 +16,7 @@ from tests.dialects.recorded import header_for
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.dialects import load_dialect, renderer
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.translation.shown_thinking import ShownThinking
 
 CHAT = load_dialect("openai-chat")
@@ -26,7 +27,7 @@ def header(*, stream: bool = True, shows: bool = False) -> Header:
     return msgspec.structs.replace(header_for(CHAT), stream=stream, thinking_to_content=shows)
 
 
-class Keeping:
+class Keeping(Framed):
     """A renderer that keeps the events that it is given."""
 
     content_type = b"text/plain"

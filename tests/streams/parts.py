@@ -11,6 +11,7 @@ from weakref import finalize
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Text
 from tidegate.core.request import Header, OnDisconnect
+from tidegate.dialects.framed import Framed
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
@@ -91,7 +92,7 @@ class Page:
         self.last = last
 
 
-class Plain:
+class Plain(Framed):
     """A renderer that writes each event as its text, or as its kind."""
 
     content_type = b"text/plain"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import pytest
 
@@ -11,7 +10,8 @@ from tests.loops import in_virtual_time
 from tests.streams.parts import END, ManualClock, Page, Plain, S, Tap, header, texts
 from tidegate.core.event import End
 from tidegate.core.request import OnDisconnect
-from tidegate.streams.archive import MemoryArchive
+from tidegate.streams.archive import Archive, MemoryArchive
+from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import CANCELLED, Stream, Streams
@@ -20,7 +20,12 @@ from tidegate.streams.registry import CANCELLED, Stream, Streams
 def made(retain: float = 0.0) -> Streams:
     """Streams that are kept in memory, and after their end for ``retain`` seconds."""
     clock = ManualClock()
-    return Streams(clock, partial(MemoryLog, clock), MemoryArchive(clock), retain)
+
+    def make(committed: Committed) -> tuple[StreamLog, Archive]:
+        log = MemoryLog(clock, committed)
+        return log, MemoryArchive(log, clock)
+
+    return Streams(clock, make, retain)
 
 
 class Live:

@@ -6,24 +6,34 @@ Keys are kept as SHA-256 digests only, never as texts.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
 
+from tidegate.access.stored_keys import PREFIX, StoredKeys
 from tidegate.config import Auth
+from tidegate.errors import ConfigError, Unauthenticated
+from tidegate.store.keys import KeyRow
 
 
 class Caller(msgspec.Struct, frozen=True):
     """Whoever sends a request.
 
-    ``id`` is the same after every restart and may be shown, logged and stored; ``name`` is for people.
+    ``id`` is the same after every restart and with every key of the caller's, and may be shown, logged and
+    stored; ``name`` is for people. ``key`` is the id of a key of the store; ``models`` and ``workspaces`` are
+    what that key is for, None being everything.
     """
 
     id: str
     name: str
+    key: str | None = None
+    models: tuple[str, ...] | None = None
+    workspaces: tuple[str, ...] | None = None
 
 
 OPEN: Final = Caller("open", "anyone")
@@ -38,11 +48,18 @@ class KeyRing:
     they come.
     """
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(
+        self,
+        auth: Auth,
+        stored: StoredKeys | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._open = auth.keys == "open"
+        self._stored = stored
+        self._now_ms = now_ms
         self._callers: dict[bytes, tuple[bytes, Caller]] = {}
         for key in auth.list:
-            digest = _digest(key.reveal())
+            digest = digest_of(key.reveal())
             self._callers[digest] = (digest, _caller_of(digest))
 
     def __len__(self) -> int:
@@ -56,6 +73,7 @@ class KeyRing:
     def identify(self, presented: bytes | str | None) -> Caller | None:
         """Return the caller that a key belongs to; None when there is no such key.
 
+        Raises Unauthenticated for a key that is good no more.
         While the ring is open, every request is the same caller, whatever key it brings: clients often insist
         on sending one.
         """
@@ -63,11 +81,47 @@ class KeyRing:
             return OPEN
         if not presented:
             return None
-        digest = _digest(presented)
+        digest = digest_of(presented)
         found = self._callers.get(digest)
-        if found is None or not hmac.compare_digest(found[0], digest):
+        if found is not None and hmac.compare_digest(found[0], digest):
+            return found[1]
+        row = self._stored.find(digest) if self._stored is not None else None
+        if row is None or not hmac.compare_digest(row.digest, digest):
             return None
-        return found[1]
+        self._check(row)
+        return Caller(row.caller, row.name, row.id, _frozen(row.models), _frozen(row.workspaces))
+
+    def may_be_new(self, presented: bytes | str | None) -> bool:
+        """Whether a key that is not known here may have been made a moment ago: the store should be asked."""
+        prefix: bytes | str = PREFIX.encode() if isinstance(presented, bytes) else PREFIX
+        return bool(presented) and self._stored is not None and presented.startswith(prefix)  # type: ignore[union-attr, arg-type]
+
+    async def refresh(self) -> None:
+        """Ask the store whether keys have changed. Raises StoreError."""
+        if self._stored is not None:
+            await self._stored.refresh()
+
+    def _check(self, row: KeyRow) -> None:
+        """Raise Unauthenticated, which says why, for a key that is good no more."""
+        if row.revoked_ms is not None:
+            raise Unauthenticated(
+                f"the API key {row.shown} was revoked at {_moment(row.revoked_ms)}; ask for another one",
+                code="key_revoked",
+            )
+        if row.expires_ms is not None and row.expires_ms <= self._now_ms():
+            raise Unauthenticated(
+                f"the API key {row.shown} expired at {_moment(row.expires_ms)}; ask for another one",
+                code="key_expired",
+            )
+
+
+def resolve(auth: Auth, stored: int) -> Auth:
+    """Whether keys are asked for, now that it is known how many the store holds. Raises ConfigError."""
+    if stored and auth.with_keys is not None:
+        raise ConfigError(auth.with_keys)
+    if not stored and auth.without_keys is not None:
+        raise ConfigError(auth.without_keys)
+    return msgspec.structs.replace(auth, keys="required") if stored else auth
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -98,6 +152,14 @@ def key_in_query(query: str) -> bytes | None:
     return key.encode("utf-8", "surrogatepass") or None
 
 
+def keyless(target: str) -> str:
+    """A request target without the key in its query, so that it may be kept."""
+    path, question, query = target.partition("?")
+    if not question or "key=" not in query:
+        return target
+    return f"{path}?{'&'.join(each for each in query.split('&') if not each.startswith('key='))}"
+
+
 def _authorization_key(value: bytes) -> bytes:
     parts = value.split(None, 2)
     if len(parts) == 1 and parts[0].lower() != b"bearer":
@@ -107,7 +169,8 @@ def _authorization_key(value: bytes) -> bytes:
     return b""
 
 
-def _digest(key: bytes | str) -> bytes:
+def digest_of(key: bytes | str) -> bytes:
+    """The SHA-256 of a key, which is all that is kept of it."""
     # A key from an environment variable may hold lone surrogates; it must not crash a start or a request.
     return sha256(key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")).digest()
 
@@ -116,3 +179,11 @@ def _caller_of(digest: bytes) -> Caller:
     """Return the caller of a key. The id is hashed once more: it is public, the digest is not."""
     caller_id = "key-" + sha256(b"tidegate caller " + digest).hexdigest()[:12]
     return Caller(caller_id, caller_id)
+
+
+def _frozen(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -16,6 +16,8 @@ _COMMANDS: Final = MappingProxyType(
         "serve": "Start the gateway.",
         "chat": "Talk to a model in the terminal.",
         "models": "List the models that the gateway serves.",
+        "keys": "Make keys for callers, list them, and take them back.",
+        "usage": "Show how many tokens were used, and by whom.",
         "doctor": "Say what was found, what is missing, and how to fix it.",
     }
 )

@@ -1,7 +1,7 @@
 """Owns the settings: tidegate.yaml, the environment and the command line become one immutable Config."""
 
-from tidegate.config.load import DEFAULT_FILE, load_config
-from tidegate.config.presets import QUIRKS, Preset, load_presets
+from tidegate.config.load import DEFAULT_FILE, load_config, load_store
+from tidegate.config.presets import CONTINUES, QUIRKS, Preset, load_presets
 from tidegate.config.providers import local_providers
 from tidegate.config.secret import Secret
 from tidegate.config.settings import (
@@ -20,6 +20,7 @@ from tidegate.config.settings import (
 from tidegate.config.values import is_loopback, parse_duration, parse_size
 
 __all__ = [
+    "CONTINUES",
     "DEFAULT_FILE",
     "QUIRKS",
     "Auth",
@@ -38,6 +39,7 @@ __all__ = [
     "is_loopback",
     "load_config",
     "load_presets",
+    "load_store",
     "local_providers",
     "parse_duration",
     "parse_size",

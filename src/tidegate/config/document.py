@@ -35,7 +35,7 @@ class Problems:
 
     def add(self, place: str, sentence: str, line: int = 0) -> None:
         """Record that ``sentence`` holds at ``place``: a file and line, a variable, an option."""
-        problem = (line, f"{place}: {sentence}" + ("" if sentence.endswith("?") else "."))
+        problem = (line, told(place, sentence))
         if problem not in self._found:
             self._found.append(problem)
 
@@ -44,6 +44,11 @@ class Problems:
         if self._found:
             in_order = sorted(self._found, key=lambda problem: problem[0])
             raise ConfigError("\n".join(sentence for _, sentence in in_order))
+
+
+def told(place: str, sentence: str) -> str:
+    """What is shown of a mistake."""
+    return f"{place}: {sentence}" + ("" if sentence.endswith("?") else ".")
 
 
 class Document:
@@ -107,6 +112,10 @@ class Value:
     def complain(self, sentence: str) -> None:
         """Record that ``sentence``, whose subject is this setting, is wrong with it."""
         self.document.problems.add(self.place, f"{self.path} {sentence}", self.line or 0)
+
+    def complaint(self, sentence: str) -> str:
+        """What :meth:`complain` would have shown, for a mistake that depends on more than the settings."""
+        return told(self.place, f"{self.path} {sentence}")
 
     @property
     def shown(self) -> str:

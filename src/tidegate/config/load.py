@@ -47,6 +47,20 @@ def load_config(
     return config
 
 
+def load_store(path: Path | None, environ: Mapping[str, str]) -> str:
+    """Return the database URL of the settings, whatever else is in them. Raises ConfigError.
+
+    For commands that work on the store itself: they need none of the credentials that the rest refers to.
+    """
+    if path is None and Path(DEFAULT_FILE).is_file():
+        path = Path(DEFAULT_FILE)
+    problems = Problems()
+    document = Document(str(path) if path else DEFAULT_FILE, environ, problems)
+    url = read_store(document.parse(_read_file(path) if path else ""))
+    problems.raise_if_any()
+    return url
+
+
 def _read_file(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")

@@ -34,6 +34,18 @@ QUIRKS: Final = MappingProxyType(
     }
 )
 
+CONTINUES: Final = MappingProxyType(
+    {
+        "continue_final_message": "The body says `continue_final_message: true` and"
+        " `add_generation_prompt: false`.",
+        "prefix": "The last message says `prefix: true`. The answer may repeat the beginning.",
+        "partial": "The last message says `partial: true`.",
+        "prefill": "That the last message is the assistant's is enough.",
+        "none": "It cannot, so no answer is gone on with there.",
+    }
+)
+"""How a server is told to go on with the assistant's last message, in place of answering to it."""
+
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known about one vendor.
@@ -42,7 +54,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     differs for every customer. ``endpoint_env`` names a variable that holds another, and ``endpoint_path`` is
     appended to an address without a path. ``auth`` is a form as in `Provider`. ``env`` lists the variables
     that hold the credential, the usual one first. ``port`` is where a local server listens when nobody moved
-    it. ``docs`` is the page that the row was taken from.
+    it. ``docs`` is the page that the row was taken from. ``continues`` is one of `CONTINUES`, of which
+    ``continues_docs`` is the page; ``continues_path`` is the path in place of the base URL's where it is so.
     """
 
     name: str
@@ -56,6 +69,9 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: int | None = None
     quirks: frozenset[str] = frozenset()
     docs: str
+    continues: str | None = None
+    continues_path: str | None = None
+    continues_docs: str | None = None
 
     @property
     def local(self) -> bool:

@@ -7,11 +7,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tidegate.config.document import Problems, Section, Value, suggestion
-from tidegate.config.presets import QUIRKS, Preset, load_presets
+from tidegate.config.presets import CONTINUES, QUIRKS, Preset, load_presets
 from tidegate.config.secret import Secret
 from tidegate.config.settings import Provider, Server
 from tidegate.config.values import (
     is_loopback,
+    one_of,
     parse_auth_form,
     parse_base_url,
     parse_credential,
@@ -61,6 +62,8 @@ def _read_provider(
         headers=_read_secrets(section.section("headers"), headers=True),
         query=_read_secrets(section.section("query"), headers=False),
         quirks=_read_quirks(section, preset),
+        continues=section.optional("continues", one_of(*CONTINUES)) or (preset.continues if preset else None),
+        continues_path=preset.continues_path if preset and section.get("continues") is None else None,
         preset=preset.name if preset else None,
         title=preset.title if preset else None,
         docs=preset.docs if preset else None,
@@ -234,6 +237,8 @@ def from_preset(preset: Preset, base_url: str, credential: Secret | None) -> Pro
         credential=credential,
         auth=preset.auth,
         quirks=preset.quirks,
+        continues=preset.continues,
+        continues_path=preset.continues_path,
         preset=preset.name,
         title=preset.title,
         docs=preset.docs,

@@ -16,6 +16,7 @@ from tidegate.config.values import (
     parse_duration,
     parse_host,
     parse_integer,
+    parse_number,
     parse_origin,
     parse_size,
     parse_switch,
@@ -29,10 +30,11 @@ _ABOVE_ZERO: Final = 0.001  # the shortest wait that is one; zero would fail eve
 
 _HOW_TO_MAKE_A_KEY: Final = (
     f"type export {API_KEYS}=$(openssl rand -hex 24), start again,"
-    f" and give your clients the key that echo ${API_KEYS} prints"
+    f" and give your clients the key that echo ${API_KEYS} prints, or make keys with tidegate keys create"
 )
 
 _PATIENCE: Final = ranged(parse_duration, _ABOVE_ZERO, _DAY, "a duration from 1ms to 24h")
+_SPEED: Final = ranged(parse_number, 0.0, 1000.0, "a number of tokens per second from 0 to 1000")
 _ARRIVAL: Final = ranged(parse_duration, _ABOVE_ZERO, 3600.0, "a duration from 1ms to 1h")
 
 
@@ -94,7 +96,7 @@ def _read_gguf_list(section: Section, folder: Path) -> tuple[Path, ...]:
         first = paths.setdefault(path.stem, path)
         if first != path:
             member.complain(
-                f"is a second model {path.stem!r}, beside {first}; models are named after files, so rename one"
+                f"is a second model {path.stem!r}, beside {first}; they are named after files, so rename one"
             )
     return tuple(paths.values())
 
@@ -132,6 +134,7 @@ def read_timeouts(section: Section, default: Timeouts) -> Timeouts:
         first_token=section.parsed("first_token", _PATIENCE, default.first_token),
         idle=section.parsed("idle", _PATIENCE, default.idle),
         total=section.parsed("total", _PATIENCE, default.total),
+        min_speed=section.parsed("min_speed", _SPEED, default.min_speed),
     )
     section.close()
     return timeouts
@@ -170,7 +173,8 @@ def read_store(section: Section) -> str:
     default = "sqlite:///tidegate.db"
     value = section.get("store")
     url = (value.text() if value else None) or default
-    if value is not None and not url.startswith("sqlite:///"):
+    file = url.removeprefix("sqlite:///")
+    if value is not None and (file in (url, "", ":memory:") or "?" in file):
         value.complain(f"must be a SQLite file such as {default}, not {value.shown}")
     return url
 
@@ -178,29 +182,41 @@ def read_store(section: Section) -> str:
 def read_auth(
     section: Section, environ: Mapping[str, str], server: Server, section_of_host: Section, problems: Problems
 ) -> Auth:
-    """Return who may call, resolved: required as soon as there is a key, open on loopback only.
+    """Return who may call: required as soon as there is a key, open on loopback only.
 
-    A public address without keys is refused where the address was given, in ``section_of_host``.
+    What is wrong only if the store holds keys, or holds none, is left to whoever opens it: a public address
+    without keys is refused where the address was given, in ``section_of_host``.
     """
     chosen = section.optional("keys", one_of("required", "open"))
     keys = [Secret(key) for key in section.listed("list", parse_credential, secret=True) or []]
     keys += _keys_of_environment(environ, problems)
     setting = section.get("keys")
-    if setting is not None and chosen == "open" and keys:
-        setting.complain(
-            f"is open although there are keys; remove it, or the keys in auth.list and {API_KEYS}"
-        )
+    with_keys = without_keys = None
+    if setting is not None and chosen == "open":
+        if keys:
+            setting.complain(
+                f"is open although there are keys; remove it, or the keys in auth.list and {API_KEYS}"
+            )
+        with_keys = setting.complaint("is open although the store holds keys; remove it")
     if setting is not None and chosen == "required" and not keys:
-        setting.complain(f"is required but there is no key; {_HOW_TO_MAKE_A_KEY}")
+        without_keys = setting.complaint(f"is required but there is no key; {_HOW_TO_MAKE_A_KEY}")
     host = section_of_host.get("host")
-    if host is not None and not is_loopback(server.host) and not keys and chosen != "required":
-        host.complain(
+    public = not is_loopback(server.host)
+    if host is not None and public and not keys and chosen != "required":
+        sentence = (
             f"{host.shown} can be reached from other machines, so callers need a key; {_HOW_TO_MAKE_A_KEY},"
             " or listen on 127.0.0.1"
         )
+        without_keys = host.complaint(sentence)
+        if chosen == "open":
+            host.complain(sentence)
     section.close()
-    resolved = "required" if keys or chosen == "required" else "open"
-    return Auth(keys=cast(Literal["required", "open"], resolved), list=tuple(dict.fromkeys(keys)))
+    return Auth(
+        keys="required" if keys or chosen == "required" or public else "open",
+        list=tuple(dict.fromkeys(keys)),
+        with_keys=with_keys,
+        without_keys=without_keys,
+    )
 
 
 def _keys_of_environment(environ: Mapping[str, str], problems: Problems) -> list[Secret]:

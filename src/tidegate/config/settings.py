@@ -33,17 +33,24 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may call. ``keys`` is resolved: never open where another machine can reach the server."""
+    """Who may call, as far as it is known before the store is open, which may hold keys too.
+
+    ``with_keys`` says what is wrong with the settings when it does, ``without_keys`` when it does not; None
+    is nothing. ``keys`` is never open where another machine can reach the server.
+    """
 
     keys: Literal["required", "open"] = "open"
     list: tuple[Secret, ...] = ()
+    with_keys: str | None = None
+    without_keys: str | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One server that answers: what a preset says of its vendor, with the operator's own settings over it.
 
     ``auth`` is how the credential is sent: ``bearer``, ``header:NAME`` or ``query:NAME``. ``quirks`` are
-    names from `tidegate.config.QUIRKS`. ``preset``, ``title``, ``docs`` and ``local`` come from the preset.
+    names from `tidegate.config.QUIRKS`, ``continues`` is one from `tidegate.config.CONTINUES`, with the path
+    ``continues_path`` where it is another. ``preset``, ``title``, ``docs`` and ``local`` are the preset's.
     """
 
     name: str
@@ -54,6 +61,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, Secret] = {}
     query: dict[str, Secret] = {}
     quirks: frozenset[str] = frozenset()
+    continues: str | None = None
+    continues_path: str | None = None
     preset: str | None = None
     title: str | None = None
     docs: str | None = None
@@ -80,12 +89,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long one attempt may take, and with ``total`` all of them; only real tokens are signs of life."""
+    """How long one attempt may take, and with ``total`` all of them; only real tokens are signs of life.
+
+    ``min_speed`` is in tokens per second: a stream that is slower counts as broken. 0 is any speed.
+    """
 
     connect: float = 5.0
     first_token: float = 60.0
     idle: float = 60.0
     total: float = 1800.0
+    min_speed: float = 0.0
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):

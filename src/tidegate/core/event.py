@@ -123,6 +123,19 @@ class End(Event, frozen=True, gc=False, tag="end"):
     error: Failure | None = None
 
 
+SEAMS = "tidegate"
+"""The level of ``extra`` at which the Finish and the End of a stream that was gone on with tell its seams.
+
+Every dialect shows it, under this name, in a place where its clients look past it.
+"""
+
+
+def seams_told(event: Event) -> Mapping[str, Any]:
+    """The members that tell a client of the seams; none where there are no seams."""
+    extra = event.extra
+    return {SEAMS: extra[SEAMS]} if extra is not None and SEAMS in extra else {}
+
+
 Delta = Text | Thinking | Tool | Item
 AnyEvent = Start | Text | Thinking | Tool | Item | Finish | End
 

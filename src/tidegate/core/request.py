@@ -12,6 +12,7 @@ from tidegate.core.message import Message
 from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
 
 OnDisconnect = Literal["cancel", "drain", "detach"]
+OnBreak = Literal["continue", "fail"]
 
 
 class Reasoning(Struct, frozen=True, omit_defaults=True):
@@ -69,13 +70,24 @@ class Prompt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: Mapping[str, Any] | None = None
 
 
+class Begun(Struct, frozen=True):
+    """The beginning of an answer that is to be gone on with.
+
+    ``text`` does not end in white space; ``tokens`` is about how many the whole of what was shown cost.
+    """
+
+    text: str
+    tokens: int
+
+
 class Request(Struct, frozen=True):
     """One generation asked for, in the caller's dialect.
 
     ``fields`` are the members of the JSON body, each still encoded: they pass through to an upstream of
     the same dialect byte for byte, as do ``headers``, those of the caller's that the dialect hands on. The
     rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
-    ``form`` is the form of the answer, in a word of the dialect's, where it has several.
+    ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` was
+    asked beside the body; ``begun`` is ours: what the answer is to go on with.
     """
 
     dialect: str
@@ -89,6 +101,8 @@ class Request(Struct, frozen=True):
     reasoning: Reasoning | None = None
     form: str = ""
     thinking_to_content: bool | None = None
+    on_break: OnBreak | None = None
+    begun: Begun | None = None
 
 
 class Header(Struct, frozen=True):
@@ -97,6 +111,7 @@ class Header(Struct, frozen=True):
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
     :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
     are what the request was read from beside its body. ``keep``: the stream can be read after its end.
+    ``key`` is the id of the virtual key that was used, where it is one of the store's.
     """
 
     id: str
@@ -115,6 +130,9 @@ class Header(Struct, frozen=True):
     path: str = ""
     headers: Mapping[str, str] = {}
     keep: bool = True
+    on_break: OnBreak | None = None
+    """What the request itself says; else the route's holds."""
+    key: str | None = None
 
     @property
     def body_hash(self) -> str:

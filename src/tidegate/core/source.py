@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
 from tidegate.core.request import Request
@@ -50,4 +50,17 @@ class Source(Protocol):
         Start may be emitted to pass on what the upstream's own start said. Cancellation of the task is
         the only way to stop it, and must release everything that it holds, the upstream's socket first.
         """
+        ...
+
+
+Continues = Literal["exactly", "echoing"]
+"""How a source goes on with the beginning of an answer: with what follows it, or by repeating it first."""
+
+
+@runtime_checkable
+class Continuing(Protocol):
+    """A source that may truly go on with an answer that was begun elsewhere."""
+
+    def continues(self, request: Request) -> Continues | None:
+        """How it goes on with :attr:`tidegate.core.request.Request.begun`; None where it does not."""
         ...

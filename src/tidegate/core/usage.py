@@ -22,3 +22,12 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     extra: Mapping[str, Any] | None = None
     cache_write_tokens: int = 0
     dialect: str = "openai-chat"
+
+
+_LONGEST_TOKEN = 6
+"""Characters; a delta that is longer on average holds several tokens."""
+
+
+def tokens_of(characters: int, deltas: int) -> int:
+    """About how many tokens so much text took that came in so many deltas, where nobody has counted them."""
+    return max(deltas, characters // _LONGEST_TOKEN)

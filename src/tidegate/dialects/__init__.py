@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import cast
 
 from tidegate.core.request import Header, Prompt, Request
-from tidegate.dialects.api import Decoder, Dialect, Naming, Renderer
+from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
 from tidegate.dialects.translation.shapes import misfit
@@ -15,6 +15,7 @@ from tidegate.dialects.translation.shown_thinking import ShownThinking
 from tidegate.errors import ConfigError
 
 __all__ = [
+    "Continuable",
     "Decoder",
     "Dialect",
     "Naming",

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, Failure
-from tidegate.core.request import Header, Prompt, Request
+from tidegate.core.request import Begun, Header, Prompt, Request
+from tidegate.core.run import Skipped
+from tidegate.core.source import Continues
 from tidegate.errors import SourceError
 
 DIALECTS: Final = frozenset(
@@ -40,6 +42,18 @@ class Renderer(Protocol):
 
     def keep_alive(self) -> bytes:
         """Bytes that change nothing for any client; empty when the form has none."""
+        ...
+
+    def frames(self, data: bytes) -> list[bytes]:
+        """The frames that rendered bytes are made of; a client may have got some of them and not the rest."""
+        ...
+
+    def skip(self, item: Skipped) -> int:
+        """Take an event or a run of them as rendered, and tell in how many frames it would have been.
+
+        What is rendered afterwards is what it would have been. A whole answer shows all that was ever said,
+        so it takes no runs (:func:`tidegate.core.run.coalesce`), only events.
+        """
         ...
 
 
@@ -136,4 +150,17 @@ class Particular(Protocol):
 
     def conflicts(self, asked: Prompt, model: str) -> Sequence[str]:
         """The features of a prompt that are to be left out for this model; those that it lacks are named."""
+        ...
+
+
+@runtime_checkable
+class Continuable(Protocol):
+    """A dialect in which upstreams can be asked to go on with the beginning of an answer."""
+
+    def continues(self, model: str, way: str | None) -> Continues | None:
+        """How an upstream goes on with it that does so in a way of :data:`tidegate.config.CONTINUES`."""
+        ...
+
+    def write_begun(self, body: bytes, beginning: Begun, way: str | None) -> bytes:
+        """A body that is about to be sent, as one that asks to go on: with less left of its limits."""
         ...

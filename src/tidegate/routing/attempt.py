@@ -1,57 +1,31 @@
-"""Attempts: retry, fallback to other deployments and models before the first visible delta, and deadlines.
+"""Attempts: retry and fallback to other deployments and models before the first visible delta, and deadlines.
 
-After the first visible delta nothing is tried again: the error goes to whoever reads.
+After the first visible delta nothing is begun again: the answer is gone on with where that is correct
+(:mod:`tidegate.routing.continuation`), or the error goes to whoever reads.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
-from tidegate.config import Retry, Timeouts
+from tidegate.config import Timeouts
+from tidegate.core.attempt import Attempt
 from tidegate.core.clock import Clock
+from tidegate.core.event import AnyEvent, Outcome
 from tidegate.core.request import Request
-from tidegate.core.source import Output
-from tidegate.errors import (
-    Overloaded,
-    Rejected,
-    SourceError,
-    TidegateError,
-    TimedOut,
-    TooLong,
-    Unsupported,
-)
+from tidegate.errors import Interrupted, Overloaded, SourceError, TidegateError, TooLong, Unsupported
 from tidegate.routing.choose import choose
-from tidegate.routing.plan import Plan
+from tidegate.routing.continuation import Continuation
+from tidegate.routing.plan import Asked, Plan
+from tidegate.routing.progress import Observer, Progress, Watched
+from tidegate.routing.retry import again, another_model_may, blames_the_request, wait_before
+from tidegate.routing.shown import has_shown
 from tidegate.routing.table import Deployment, Route
-
-_LONGEST_WAIT = 5.0
-"""An upstream that asks to wait longer than this is not waited for; the caller is told instead."""
-
-_THIS_REQUEST = frozenset({400, 405, 413, 415, 422})
-"""Statuses that blame the request: any other deployment would refuse it as well."""
-
-
-class Progress(Output, Protocol):
-    """An output that also tells how far it has come."""
-
-    visible: bool
-    model: str | None
-    ended: bool
-    paused: bool
-    first_delta_at: float | None
-    last_delta_at: float
-
-    def restart(self) -> None: ...
-
-
-class Observer(Protocol):
-    """Is told how each attempt ended."""
-
-    def attempted(self, deployment: str, error: SourceError | None) -> None: ...
+from tidegate.routing.watchdog import Watchdog
 
 
 class Attempts:
@@ -61,6 +35,7 @@ class Attempts:
         self._clock = clock
         self._random = random
         self._observer = observer
+        self._continuation = Continuation(clock, random, observer, self._attempt)
 
     def answer(self, plan: Plan, out: Progress) -> Coroutine[Any, Any, None]:
         """Ask the models of the plan until one has answered. Raises the last SourceError or Overloaded.
@@ -74,6 +49,34 @@ class Attempts:
             return self._ask(first.route, timeouts, deadline, first.request, out)
         return self._ask_all(plan, deadline, out)
 
+    async def go_on(
+        self, plan: Plan, out: Progress, said: Sequence[AnyEvent], deployment: str | None = None
+    ) -> None:
+        """Answer what a process that ended had begun to answer: ``said`` is what the log holds of it.
+
+        ``deployment`` is the one that was answering, where that is known. Begins anew where nothing was
+        shown, goes on by the rules for broken upstreams where something was, and raises Interrupted where
+        that fails or is not allowed; a SourceError where the answer broke again after more was shown.
+        """
+        if not has_shown(said):
+            await self.answer(plan, out)
+            return
+        asked, broken = _answering(plan, deployment)
+        timeouts = msgspec.structs.replace(asked.route.timeouts, total=plan[0].route.timeouts.total)
+        deadline = self._clock.monotonic() + timeouts.total
+        error = Interrupted("the gateway was stopped before the answer ended")
+        if broken is None:
+            raise error
+        shown = out.deltas
+        try:
+            await self._continuation.go_on(
+                asked.route, timeouts, deadline, asked.request, out, broken, error, said
+            )
+        except SourceError as raised:
+            if out.deltas > shown or raised is error:
+                raise
+            raise error from raised
+
     async def _ask_all(self, plan: Plan, deadline: float, out: Progress) -> None:
         total = plan[0].route.timeouts.total
         for number, asked in enumerate(plan, 1):
@@ -83,7 +86,7 @@ class Attempts:
             try:
                 await self._ask(route, timeouts, deadline, asked.request, out)
             except (SourceError, Overloaded) as error:
-                if number == len(plan) or out.visible or not _another_model_may(error):
+                if number == len(plan) or out.visible or not another_model_may(error):
                     raise
             else:
                 return
@@ -108,8 +111,10 @@ class Attempts:
                     if blames_the_request(error):
                         raise
                     deployment.health.failed()
-                    if out.visible or error.code == "total":
+                    if error.code == "total":
                         raise
+                    if out.visible:
+                        break
                     out.restart()
                     if number == route.retry.attempts or not again(error):
                         break
@@ -118,101 +123,82 @@ class Attempts:
                     self._observer.attempted(deployment.name, None)
                     deployment.health.succeeded()
                     return
+            if out.visible:
+                assert last is not None
+                await self._continuation.go_on(route, timeouts, deadline, request, out, deployment, last)
+                return
         if last is None:
             raise Overloaded(f"model {route.model!r} has as many streams as it may have", retry_after=1)
         raise last
 
     async def _attempt(
-        self, deployment: Deployment, timeouts: Timeouts, deadline: float, request: Request, out: Progress
+        self, deployment: Deployment, timeouts: Timeouts, deadline: float, request: Request, out: Watched
     ) -> None:
-        watchdog = _Watchdog(self._clock, timeouts, deadline, out)
+        """Ask one source once, and record what came of it."""
+        account = _Account(deployment.name, self._clock, out)
+        watchdog = Watchdog(self._clock, timeouts, deadline, out)
         deployment.health.open += 1
         try:
             await deployment.source.run(request, out)
+            if not out.ended:
+                raise SourceError(f"{deployment.name} ended its answer without an end")
         except asyncio.CancelledError:
-            if watchdog.error is None or watchdog.task.uncancel() > 0:
+            error = watchdog.error
+            if error is None or watchdog.task.uncancel() > 0:
+                account.close("cancelled", None)
                 raise
-            raise watchdog.error from None
+            account.close("failed", error)
+            raise error from None
+        except Exception as error:
+            account.close("failed", error)
+            raise
+        else:
+            account.close("completed", None)
         finally:
             deployment.health.open -= 1
             watchdog.stop()
-        if not out.ended:
-            raise SourceError(f"{deployment.name} ended its answer without an end")
 
 
-class _Watchdog:
-    """The deadlines of one attempt, on one timer that is armed again only when it fires.
+class _Account:
+    """What one attempt took and brought."""
 
-    Cancels the attempt's task when nothing has come in time; ``error`` says which deadline it was.
-    """
+    __slots__ = ("_began", "_began_ms", "_characters", "_clock", "_deltas", "_deployment", "_out")
 
-    def __init__(self, clock: Clock, timeouts: Timeouts, deadline: float, out: Progress) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.task = task
-        self.error: TimedOut | None = None
+    def __init__(self, deployment: str, clock: Clock, out: Watched) -> None:
+        self._deployment = deployment
         self._clock = clock
-        self._timeouts = timeouts
-        self._begun = clock.monotonic()
-        self._deadline = deadline
         self._out = out
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(self._next()[0] - self._begun, self._fire)
+        self._began = clock.monotonic()
+        self._began_ms = clock.now_ms()
+        self._deltas = out.deltas
+        self._characters = out.characters
 
-    def stop(self) -> None:
-        """The attempt is over."""
-        self._timer.cancel()
-
-    def _next(self) -> tuple[float, str, float]:
-        """When the next deadline is, which one, and how long it was."""
-        timeouts, out = self._timeouts, self._out
-        if out.first_delta_at is None:
-            due, name, seconds = self._begun + timeouts.first_token, "first_token", timeouts.first_token
-        elif out.paused:  # the reader is slow, not the upstream
-            due, name, seconds = self._clock.monotonic() + timeouts.idle, "idle", timeouts.idle
-        else:
-            due, name, seconds = out.last_delta_at + timeouts.idle, "idle", timeouts.idle
-        if self._deadline < due:
-            return self._deadline, "total", timeouts.total
-        return due, name, seconds
-
-    def _fire(self) -> None:
-        due, name, seconds = self._next()
-        left = due - self._clock.monotonic()
-        if left > 0.001:
-            self._timer = self._loop.call_later(left, self._fire)
-            return
-        what = {
-            "first_token": f"no token came within {seconds:g} s",
-            "idle": f"no token came for {seconds:g} s",
-            "total": f"the answer was not complete within {seconds:g} s",
-        }[name]
-        self.error = TimedOut(what, code=name)
-        self.task.cancel()
+    def close(self, outcome: Outcome, error: Exception | None) -> None:
+        """Record it."""
+        word = None
+        if error is not None:
+            word = (error.code or error.type) if isinstance(error, TidegateError) else "internal_error"
+        out = self._out
+        out.attempted(
+            Attempt(
+                deployment=self._deployment,
+                began_ms=self._began_ms,
+                seconds=self._clock.monotonic() - self._began,
+                outcome=outcome,
+                error=word,
+                deltas=out.deltas - self._deltas,
+                characters=out.characters - self._characters,
+                usage=out.usage,
+            )
+        )
 
 
-def wait_before(number: int, retry: Retry, error: SourceError, random: Callable[[], float]) -> float:
-    """Seconds after attempt ``number``: what the upstream asked for, else exponential with jitter."""
-    if error.retry_after is not None:
-        return error.retry_after
-    backoff: float = retry.backoff * 2 ** (number - 1)
-    return min(backoff, _LONGEST_WAIT) * (0.5 + random() / 2)
-
-
-def blames_the_request(error: SourceError) -> bool:
-    """Whether any other deployment would refuse the request as well."""
-    if isinstance(error, TooLong):
-        return False
-    return isinstance(error, Rejected) and error.status in _THIS_REQUEST
-
-
-def _another_model_may(error: TidegateError) -> bool:
-    """Whether what failed with one model may succeed with another, in the time that is left."""
-    return error.code != "total" and not (isinstance(error, SourceError) and blames_the_request(error))
-
-
-def again(error: SourceError) -> bool:
-    """Whether the same deployment is worth another attempt."""
-    if not error.retryable or error.code == "first_token":
-        return False
-    return error.retry_after is None or error.retry_after <= _LONGEST_WAIT
+def _answering(plan: Plan, name: str | None) -> tuple[Asked, Deployment | None]:
+    """Who was answering; where that is not known, anyone where all are the same model."""
+    for asked in plan if name is not None else ():
+        for deployment in asked.route.deployments:
+            if deployment.name == name:
+                return asked, deployment
+    first, *others = plan[0].route.deployments
+    alike = name is None and len(plan) == 1 and all(first.same(other) for other in others)
+    return plan[0], first if alike else None

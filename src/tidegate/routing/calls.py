@@ -10,8 +10,9 @@ from typing import Protocol
 from tidegate.core.call import Call, CallSource, Reply
 from tidegate.core.clock import Clock
 from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, TooLong, Unsupported
-from tidegate.routing.attempt import Observer, again, blames_the_request, wait_before
 from tidegate.routing.choose import choose
+from tidegate.routing.progress import Observer
+from tidegate.routing.retry import again, blames_the_request, wait_before
 from tidegate.routing.table import Deployment, Route
 
 _LACKING = frozenset({404, 405, 501})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from tidegate.config import Retry, Timeouts
-from tidegate.core.request import OnDisconnect
+from tidegate.core.request import OnBreak, OnDisconnect
 from tidegate.core.source import Source
-from tidegate.errors import InvalidRequest, NotFound
+from tidegate.errors import Forbidden, InvalidRequest, NotFound
 from tidegate.routing.health import Health
 
 
@@ -23,6 +23,17 @@ class Deployment:
     health: Health
     weight: float = 1.0
     max_streams: int | None = None
+    model: str = ""
+    """The name that its source knows the model under; empty where only it has that model."""
+    same_as: str | None = None
+
+    def same(self, other: Deployment) -> bool:
+        """Whether both answer with the same model: by its upstream's name, or by the operator's word."""
+        return (
+            self is other
+            or (self.model != "" and self.model == other.model)
+            or (self.same_as is not None and self.same_as == other.same_as)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class Route:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What ``GET /v1/models`` tells beside the name: owned_by, context_length, created …"""
     thinking_to_content: bool = False
+    on_break: OnBreak = "continue"
 
 
 _LONGEST_SHOWN = 100
@@ -79,6 +91,13 @@ class Routes:
     def __len__(self) -> int:
         return len(self._routes)
 
+    def within(self, models: Sequence[str] | None) -> Routes:
+        """The same for a caller whose key is for these models only; None is all of them.
+
+        A name that ends in ``*`` stands for all that begin like it.
+        """
+        return self if models is None else _Within(self, tuple(models))
+
     def _unknown(self, model: str) -> str:
         shown = model if len(model) <= _LONGEST_SHOWN else f"{model[:_LONGEST_SHOWN]}…"
         near = get_close_matches(shown, self._routes, n=3, cutoff=0.5)
@@ -86,6 +105,46 @@ class Routes:
             return f"there is no model {shown!r} here; did you mean {_listed(near)}?"
         return f"there is no model {shown!r} here; GET /v1/models lists what there is: " + _listed(
             list(self._routes)
+        )
+
+
+class _Within(Routes):
+    """The part of a table that a key is for. What is beyond it is there, and refused."""
+
+    def __init__(self, whole: Routes, models: tuple[str, ...]) -> None:
+        self._whole = whole
+        self._models = models
+        self.default = whole.default if whole.default and self._allows(whole.default) else None
+
+    def resolve(self, model: str | None) -> Route:
+        """See :class:`Routes`, as for all that follow. Raises Forbidden as well."""
+        return self._checked(self._whole.resolve(model))
+
+    def get(self, model: str) -> Route | None:
+        route = self._whole.get(model)
+        return None if route is None else self._checked(route)
+
+    def within(self, models: Sequence[str] | None) -> Routes:
+        return self._whole.within(models)
+
+    def __iter__(self) -> Iterator[Route]:
+        return (route for route in self._whole if self._allows(route.model))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _checked(self, route: Route) -> Route:
+        if self._allows(route.model):
+            return route
+        raise Forbidden(
+            f"this key is not for the model {route.model!r}; it is for {_listed(list(self._models))}",
+            param="model",
+            code="model_not_allowed",
+        )
+
+    def _allows(self, model: str) -> bool:
+        return any(
+            model == each or (each.endswith("*") and model.startswith(each[:-1])) for each in self._models
         )
 
 

@@ -20,6 +20,7 @@ from tidegate.core.event import Failure, failure
 from tidegate.dialects import load_dialect
 from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
 from tidegate.observe.metrics import Metrics
+from tidegate.routing.table import Routes
 from tidegate.server import count_tokens, google, models, openapi, pages, urls
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
@@ -43,12 +44,16 @@ class AsciiJSONResponse(JSONResponse):
 def application(service: Service, metrics: Metrics) -> ASGIApp:
     """The application behind every path but the generations'."""
 
-    of_google = google.Google(lambda: service.gateway.routes, load_dialect("gemini"))
+    def served(request: Request) -> Routes:
+        """The models that the caller's key is for."""
+        return service.gateway.routes.within(request.scope["tidegate.caller"].models)
+
+    of_google = google.Google(served, load_dialect("gemini"))
 
     async def list_models(request: Request) -> Response:
         if google.is_asking(request):
             return await of_google.models(request)
-        routes = service.gateway.routes
+        routes = served(request)
         if _speaks_anthropic(request.scope):
             return AsciiJSONResponse(models.anthropic_listing(routes, request.query_params))
         return AsciiJSONResponse(models.listing(routes))
@@ -57,11 +62,11 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         if google.is_asking(request):
             return await of_google.model(request)
         one = models.anthropic_one if _speaks_anthropic(request.scope) else models.one
-        return AsciiJSONResponse(one(service.gateway.routes, request.path_params["model"]))
+        return AsciiJSONResponse(one(served(request), request.path_params["model"]))
 
     async def count(request: Request) -> Response:
         asked = count_tokens.read(await request.body(), dict(request.headers))
-        body, headers = await count_tokens.count(asked, service.gateway.routes.resolve(asked.model))
+        body, headers = await count_tokens.count(asked, served(request).resolve(asked.model))
         return Response(body, headers=dict(headers), media_type="application/json")
 
     async def health(_: Request) -> Response:
@@ -167,7 +172,7 @@ class _Front:
         lines = cors.headers(origin) + b"x-request-id: %b\r\n" % request
         try:
             if scope["path"] not in urls.PUBLIC or self._service.keys.open:
-                scope["tidegate.caller"] = self._service.identify(headers, _google_query(scope))
+                scope["tidegate.caller"] = await self._service.identify_surely(headers, _google_query(scope))
         except TidegateError as error:
             response = _error_response(scope, failure(error))
             await response(scope, receive, _with_headers(send, lines))

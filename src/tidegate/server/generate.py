@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import cast, get_args
 
-from tidegate.access import Caller, KeyRing, key_in_query, loopback_host, loopback_origin, presented_key
+from tidegate.access import (
+    Caller,
+    KeyRing,
+    key_in_query,
+    keyless,
+    loopback_host,
+    loopback_origin,
+    presented_key,
+)
 from tidegate.config import Config
 from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
-from tidegate.core.request import OnDisconnect
+from tidegate.core.request import OnBreak, OnDisconnect, Request
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, InvalidRequest, TidegateError, Unauthenticated
+from tidegate.errors import Forbidden, Interrupted, InvalidRequest, StoreError, TidegateError, Unauthenticated
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
@@ -20,13 +30,22 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, refuse, request_id, respond
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.keeping import DIALECT as KEPT
+from tidegate.server.responses.keeping import Keep
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
+from tidegate.streams.recovery import Recovered
 
 logger = logging.getLogger("tidegate")
 
-_POLICIES = get_args(OnDisconnect)
+INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer ended"))
+_REPLAYED = b"idempotent-replayed: true\r\n"
+_ON_DISCONNECT = get_args(OnDisconnect)
+_ON_BREAK = get_args(OnBreak)
 _NO_HEADERS: Mapping[str, str] = {}
+
+
+class _MayBeNew(Unauthenticated):
+    """The key is not known here, yet looks as if the store may know it."""
 
 
 class Service:
@@ -46,6 +65,7 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -62,17 +82,36 @@ class Service:
 
     def generate(self, exchange: Exchange) -> None:
         """Answer ``POST /v1/chat/completions`` and its kin."""
+        try:
+            self._generate(exchange)
+        except _MayBeNew:
+            task = asyncio.get_running_loop().create_task(self._generate_later(exchange))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _generate_later(self, exchange: Exchange) -> None:
+        """Answer a request whose key the store may know."""
+        await self._refresh_keys()
+        if not exchange.disconnected:
+            self._generate(exchange, sure=True)
+
+    def _generate(self, exchange: Exchange, *, sure: bool = False) -> None:
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
-            caller = self.identify(exchange.headers, exchange.path.partition("?")[2])  # access/
+            caller = self.identify(exchange.headers, exchange.path.partition("?")[2], sure=sure)  # access/
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
             request = dialect.read_request(exchange.body, headers, exchange.path)  # dialects/
             keep = None
             if request.dialect == KEPT:
                 request, keep = self._keeping.prepare(caller.id, request)  # responses/
-            policies = _policies(exchange)
-            stream = self.gateway.start(caller.id, request, policies, exchange.body)  # generation.py
+            policies = _policies(exchange, caller)
+            if policies.idempotency_key is not None:
+                self._once(exchange, caller, request, policies, keep)
+                return
+            stream = self.gateway.start(caller.id, request, policies, exchange.body, keyless(exchange.path))
+        except _MayBeNew:
+            raise
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
             return
@@ -82,22 +121,88 @@ class Service:
             return
         respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
 
+    def take_over(self, recovered: Recovered) -> None:
+        """Go on with a stream that a killed process had begun, or end it honestly."""
+        stream, said = recovered
+        header = stream.header
+        try:
+            dialect = self._dialects[header.dialect]
+            request = dialect.read_request(header.body, header.headers, header.path)
+            if request.dialect == KEPT:
+                request, _ = self._keeping.prepare(header.caller, request)
+        except (TidegateError, KeyError) as error:
+            logger.error("stream %s cannot be gone on with: %s", header.id, error)
+            stream.producer.end("interrupted", error=INTERRUPTED)
+        else:
+            self.gateway.take_over(stream, request, said)
+
+    def _once(
+        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
+    ) -> None:
+        """Answer a request that must be answered once, however often it is sent."""
+        task = asyncio.get_running_loop().create_task(
+            self._claimed(exchange, caller, request, policies, keep)
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _claimed(
+        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
+    ) -> None:
+        dialect = self._dialects[exchange.dialect]
+        cors = self.cors.headers(exchange.header(b"origin"))
+        assert policies.idempotency_key is not None
+        try:
+            body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
+            found = await self.gateway.claim(caller.id, policies.idempotency_key, body_hash)
+            if isinstance(found, str):
+                found = self.gateway.start(
+                    caller.id, request, policies, exchange.body, keyless(exchange.path), found
+                )
+            else:
+                cors += _REPLAYED
+        except TidegateError as error:
+            self._refuse(exchange, failure(error), dialect, cors)
+        except Exception:  # as above
+            logger.exception("a defect ended a request")
+            self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
+        else:
+            respond(exchange, found, self.gateway.streams, dialect, self.pace, cors, keep)
+            if exchange.disconnected and exchange.client is not None:
+                exchange.client.gone()  # it left while this was looked up
+
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""
         cors = self.cors.headers(exchange.header(b"origin"))
         self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
 
-    def identify(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
+    async def identify_surely(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
+        """As :meth:`identify`; a key that is not known is looked for in the store."""
+        try:
+            return self.identify(headers, query, sure=False)
+        except _MayBeNew:
+            await self._refresh_keys()
+        return self.identify(headers, query)
+
+    def identify(self, headers: list[tuple[bytes, bytes]], query: str = "", *, sure: bool = True) -> Caller:
         """The caller behind a key in headers or query. Raises Unauthenticated or Forbidden."""
         if self.keys.open:
             _check_loopback(headers)
-        caller = self.keys.identify(presented_key(headers) or (key_in_query(query) if query else None))
+        key = presented_key(headers) or (key_in_query(query) if query else None)
+        caller = self.keys.identify(key)
         if caller is None:
-            raise Unauthenticated(
+            refusal = Unauthenticated if sure or not self.keys.may_be_new(key) else _MayBeNew
+            raise refusal(
                 "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
                 code="invalid_api_key",
             )
         return caller
+
+    async def _refresh_keys(self) -> None:
+        try:
+            await self.keys.refresh()
+        except StoreError as error:
+            logger.error("keys cannot be looked up: %s", error.message)
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
@@ -110,13 +215,13 @@ def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:
         if name == b"host" and not loopback_host(value):
             raise Forbidden(
                 f"without keys only localhost is served, not {value.decode('latin-1')!r}; "
-                "set TIDEGATE_API_KEYS to serve other hosts",
+                "set TIDEGATE_API_KEYS or make a key with tidegate keys create to serve other hosts",
                 code="host_not_allowed",
             )
         if name == b"origin" and not loopback_origin(value):
             raise Forbidden(
                 f"without keys only pages of localhost may call, not {value.decode('latin-1')!r}; "
-                "set TIDEGATE_API_KEYS to serve other origins",
+                "set TIDEGATE_API_KEYS or make a key with tidegate keys create to serve other origins",
                 code="origin_not_allowed",
             )
 
@@ -127,15 +232,24 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
     return {name: value.decode("latin-1") for name, value in values if value is not None}
 
 
-def _policies(exchange: Exchange) -> Policies:
-    """What the request's headers decide about its stream."""
+def _policies(exchange: Exchange, caller: Caller) -> Policies:
+    """What the request's headers decide about its stream, and its key."""
     key = exchange.header(b"idempotency-key")
-    asked = exchange.header(b"tidegate-on-disconnect")
+    return Policies(
+        cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
+        key.decode("latin-1") if key else None,
+        cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+        caller.key,
+        caller.models,
+    )
+
+
+def _chosen(exchange: Exchange, name: str, words: tuple[str, ...]) -> str | None:
+    """The word in a header that takes one of some. Raises InvalidRequest."""
+    asked = exchange.header(name.lower().encode())
     if asked is None:
-        return Policies(idempotency_key=key.decode("latin-1") if key else None)
-    policy = asked.decode("latin-1").strip().lower()
-    if policy not in _POLICIES:
-        raise InvalidRequest(
-            f"the header Tidegate-On-Disconnect must be one of {', '.join(_POLICIES)}, not {policy!r}"
-        )
-    return Policies(cast(OnDisconnect, policy), key.decode("latin-1") if key else None)
+        return None
+    word = asked.decode("latin-1").strip().lower()
+    if word not in words:
+        raise InvalidRequest(f"the header {name} must be one of {', '.join(words)}, not {word!r}")
+    return word

@@ -34,9 +34,9 @@ _ESTIMATED: Final = {"tidegate-estimated": "totalTokens"}
 
 
 class Google:
-    """Answers these requests; ``served`` tells the models of the moment, ``dialect`` is Google's."""
+    """Answers these requests; ``served`` tells what the caller may use, ``dialect`` is Google's."""
 
-    def __init__(self, served: Callable[[], Routes], dialect: Dialect) -> None:
+    def __init__(self, served: Callable[[Request], Routes], dialect: Dialect) -> None:
         self._served = served
         self._dialect = dialect
 
@@ -49,14 +49,14 @@ class Google:
             *(Route(one, self.model) for one in ones),
         ]
 
-    async def models(self, _: Request) -> Response:
+    async def models(self, request: Request) -> Response:
         """``GET /v1beta/models``."""
-        return _json({"models": [_model(each) for each in self._served()]})
+        return _json({"models": [_model(each) for each in self._served(request)]})
 
     async def model(self, request: Request) -> Response:
         """``GET /v1beta/models/{model}``."""
         try:
-            return _json(_model(self._served().resolve(request.path_params["model"])))
+            return _json(_model(self._served(request).resolve(request.path_params["model"])))
         except TidegateError as error:
             return self._told(error)
 
@@ -65,7 +65,7 @@ class Google:
         try:
             path = f"/models/{request.path_params['model']}:countTokens"
             asked = self._dialect.read_request(_inner(await request.body()), {}, path)
-            self._served().resolve(asked.model)
+            self._served(request).resolve(asked.model)
             size = _size(understand(asked))
         except TidegateError as error:
             return self._told(error)

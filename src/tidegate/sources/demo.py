@@ -15,11 +15,12 @@ import msgspec
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.message import Message, ResultPart, text_of
 from tidegate.core.request import Prompt, Request
-from tidegate.core.source import Output
+from tidegate.core.source import Continues, Output
 from tidegate.core.tool import ToolChoice, ToolDefinition
 from tidegate.core.usage import Usage
 from tidegate.dialects import understand
 from tidegate.dialects.translation.customs import function_of
+from tidegate.errors import Broken
 
 _LONGEST_ECHO = 400
 _MOST_INSTANT = 64
@@ -32,6 +33,10 @@ class DemoSource:
     def __init__(self, delay: float) -> None:
         self._delay = delay
 
+    def continues(self, request: Request) -> Continues | None:
+        """See :class:`tidegate.core.source.Continuing`: it says the same every time."""
+        return "exactly"
+
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
         prompt = understand(request)
@@ -43,6 +48,8 @@ class DemoSource:
         cut = prompt.max_tokens is not None and len(said) > prompt.max_tokens
         if cut:
             said = said[: prompt.max_tokens]
+        if request.begun is not None:
+            said = list(_after(said, request.begun.text))
         await self._say(said, prompt.choices, out)
         reason = "length" if cut else "tool_calls" if tool else "stop"
         usage = Usage(
@@ -76,6 +83,18 @@ def _answer(question: str, results: list[str]) -> Iterator[AnyEvent]:
     )
     for token in _tokens(text):
         yield Text(text=token)
+
+
+def _after(said: list[AnyEvent], begun: str) -> Iterator[AnyEvent]:
+    """What is left of an answer of which so much was said. Raises Broken when it begins otherwise."""
+    for event in said:
+        text = event.text if isinstance(event, Text) else ""
+        rest = text[len(begun) :]
+        if not text.startswith(begun[: len(text)]):
+            raise Broken("the demo model would not have begun its answer like that", retryable=False)
+        begun = begun[len(text) :]
+        if rest or not text:
+            yield msgspec.structs.replace(event, text=rest) if rest else event
 
 
 def _call(tool: ToolDefinition, question: str) -> Iterator[AnyEvent]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.request import Request
-from tidegate.core.source import Output
-from tidegate.dialects import load_dialect
+from tidegate.core.source import Continues, Output
+from tidegate.dialects import Continuable, load_dialect
 from tidegate.engines import Engine
 from tidegate.net import Pool
 from tidegate.net.address import Address
 from tidegate.sources.upstream import Upstream, UpstreamSource, beside
+
+_CONTINUES: Final = "continue_final_message"
+"""How llama.cpp is told to go on with an answer (https://github.com/ggml-org/llama.cpp/pull/23012)."""
 
 
 class EngineSource:
@@ -25,6 +30,11 @@ class EngineSource:
         self._connect_timeout = connect_timeout
         self._max_frame = max_frame
         self._dialect = load_dialect("openai-chat")
+
+    def continues(self, request: Request) -> Continues | None:
+        """See :class:`tidegate.core.source.Continuing`: a conversation, and raw text."""
+        assert isinstance(self._dialect, Continuable)
+        return self._dialect.continues(self._engine.settings.name, _CONTINUES)
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`."""
@@ -50,5 +60,6 @@ class EngineSource:
             pool=self._pool,
             clock=self._clock,
             beside=beside(self._dialect.name),
+            continues=_CONTINUES,
         )
         return UpstreamSource(server, name, self._connect_timeout)

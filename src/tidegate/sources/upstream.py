@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -21,9 +21,9 @@ from tidegate.config import Provider
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
-from tidegate.core.request import Request
-from tidegate.core.source import Output
-from tidegate.dialects import Decoder, Dialect, Naming, load_dialect, translate
+from tidegate.core.request import Begun, Request
+from tidegate.core.source import Continues, Output
+from tidegate.dialects import Continuable, Decoder, Dialect, Naming, load_dialect, translate
 from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
 from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
@@ -62,6 +62,10 @@ class Upstream:
     """Names of headers that its settings give: a caller's header of that name is not passed on."""
     beside: Mapping[str, Dialect] = field(default_factory=dict)
     """Further dialects that it speaks, for callers of the same."""
+    continues: str | None = None
+    """How it goes on with the beginning of an answer, in a word of :data:`tidegate.config.CONTINUES`."""
+    continues_path: str | None = None
+    """In place of ``path`` where it is asked to go on."""
 
 
 def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Upstream:
@@ -82,6 +86,8 @@ def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Up
         clock,
         frozenset(signed),
         beside(provider.dialect, provider.quirks),
+        provider.continues,
+        provider.continues_path,
     )
 
 
@@ -144,6 +150,12 @@ class UpstreamSource:
             _name(error, server)
             raise
 
+    def continues(self, request: Request) -> Continues | None:
+        """See :class:`tidegate.core.source.Continuing`."""
+        server = self._server
+        dialect = server.beside.get(request.dialect, server.dialect)
+        return dialect.continues(self._model, server.continues) if isinstance(dialect, Continuable) else None
+
     def run(self, request: Request, out: Output) -> Coroutine[Any, Any, None]:
         """See :class:`tidegate.core.source.Source`."""
         server = self._server
@@ -187,8 +199,20 @@ class UpstreamSource:
         body, dropped = translate(request, dialect, self._model, self._server.quirks)
         if dropped:
             out.drop(dropped)
-        head = self._head_for(dialect, request) if request.headers else self._heads[dialect.name]
+        if request.begun is not None:
+            body = self._begun(dialect, request.begun, body)
+        if request.headers or request.begun is not None:
+            head = self._head_for(dialect, request)
+        else:
+            head = self._heads[dialect.name]
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _begun(self, dialect: Dialect, beginning: Begun, body: bytes) -> bytes:
+        """The body that asks to go on with an answer."""
+        way = self._server.continues
+        if not isinstance(dialect, Continuable) or dialect.continues(self._model, way) is None:
+            raise Unsupported(f"{self._server.name} cannot go on with an answer", retryable=False)
+        return dialect.write_begun(body, beginning, way)
 
     async def call(self, call: Call) -> Reply:
         """See :class:`tidegate.core.call.CallSource`."""
@@ -215,8 +239,11 @@ class UpstreamSource:
     def _head_for(self, dialect: Dialect, request: Request) -> bytes:
         """The head with the caller's headers that an upstream of the same dialect is sent as well."""
         server = self._server
+        if request.begun is not None and server.continues_path is not None:
+            server = replace(server, path=server.continues_path)
         if request.dialect != dialect.name:
-            return self._heads[dialect.name]
+            known = self._heads[dialect.name]
+            return known if server is self._server else request_head(server, dialect.target(self._model))
         more = {name: value for name, value in request.headers.items() if name not in server.settled}
         return request_head(server, dialect.target(self._model), more)
 

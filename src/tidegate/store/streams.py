@@ -31,7 +31,7 @@ class StreamRow(NamedTuple):
     expires_ms: int
     outcome: str
     last_seq: int
-    bytes: int
+    size: int
     header: bytes
     attempts: bytes
     seams: bytes
@@ -61,7 +61,7 @@ def insert_streams(connection: Connection, rows: Sequence[StreamRow], chunks: It
     """Add streams; one that is there already stays as it is."""
     names = [row.id for row in rows]
     known = set(connection.scalars(select(streams.c.id).where(streams.c.id.in_(names))))
-    new = [row._asdict() for row in rows if row.id not in known]
+    new = [_columns(row) for row in rows if row.id not in known]
     if new:
         connection.execute(insert(streams), new)
     parts = [chunk._asdict() for chunk in chunks if chunk.stream not in known]
@@ -70,7 +70,7 @@ def insert_streams(connection: Connection, rows: Sequence[StreamRow], chunks: It
 
 
 def find_stream(connection: Connection, stream: str) -> StreamRow | None:
-    """The stream of this id; ``bytes`` is 0 when its events are gone."""
+    """The stream of this id; ``size`` is 0 when its events are gone."""
     row = connection.execute(select(streams).where(streams.c.id == stream)).first()
     return StreamRow._make(row) if row is not None else None
 
@@ -168,6 +168,12 @@ def drop_claim(connection: Connection, caller: str, key: str, stream: str) -> No
 def expire_claims(connection: Connection, before_ms: int) -> None:
     """Delete the claims that were made before a time."""
     connection.execute(delete(claims).where(claims.c.created_ms < before_ms))
+
+
+def _columns(row: StreamRow) -> dict[str, object]:
+    columns: dict[str, object] = row._asdict()
+    columns["bytes"] = columns.pop("size")
+    return columns
 
 
 def _empty(connection: Connection, names: Sequence[str], now_ms: int) -> None:

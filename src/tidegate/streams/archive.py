@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Record
+from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
 from tidegate.errors import Gone
+from tidegate.streams.memory import MemoryLog
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -29,18 +30,22 @@ class Summary(Struct, frozen=True, kw_only=True):
     seams: tuple[Seam, ...] = ()
 
 
-class Ended(NamedTuple):
-    """A stream that is to be archived; ``records`` reads its events, in any thread."""
+class Claim(NamedTuple):
+    """The stream that an idempotency key stands for, and the hash of the request that was sent with it."""
 
-    summary: Summary
-    records: Callable[[], Iterable[Record]]
+    stream: str
+    body_hash: str
+    created_ms: int
 
 
 class Archive(Protocol):
-    """Keeps what has ended."""
+    """Keeps what has ended, and which stream each idempotency key of a caller's stands for."""
 
-    async def keep(self, ended: Sequence[Ended]) -> None:
-        """Take streams. Raises StoreError when that failed; taking one again changes nothing."""
+    async def keep(self, ended: Sequence[Summary]) -> None:
+        """Take streams, with their events, out of the log. Raises StoreError when that failed.
+
+        Taking one again changes nothing.
+        """
         ...
 
     async def find(self, stream: str) -> Summary | None:
@@ -59,22 +64,33 @@ class Archive(Protocol):
         """Let go of what is due, and of the oldest when it is too much. Called every few seconds."""
         ...
 
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        """The claim that is there, else ``new``, which then is: of several that ask at once one gets it."""
+        ...
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        """Let the key stand for nothing again, if it stands for this stream."""
+        ...
+
 
 class MemoryArchive:
     """An :class:`Archive` that ends with the process; ``most`` is bytes of all that it keeps."""
 
-    def __init__(self, clock: Clock, most: int = 256 * 2**20) -> None:
+    def __init__(self, log: MemoryLog, clock: Clock, most: int = 256 * 2**20) -> None:
+        self._log = log
         self._clock = clock
         self._most = most
         self._kept: OrderedDict[str, tuple[Summary, list[AnyEvent]]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._claims: OrderedDict[tuple[str, str], Claim] = OrderedDict()
         self._size = 0
 
-    async def keep(self, ended: Sequence[Ended]) -> None:
+    async def keep(self, ended: Sequence[Summary]) -> None:
         """See :class:`Archive`, as for all that follow."""
-        for summary, records in ended:
-            if summary.header.id not in self._kept:
-                self._kept[summary.header.id] = summary, [record.event for record in records()]
+        for summary in ended:
+            name = summary.header.id
+            if name not in self._kept:
+                self._kept[name] = summary, self._log.read(name, 0, summary.last_seq)
                 self._size += summary.size
         await self.expire()
 
@@ -110,6 +126,16 @@ class MemoryArchive:
                 self._gone[name] = None
         while len(self._gone) > _MOST_GONE:
             self._gone.popitem(last=False)
+        while len(self._claims) > _MOST_GONE:
+            self._claims.popitem(last=False)
+
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        return self._claims.setdefault((caller, key), new)
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        claim = self._claims.get((caller, key))
+        if claim is not None and claim.stream == stream:
+            del self._claims[caller, key]
 
 
 _MOST_GONE = 100_000

@@ -13,7 +13,15 @@ from tidegate.core.request import Header
 from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.group_sync import GroupSync
 from tidegate.streams.log import Committed, Follower
-from tidegate.streams.records import Kept, events_record, header_record, placed, read_events, stream_key
+from tidegate.streams.records import (
+    Kept,
+    events_record,
+    header_record,
+    placed,
+    read_events,
+    read_record,
+    stream_key,
+)
 from tidegate.streams.segments import Segments
 
 logger = logging.getLogger("tidegate")
@@ -153,7 +161,13 @@ class DiskLog:
 
     def kept_records(self, stream: str) -> Iterator[Kept]:
         """The records of a stream that has ended, to be kept elsewhere; may be called from any thread."""
-        return map(self._segments.read, self._streams[stream].places)
+        kept = self._streams[stream]
+        yield from map(self._segments.read, kept.places)
+        if kept.unkept is not None:
+            at_ms = self._clock.now_ms()
+            end = read_record(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
+            assert end is not None
+            yield end
 
     def close(self) -> None:
         """Stop writing. What is there stays, for whoever comes next."""

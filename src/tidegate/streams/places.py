@@ -22,7 +22,7 @@ class Places:
     def __init__(self, settings: Settings, folder: Path, clock: Clock, database: Database) -> None:
         self.slot: Slot | None = None
         self._settings = settings
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self._database = database
 
@@ -32,7 +32,7 @@ class Places:
         if settings.log == "memory":
             memory = MemoryLog(clock, committed, most=settings.most)
             return memory, MemoryArchive(memory, clock)
-        self.slot = Slot(self._folder / f"{clock.now_ms()}-{os.getpid()}")
+        self.slot = Slot(self.folder / f"{clock.now_ms()}-{os.getpid()}")
         power = settings.durability == "power"
         disk = DiskLog(clock, committed, Segments(self.slot), most=settings.most, power=power)
         return disk, StoredStreams(self._database, disk, clock, settings.disk)

@@ -51,8 +51,10 @@ class Producer:
         "_over",
         "_room",
         "_stream",
+        "_usage",
         "attempts",
         "begun_at",
+        "characters",
         "deltas",
         "dropped",
         "end_event",
@@ -61,8 +63,10 @@ class Producer:
         "last_delta_at",
         "model",
         "paused",
+        "pauses",
         "seams",
         "started",
+        "usage",
         "visible",
     )
 
@@ -81,6 +85,7 @@ class Producer:
         self._over = over
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
+        self._usage: Usage | None = None
         self._flow: Flow | None = None
         self._room: asyncio.Event | None = None
         self.started = False
@@ -90,8 +95,13 @@ class Producer:
         self.ended = False
         self.end_event: End | None = None
         self.paused = False
+        self.pauses = 0
         self.begun_at = clock.monotonic()
         self.deltas = 0
+        self.characters = 0
+        """Of text, thinking and arguments."""
+        self.usage: Usage | None = None
+        """What the present attempt's source has counted, at its start or at its end."""
         self.dropped: tuple[str, ...] = ()
         """Fields of the request that the present attempt's source was not told."""
         self.model: str | None = None
@@ -109,6 +119,7 @@ class Producer:
     def emit_all(self, events: Sequence[AnyEvent]) -> None:
         if self.visible and len(events) == 1 and type(events[0]) is Text and not self.ended:
             self.deltas += 1  # nearly every call is for one text
+            self.characters += len(events[0].text)
             self.last_delta_at = self._clock.monotonic()
             self._log.append(self._stream, self._epoch, events)
             return
@@ -118,7 +129,20 @@ class Producer:
             return
         if (deltas := sum(map(shows, events))) > 0:
             self.deltas += deltas
+            self.characters += sum(map(_length, events))
             self.last_delta_at = self._clock.monotonic()
+        last = events[-1]
+        if type(last) is End:
+            self._close(events, last)
+        else:
+            self._log.append(self._stream, self._epoch, events)
+
+    def adopt(self, events: Sequence[AnyEvent]) -> None:
+        """Go on from what another process had in its log."""
+        self.started = True
+        self.visible = any(map(shows, events))
+        self.deltas = sum(map(shows, events))
+        self.characters = sum(map(_length, events))
         last = events[-1]
         if type(last) is End:
             self._close(events, last)
@@ -143,8 +167,15 @@ class Producer:
         """Append Start now, since headers must be sent; retry and fallback stay possible."""
         if not self.started and not self.ended:
             self.started = True
+            self._usage = self.begun_usage
             held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
             self._log.append(self._stream, self._epoch, (self._start(held),))
+
+    @property
+    def begun_usage(self) -> Usage | None:
+        """What the source had counted before it began to answer, where it told."""
+        first = self._held[0] if self._held else None
+        return first.usage if type(first) is Start else self._usage
 
     def said(self) -> list[AnyEvent]:
         """All that is in the log so far. Raises LogError where that is not kept."""
@@ -153,6 +184,7 @@ class Producer:
     def attempted(self, attempt: Attempt) -> None:
         """A source was asked, and this is what came of it."""
         self.attempts = (*self.attempts, attempt)
+        self.usage = None
 
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
@@ -161,6 +193,7 @@ class Producer:
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
         self._held = []
+        self._usage = None
         self.dropped = ()
 
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
@@ -173,6 +206,7 @@ class Producer:
         """Stop the source: its only reader has no room."""
         if not self.paused:
             self.paused = True
+            self.pauses += 1
             if self._flow is not None:
                 self._flow.pause_reading()
 
@@ -190,6 +224,7 @@ class Producer:
     def _close(self, events: Sequence[AnyEvent], end: End) -> None:
         self.ended = True
         self.end_event = end
+        self.usage = end.usage or self.usage
         self._over(self._stream)
         try:
             self._log.append(self._stream, self._epoch, events)
@@ -199,9 +234,12 @@ class Producer:
     def _first(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
         """What of the first events goes into the log: nothing until one of them shows something."""
         self._held += events
+        if type(events[0]) is Start and events[0].usage is not None:
+            self.usage = events[0].usage
         shown = any(map(shows, events))
         if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
+        self._usage = self.begun_usage
         held, self._held = self._held, []
         self.visible = True
         if shown:
@@ -224,6 +262,13 @@ class Producer:
         if start.model is not None or self.model is None:
             return start
         return msgspec.structs.replace(start, model=self.model)
+
+
+def _length(event: AnyEvent) -> int:
+    """Characters that an event shows."""
+    if type(event) is Text or type(event) is Thinking:
+        return len(event.text)
+    return len(event.arguments) if type(event) is Tool else 0
 
 
 def shows(event: AnyEvent) -> bool:

@@ -44,7 +44,12 @@ class Kept(NamedTuple):
     epoch: int
     seq: int
     at_ms: int
-    content: bytes
+    raw: bytes
+    """The whole record."""
+
+    @property
+    def content(self) -> bytes:
+        return self.raw[HEAD_SIZE:]
 
 
 def stream_key(stream: str) -> bytes:
@@ -82,7 +87,7 @@ def read_record(data: bytes, offset: int = 0) -> Kept | None:
     end = offset + FRAME.size + length
     if length < _HEAD.size or end > len(data) or crc32(data[offset + FRAME.size : end]) != crc:
         return None
-    return Kept(end, kind, count, key.hex(), epoch, seq, at_ms, data[offset + HEAD_SIZE : end])
+    return Kept(end, kind, count, key.hex(), epoch, seq, at_ms, data[offset:end])
 
 
 def read_records(data: bytes) -> Iterator[Kept]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Failure, Record
+from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Ended, Summary
+from tidegate.streams.archive import Archive, Summary
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -27,7 +26,6 @@ _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
 
 _ARCHIVE_RETRY = 2.0
-_RECORDS = 4096
 
 
 class Readable(Protocol):
@@ -95,7 +93,7 @@ class Readable(Protocol):
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task")
+    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -103,6 +101,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.wanted: Callable[[], None] | None = None
+        """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
 
     def run(self, generation: Coroutine[None, None, None]) -> None:
@@ -144,6 +144,8 @@ class Stream:
         return self._registry.log.read(self.header.id, after, most)
 
     def attach(self, reader: Reader) -> None:
+        if self.wanted is not None:
+            self.wanted()
         self.readers.append(reader)
         reader.advance()
         self._balance()
@@ -195,10 +197,9 @@ class Streams:
     """All streams of this process, by id. ``retain`` is the seconds for which an ended one can be read."""
 
     def __init__(
-        self, clock: Clock, make_log: Callable[[Committed], StreamLog], archive: Archive, retain: float
+        self, clock: Clock, make: Callable[[Committed], tuple[StreamLog, Archive]], retain: float
     ) -> None:
-        self.log = make_log(self._committed)
-        self.archive = archive
+        self.log, self.archive = make(self._committed)
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
@@ -213,6 +214,13 @@ class Streams:
         producer = Producer(header.id, self.log, self._clock, epoch, self._over)
         stream = self._streams[header.id] = Stream(header, producer, self)
         self.under_way += 1
+        return stream
+
+    def adopt(self, header: Header, epoch: int, said: Sequence[AnyEvent]) -> Stream:
+        """A stream that another process began, with what is in its log so far."""
+        stream = self.create(header, epoch)
+        if said:
+            stream.producer.adopt(said)
         return stream
 
     def forget(self, stream: Stream) -> None:
@@ -283,11 +291,11 @@ class Streams:
                     self.forget(stream)
         self._archiving = None
 
-    def _summed_up(self, stream: Stream) -> Ended:
+    def _summed_up(self, stream: Stream) -> Summary:
         producer, header = stream.producer, stream.header
         assert producer.end_event is not None
         now = self._clock.now_ms()
-        summary = Summary(
+        return Summary(
             header=header,
             end=producer.end_event,
             last_seq=self.log.last_seq(header.id),
@@ -298,13 +306,6 @@ class Streams:
             attempts=producer.attempts,
             seams=producer.seams,
         )
-        return Ended(summary, partial(self._records, header.id))
-
-    def _records(self, stream: str) -> Iterator[Record]:
-        after = 0
-        while records := self.log.records(stream, after, _RECORDS):
-            yield from records
-            after = records[-1].seq
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]

@@ -15,13 +15,16 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.errors import LogError
 from tidegate.store import streams as rows
 from tidegate.store.database import Database
-from tidegate.streams.archive import Summary, expired
+from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.records import Kept, read_events, read_header, read_records
 
 _CHUNK_EVENTS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
 _WORTH_PACKING: Final = 1024
+_CLAIM_MS: Final = 7 * 24 * 3600 * 1000
+"""For so long a key is remembered; a stream that it stands for may be gone much earlier."""
+
 _PLAIN, _PACKED = b"\x00", b"\x01"
 
 _encode = msgspec.json.Encoder().encode
@@ -56,7 +59,7 @@ class StoredStreams:
         row, end = await self._database.read(lambda connection: _found(connection, stream))
         if row is None:
             return None
-        if not row.bytes or row.expires_ms <= self._clock.now_ms():
+        if not row.size or row.expires_ms <= self._clock.now_ms():
             raise expired(stream)
         if end is None:
             raise LogError(f"the end of stream {stream} is missing from the store")
@@ -81,7 +84,19 @@ class StoredStreams:
 
     async def expire(self) -> None:
         now = self._clock.now_ms()
-        await self._database.run(lambda connection: rows.expire_streams(connection, now, self._most))
+
+        def work(connection: Connection) -> None:
+            rows.expire_streams(connection, now, self._most)
+            rows.expire_claims(connection, now - _CLAIM_MS)
+
+        await self._database.run(work)
+
+    async def claim(self, caller: str, key: str, new: Claim) -> Claim:
+        wanted = rows.Claim(*new)
+        return Claim(*await self._database.run(lambda each: rows.take_claim(each, caller, key, wanted)))
+
+    async def release(self, caller: str, key: str, stream: str) -> None:
+        await self._database.run(lambda each: rows.drop_claim(each, caller, key, stream))
 
     def _chunks(self, stream: str) -> Iterator[rows.ChunkRow]:
         return chunks_of(stream, self._log.kept_records(stream))
@@ -131,7 +146,7 @@ def _unpacked(chunk: bytes) -> bytes:
 
 def _found(connection: Connection, stream: str) -> tuple[rows.StreamRow | None, End | None]:
     row = rows.find_stream(connection, stream)
-    return row, _end_of(connection, row) if row is not None and row.bytes else None
+    return row, _end_of(connection, row) if row is not None and row.size else None
 
 
 def _end_of(connection: Connection, row: rows.StreamRow) -> End | None:
@@ -154,7 +169,7 @@ def _row(summary: Summary, size: int) -> rows.StreamRow:
         expires_ms=summary.expires_ms,
         outcome=summary.end.outcome,
         last_seq=summary.last_seq,
-        bytes=size,
+        size=size,
         header=_encode(header),
         attempts=_encode(summary.attempts),
         seams=_encode(summary.seams),
@@ -168,7 +183,7 @@ def _summary(row: rows.StreamRow, end: End) -> Summary:
         header=read_header(row.header),
         end=end,
         last_seq=row.last_seq,
-        size=row.bytes,
+        size=row.size,
         created_ms=row.created_ms,
         ended_ms=row.ended_ms,
         expires_ms=row.expires_ms,

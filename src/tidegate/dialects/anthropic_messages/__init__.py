@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tidegate.core.event import Failure
-from tidegate.core.request import Header, Prompt, Request
-from tidegate.dialects.anthropic_messages import errors, prompt, request, write
+from tidegate.core.request import Begun, Header, Prompt, Request
+from tidegate.core.source import Continues
+from tidegate.dialects.anthropic_messages import begun, errors, prompt, request, write
 from tidegate.dialects.anthropic_messages.decode import MessagesDecoder
 from tidegate.dialects.anthropic_messages.render import MessagesStreamRenderer
 from tidegate.dialects.anthropic_messages.tokens import estimate_tokens
@@ -71,6 +72,14 @@ class AnthropicMessages:
     def conflicts(self, asked: Prompt, model: str) -> Sequence[str]:
         """See :class:`tidegate.dialects.api.Particular`."""
         return tuple(write.conflicts(asked, model))
+
+    def continues(self, model: str, way: str | None) -> Continues | None:
+        """See :class:`tidegate.dialects.api.Continuable`."""
+        return begun.continues(model, way)
+
+    def write_begun(self, body: bytes, beginning: Begun, way: str | None) -> bytes:
+        """See :class:`tidegate.dialects.api.Continuable`."""
+        return begun.write_begun(body, beginning)
 
     def renderer(self, header: Header) -> Renderer:
         return MessagesStreamRenderer(header) if header.stream else MessagesWholeRenderer(header)

@@ -11,9 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.core.event import AnyEvent, End, Extra, Failure, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import (
+    AnyEvent,
+    End,
+    Extra,
+    Failure,
+    Finish,
+    Item,
+    Start,
+    Text,
+    Thinking,
+    Tool,
+    seams_told,
+)
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.content import (
     block_object,
@@ -25,6 +38,7 @@ from tidegate.dialects.anthropic_messages.content import (
 )
 from tidegate.dialects.anthropic_messages.errors import error_envelope
 from tidegate.dialects.anthropic_messages.usage import NAME, write_delta_usage
+from tidegate.dialects.framed import Framed
 from tidegate.wire.ascii_json import ascii_json, quote
 
 Fields = dict[str, Any]
@@ -49,7 +63,7 @@ class _Surroundings:
     after: str
 
 
-class MessagesStreamRenderer:
+class MessagesStreamRenderer(Framed):
     """Renders one stream as Messages events."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -98,6 +112,16 @@ class MessagesStreamRenderer:
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return _PING
+
+    def _skip_more(self, rest: Run) -> int:
+        event, block = rest.event, self._life.block
+        if event.choice != 0:
+            return 0
+        if block is None or not self._life.continues(event):
+            return super()._skip_more(rest)
+        if isinstance(event, Tool):
+            block.arguments.append(event.arguments)
+        return rest.count * len(delta_objects(event, block))
 
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that differs in its text alone from the one before."""
@@ -200,7 +224,8 @@ class MessagesStreamRenderer:
         else:
             counts = write_delta_usage(usage or Usage())
         delta = stop_members(finish, refused=self._refused)
-        return _frame({"type": "message_delta", "delta": delta, "usage": counts, **said.get("event", {})})
+        beside = {**said.get("event", {}), **seams_told(finish)}
+        return _frame({"type": "message_delta", "delta": delta, "usage": counts, **beside})
 
     def _end(self, end: End, frames: list[str]) -> None:
         if end.error is not None or end.outcome != "completed":

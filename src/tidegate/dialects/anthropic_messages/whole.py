@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json import loads
 from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, seams_told
 from tidegate.core.fold import merge
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
@@ -20,6 +20,7 @@ from tidegate.dialects.anthropic_messages.content import (
 )
 from tidegate.dialects.anthropic_messages.render import ITEM_KINDS
 from tidegate.dialects.anthropic_messages.usage import NAME
+from tidegate.dialects.framed import Framed
 from tidegate.wire.ascii_json import ascii_json
 
 Fields = dict[str, Any]
@@ -69,7 +70,7 @@ def _parsed(arguments: str) -> Any:
         return {"INVALID_JSON": arguments}  # Anthropic's own word for it
 
 
-class MessagesWholeRenderer:
+class MessagesWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole message at once."""
 
     content_type = b"application/json"
@@ -132,4 +133,5 @@ class MessagesWholeRenderer:
         answer.update(stop_members(finish, refused=self._refused))
         answer.update(own(finish).get("event", {}))
         answer["usage"] = usage_object(usage)
+        answer.update(seams_told(end))
         return ascii_json(answer).encode("ascii")

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle, Step
 from tidegate.core.message import CallPart
 from tidegate.core.usage import Usage
@@ -53,10 +53,18 @@ class Pieces:
         self._cut: set[int] = set()
         """Choices with a call that is not whole, which is not shown: its part would look like one that is."""
 
-    def continues(self, event: Text | Thinking) -> bool:
+    def continues(self, event: Text | Thinking | Tool) -> bool:
         """Whether a delta needs no more than to be written behind the one before."""
         life = self._lives.get(event.choice)
         return life is not None and event.choice not in self._signatures and life.continues(event)
+
+    def more_of_call(self, event: AnyEvent) -> bool:
+        """Take more of the open call's arguments, if that is what a delta that continues is."""
+        block = self._lives[0].block
+        if type(event) is not Tool or block is None:
+            return False
+        block.arguments.append(event.arguments)
+        return True
 
     def of(self, events: Sequence[AnyEvent]) -> Iterator[Piece]:
         """The pieces that further events complete. A stream that failed ends without any."""
@@ -176,7 +184,10 @@ def _finish(finish: Finish) -> Piece:
     if own.get("blocked"):
         return Piece(None, chunk=own.get("chunk", NOTHING))
     piece = _piece(finish, {"text": ""})
-    return piece._replace(candidate={"finishReason": write_reason(finish.reason), **piece.candidate})
+    return piece._replace(
+        candidate={"finishReason": write_reason(finish.reason), **piece.candidate},
+        chunk={**piece.chunk, **seams_told(finish)},
+    )
 
 
 def _piece(event: Text | Thinking | Tool | Item | Finish, part: Fields) -> Piece:

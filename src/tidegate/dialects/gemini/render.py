@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Failure, Text, Thinking
 from tidegate.core.request import Header
+from tidegate.core.run import Run
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.gemini.errors import error_json
 from tidegate.dialects.gemini.pieces import Piece, Pieces
 from tidegate.dialects.gemini.usage import write_usage
@@ -35,7 +37,7 @@ class _Surroundings(Struct, frozen=True):
     after: str
 
 
-class GeminiStreamRenderer:
+class GeminiStreamRenderer(Framed):
     """Renders one stream as chunks."""
 
     __slots__ = (
@@ -86,6 +88,20 @@ class GeminiStreamRenderer:
         if self._array:
             return b"\n"
         return f"data: {self._chunk(Piece(0, {'text': ''}))}\n\n".encode("ascii")
+
+    def frames(self, data: bytes) -> list[bytes]:
+        """Of an array each element is one, and so is its end."""
+        if not self._array:
+            return super().frames(data)
+        first, *others = data.removesuffix(b"]").split(b",\n")
+        found = [first] if first else []
+        found += [b",\n" + each for each in others]
+        return [*found, b"]"] if data.endswith(b"]") else found
+
+    def _skip_more(self, rest: Run) -> int:
+        if not self._pieces.continues(rest.event):
+            return super()._skip_more(rest)
+        return 0 if self._pieces.more_of_call(rest.event) else rest.count
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         self._known = None

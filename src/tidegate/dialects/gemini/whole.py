@@ -9,6 +9,7 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.core.fold import merge
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.gemini.pieces import Piece, Pieces
 from tidegate.dialects.gemini.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
@@ -16,7 +17,7 @@ from tidegate.wire.ascii_json import ascii_json
 _JOINED = frozenset({"text", "thought"})
 
 
-class GeminiWholeRenderer:
+class GeminiWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole answer at once."""
 
     content_type = b"application/json; charset=utf-8"

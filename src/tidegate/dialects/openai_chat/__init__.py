@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tidegate.core.event import Failure
-from tidegate.core.request import Header, Prompt, Request
+from tidegate.core.request import Begun, Header, Prompt, Request
+from tidegate.core.source import Continues
 from tidegate.dialects.api import Decoder, Dialect, Renderer
-from tidegate.dialects.openai_chat import errors, prompt, request, write
+from tidegate.dialects.openai_chat import begun, errors, prompt, request, write
 from tidegate.dialects.openai_chat.decode import ChatDecoder
 from tidegate.dialects.openai_chat.render import ChatStreamRenderer
 from tidegate.dialects.openai_chat.whole import ChatWholeRenderer
@@ -56,6 +57,14 @@ class OpenAIChat:
 
     def write_prompt(self, asked: Prompt, model: str, quirks: frozenset[str]) -> bytes:
         return write.write_prompt(asked, model, quirks)
+
+    def continues(self, model: str, way: str | None) -> Continues | None:
+        """See :class:`tidegate.dialects.api.Continuable`."""
+        return begun.continues(way)
+
+    def write_begun(self, body: bytes, beginning: Begun, way: str | None) -> bytes:
+        """See :class:`tidegate.dialects.api.Continuable`."""
+        return begun.write_begun(body, beginning, way)
 
     def renderer(self, header: Header) -> Renderer:
         return ChatStreamRenderer(header) if header.stream else ChatWholeRenderer(header)

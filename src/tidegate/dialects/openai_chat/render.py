@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.thinking import NAME, write_detail
@@ -30,7 +32,7 @@ _AROUND = frozenset({"chunk", "choice"})
 """The levels of unknown fields that stand around a delta and not in it."""
 
 
-class ChatStreamRenderer:
+class ChatStreamRenderer(Framed):
     """Renders one stream as ``chat.completion.chunk`` frames."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -99,6 +101,11 @@ class ChatStreamRenderer:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return self._frame(0, "{}", None).encode("ascii")
 
+    def _skip_more(self, rest: Run) -> int:
+        if type(rest.event) is Tool and self._writer().holds(rest.event):
+            return 0
+        return rest.count
+
     def _known_frame(self, event: AnyEvent) -> str | None:
         """The frame of a delta that is like the one before, but for its text and its chunk's fields."""
         if type(event) is not self._kind or event.block != self._block or event.choice != self._choice:
@@ -161,7 +168,7 @@ class ChatStreamRenderer:
         if (calls := self._calls) is not None:
             frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
             reason = calls.reason(event, reason)
-        frames.append(self._frame(event.choice, "{}", event.extra, quote(reason)))
+        frames.append(self._frame(event.choice, "{}", with_seams(event), quote(reason)))
 
     def _writer(self) -> CallWriter:
         if self._calls is None:
@@ -250,6 +257,12 @@ class ChatStreamRenderer:
         """What follows the delta, up to the unknown fields of the chunk."""
         inner = _members(extra["choice"]) if "choice" in extra else ""
         return f'{inner},"finish_reason":{reason}}}]{self._usage}'
+
+
+def with_seams(event: Finish) -> Extra | None:
+    """What stands beside a finish, with the seams of the stream, if any, among the fields of its chunk."""
+    told, extra = seams_told(event), event.extra or _NOTHING
+    return event.extra if not told else {**extra, "chunk": {**extra.get("chunk", _NOTHING), **told}}
 
 
 def _members(fields: Mapping[str, Any]) -> str:

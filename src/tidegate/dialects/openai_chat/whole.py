@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent, Thinking
+from tidegate.core.event import AnyEvent, Thinking, seams_told
 from tidegate.core.fold import Choice, Fold, ToolCall
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import Declared, custom_call
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
 from tidegate.dialects.openai_chat.thinking import NAME, write_detail
@@ -17,7 +18,7 @@ from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
 
 
-class ChatWholeRenderer:
+class ChatWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole answer at once."""
 
     content_type = b"application/json"
@@ -45,6 +46,7 @@ class ChatWholeRenderer:
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
+        answer.update(seams_told(fold.end))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tidegate.core.event import Failure
-from tidegate.core.request import Header, Prompt, Request
+from tidegate.core.request import Begun, Header, Prompt, Request
+from tidegate.core.source import Continues
 from tidegate.dialects.api import Decoder, Dialect, Renderer
 from tidegate.dialects.openai_chat import errors
-from tidegate.dialects.openai_completions import prompt, request, write
+from tidegate.dialects.openai_completions import begun, prompt, request, write
 from tidegate.dialects.openai_completions.decode import CompletionsDecoder
 from tidegate.dialects.openai_completions.render import CompletionsStreamRenderer
 from tidegate.dialects.openai_completions.whole import CompletionsWholeRenderer
@@ -44,6 +45,14 @@ class OpenAICompletions:
 
     def write_prompt(self, asked: Prompt, model: str, quirks: frozenset[str]) -> bytes:
         return write.write_prompt(asked, model, quirks)
+
+    def continues(self, model: str, way: str | None) -> Continues | None:
+        """See :class:`tidegate.dialects.api.Continuable`: raw text is always gone on with."""
+        return None if way == "none" else "exactly"
+
+    def write_begun(self, body: bytes, beginning: Begun, way: str | None) -> bytes:
+        """See :class:`tidegate.dialects.api.Continuable`."""
+        return begun.write_begun(body, beginning)
 
     def renderer(self, header: Header) -> Renderer:
         return CompletionsStreamRenderer(header) if header.stream else CompletionsWholeRenderer(header)

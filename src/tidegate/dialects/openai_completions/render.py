@@ -13,8 +13,11 @@ from typing import Any, Final
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.errors import error_object
+from tidegate.dialects.openai_chat.render import with_seams
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.dialects.openai_completions.logprobs import to_legacy
 from tidegate.wire.ascii_json import ascii_json, quote
@@ -43,7 +46,7 @@ class _Surroundings:
     after: str
 
 
-class CompletionsStreamRenderer:
+class CompletionsStreamRenderer(Framed):
     """Renders one stream as ``text_completion`` frames."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -81,6 +84,9 @@ class CompletionsStreamRenderer:
         """See :class:`tidegate.dialects.api.Renderer`."""
         return self._frame(0, "", None).encode("ascii")
 
+    def _skip_more(self, rest: Run) -> int:
+        return rest.count if type(rest.event) is Text else 0
+
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         if isinstance(event, Start) and event.model is not None:
             self._head = self._head_for(event.model)
@@ -95,7 +101,7 @@ class CompletionsStreamRenderer:
                 self._known = None
                 finish = event if isinstance(event, Finish) else Finish(reason="stop", choice=choice)
                 reason = quote(FINISH_REASONS.get(finish.reason, finish.reason))
-                frames.append(self._frame(choice, "", finish.extra, reason))
+                frames.append(self._frame(choice, "", with_seams(finish), reason))
             elif action is Action.END and isinstance(event, End):
                 self._end(event, frames)
 

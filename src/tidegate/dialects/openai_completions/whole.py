@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.core.event import AnyEvent
+from tidegate.core.event import AnyEvent, seams_told
 from tidegate.core.fold import Choice, Fold
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.dialects.openai_completions.logprobs import to_legacy
 from tidegate.dialects.openai_completions.render import FINISH_REASONS
 from tidegate.wire.ascii_json import ascii_json
 
 
-class CompletionsWholeRenderer:
+class CompletionsWholeRenderer(Framed):
     """Renders nothing until the stream has completed, then the whole answer at once."""
 
     content_type = b"application/json"
@@ -42,6 +43,7 @@ class CompletionsWholeRenderer:
             "usage": write_usage(fold.end.usage or Usage()),
         }
         answer.update(fold.chunk)
+        answer.update(seams_told(fold.end))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
+from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_responses.answer import Answer
 from tidegate.dialects.openai_responses.errors import failed_error
 from tidegate.dialects.openai_responses.pieces import (
@@ -62,7 +64,7 @@ class _Hot:
         return self.extra is None and extra is not None and NAME not in extra
 
 
-class _Rendering:
+class _Rendering(Framed):
     """One answer, driven by its lifecycle. ``response`` is the response object, once the stream has ended."""
 
     def __init__(self, header: Header, telling: bool) -> None:
@@ -135,6 +137,7 @@ class _Rendering:
             self._answer.take(end.extra)
             status = "incomplete" if self._incomplete is not None else "completed"
             self.response = self._answer.build(status, self._output, usage=usage, incomplete=self._incomplete)
+            self.response.update(seams_told(end))
         else:
             error = failed_error(end.error)
             item, self._item = self._item, None
@@ -317,6 +320,23 @@ class ResponsesStreamRenderer(_Rendering):
         body = "".join(self._frames)
         self._frames.clear()
         return body.encode("ascii")
+
+    def _skip_event(self, event: AnyEvent) -> int:
+        before, self._telling = self._number, False
+        self._take(event)
+        self._telling = True
+        return self._number - before
+
+    def _skip_more(self, rest: Run) -> int:
+        event, item = rest.event, self._item
+        if event.choice != 0:
+            return 0
+        if self._known_text(event) is not None:
+            self._number += rest.count
+            return rest.count
+        if isinstance(item, Call) and item.held and self._lifecycle.continues(event):
+            return self._skip_event(event)
+        return super()._skip_more(rest)
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Text, Thinking, Tool
+from tidegate.core.run import Run, Skipped
 from tidegate.dialects.api import Renderer
 
 _OPENING: Final = "<think>\n"
@@ -25,12 +26,22 @@ class ShownThinking:
     The text that follows goes on in the same block. Signatures, which nobody could give back, are not shown.
     """
 
-    __slots__ = ("_cleaned", "_moved", "_renderer", "_seen", "_thinking", "content_type", "keep_alive")
+    __slots__ = (
+        "_cleaned",
+        "_moved",
+        "_renderer",
+        "_seen",
+        "_thinking",
+        "content_type",
+        "frames",
+        "keep_alive",
+    )
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
         self.content_type = renderer.content_type
         self.keep_alive = renderer.keep_alive
+        self.frames = renderer.frames
         self._thinking: dict[int, Text] = {}
         """The text that ends a choice's thinking, while it thinks."""
         self._moved: dict[tuple[int, int], int] = {}
@@ -47,13 +58,30 @@ class ShownThinking:
         """See :class:`tidegate.dialects.api.Renderer`."""
         shown: list[AnyEvent] = []
         for event in events:
-            if type(event) is Thinking:
-                self._think(event, shown)
-            elif type(event) is Text:
-                self._text(event, shown)
-            else:
-                self._other(event, shown)
+            self._show(event, shown)
         return self._renderer.render(shown) if shown else b""
+
+    def skip(self, item: Skipped) -> int:
+        """See :class:`tidegate.dialects.api.Renderer`."""
+        if not isinstance(item, Run):
+            shown: list[AnyEvent] = []
+            self._show(item, shown)
+            return sum(map(self._renderer.skip, shown))
+        first, rest = item.parted()
+        frames = self.skip(first)
+        shown = []
+        self._show(rest.event, shown)
+        # Behind the first delta of a run the others are text or calls, in another place at most.
+        runs = (Run(event, rest.sizes) for event in shown if isinstance(event, (Text, Tool)))
+        return frames + sum(map(self._renderer.skip, runs))
+
+    def _show(self, event: AnyEvent, shown: list[AnyEvent]) -> None:
+        if type(event) is Thinking:
+            self._think(event, shown)
+        elif type(event) is Text:
+            self._text(event, shown)
+        else:
+            self._other(event, shown)
 
     def _think(self, event: Thinking, shown: list[AnyEvent]) -> None:
         if not event.text:

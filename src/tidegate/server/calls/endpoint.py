@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from tidegate.access import Caller
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Ids
 from tidegate.errors import Broken, Rejected, SourceError
@@ -63,7 +64,7 @@ class CallEndpoint:
         asked = read_call(body, header_of(scope, b"content-type"))
         model = scope["path_params"].get("model") or asked.model
         plan = self._plan(body, asked)
-        await while_connected(receive, self._answer(scope["tidegate.caller"].id, model, plan, send))
+        await while_connected(receive, self._answer(scope["tidegate.caller"], model, plan, send))
 
     def _plan(self, body: bytes, asked: Asked) -> _Plan:
         if self._path == EMBEDDINGS:
@@ -81,7 +82,7 @@ class CallEndpoint:
             )
         return _Plan(asked)
 
-    async def _answer(self, caller: str, model: str | None, plan: _Plan, send: Send) -> None:
+    async def _answer(self, caller: Caller, model: str | None, plan: _Plan, send: Send) -> None:
         delivery: _Changed | _Forwarded
         delivery = _Changed(plan.change) if plan.change is not None else _Forwarded(send)
         try:
@@ -101,10 +102,10 @@ class CallEndpoint:
             answer = delivery.answer
             await send_json(send, {**answer, "model": answer.get("model") or public})
 
-    async def _ask(self, caller: str, model: str | None, asked: Asked, delivery: Delivery) -> str:
+    async def _ask(self, caller: Caller, model: str | None, asked: Asked, delivery: Delivery) -> str:
         slow = self._path.startswith(_SLOW)
         call = Call(self._path, asked.content_type, asked.write, slow=slow)
-        return await self._gateway.call(caller, model, call, delivery)
+        return await self._gateway.call(caller.id, model, call, delivery, caller.models)
 
 
 def _about_the_form(error: Rejected) -> bool:

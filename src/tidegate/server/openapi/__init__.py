@@ -41,8 +41,8 @@ redirected. It stands here once, in the form that clients use.
 **Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
 `/v1/messages` and at `/v1/models` with an `anthropic-version` header, and Google's on Google's paths. \
 Beside what is listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what \
-is not HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
-`server.max_body` (32 MiB) and 431 to a head over 64 KiB.
+is not HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a \
+body over `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
 
 **CORS.** A preflight is answered with 204 for an origin that may call and 403 for one that may not. While \
 access is open, only pages of this machine may; with keys, the origins of `server.cors` (`*` by default)."""

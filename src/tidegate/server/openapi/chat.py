@@ -108,6 +108,15 @@ def parameters() -> list[Json]:
             "schema": {"type": "string", "enum": ["cancel", "drain", "detach"]},
         },
         {
+            "name": "Tidegate-On-Break",
+            "in": "header",
+            "description": "What happens when the answer breaks off after something of it was shown: "
+            "`continue` goes on with it at another deployment of the same model, where that is correct; "
+            "`fail` ends it in an error. Without the header the model's `on_break` decides, `continue` by "
+            "default.",
+            "schema": {"type": "string", "enum": ["continue", "fail"]},
+        },
+        {
             "name": "X-Request-Id",
             "in": "header",
             "description": "Comes back in the answer.",

@@ -1,0 +1,169 @@
+"""Owns counting: one row in the store for each generation, however it ended and however often it was begun.
+
+What an upstream counted is taken as it is. Where it counted nothing, because it never does or because the
+answer broke off, the deltas that were shown stand for tokens of the output, and the text of the request for
+those of the input; such a row says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from tidegate.core.attempt import Attempt
+from tidegate.core.event import Failure, Outcome
+from tidegate.core.request import Header
+from tidegate.core.usage import Usage
+from tidegate.store.database import Database
+from tidegate.store.generations import GenerationRow, write_generations
+
+_PAUSE: Final = 0.04
+"""Seconds in which rows collect. A row alone costs several times its share of many."""
+
+_LETTERS: Final = 4.0
+"""ASCII characters to a token, as English has them; other scripts take more tokens for what they say."""
+
+_OTHERS: Final = 1.5
+"""Characters beyond ASCII to a token."""
+
+_MESSAGE: Final = 4
+"""Tokens around each message."""
+
+_NO_TEXT: Final = frozenset({"data", "url", "image_url", "file_data", "signature", "encrypted_content"})
+"""Members whose text is no text: a model is not shown the letters of a picture."""
+
+_BYTES: Final = re.compile(rb"[A-Za-z0-9+/=_-]{4096,}")
+_REVIVED_MS: Final = 2000
+"""A stream whose header is that much older than its beginning was begun before, by a process that died."""
+
+
+class Ended(NamedTuple):
+    """What is known of a generation at its end; times in ms. Anything that takes time is left for later."""
+
+    header: Header
+    outcome: Outcome
+    error: Failure | None
+    ended_ms: int
+    first_ms: int | None
+    total_ms: int
+    deltas: int
+    usage: Usage | None
+    """What the upstream counted for the whole answer."""
+    begun: Usage | None
+    """What it had counted before it began to answer, where it told."""
+    answered: str | None
+    attempts: tuple[Attempt, ...]
+
+
+class Ledger:
+    """Writes rows in the store's thread, those of a moment together."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[Ended] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def record(self, ended: Ended) -> None:
+        """Note a generation; its row is written within a moment. Doing so again changes the same row."""
+        self._waiting.append(ended)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self.flush)
+
+    def flush(self) -> None:
+        """Hand over what waits, so that it is written before anything that the store is given after it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            batch, self._waiting = self._waiting, []
+            self._database.post(lambda connection: _write(connection, batch))
+
+
+def _write(connection: Connection, batch: list[Ended]) -> None:
+    write_generations(connection, [_row(ended) for ended in batch])
+
+
+def _row(ended: Ended) -> GenerationRow:
+    header = ended.header
+    usage, estimated = _tokens(ended)
+    began_ms, total_ms = ended.ended_ms - ended.total_ms, ended.total_ms
+    if began_ms - header.created * 1000 > _REVIVED_MS:
+        began_ms = header.created * 1000
+        total_ms = ended.ended_ms - began_ms
+    return GenerationRow(
+        stream=header.id,
+        caller=header.caller,
+        key_id=header.key,
+        parent=None,
+        model=header.model,
+        answered=ended.answered,
+        dialect=header.dialect,
+        outcome=ended.outcome,
+        error=None if ended.error is None else ended.error.code or ended.error.type,
+        created_ms=began_ms,
+        first_ms=ended.first_ms,
+        total_ms=total_ms,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=estimated,
+        attempts=msgspec.to_builtins(ended.attempts),
+    )
+
+
+def _tokens(ended: Ended) -> tuple[Usage, bool]:
+    """The tokens of a generation, and whether they were counted here."""
+    if ended.usage is not None:
+        return ended.usage, False
+    if ended.outcome == "failed" and not ended.deltas:
+        return ended.begun or Usage(), False  # refused or never reached: no one charges for that
+    begun = ended.begun
+    return Usage(
+        input_tokens=begun.input_tokens if begun else estimate(ended.header.body),
+        output_tokens=max(ended.deltas, begun.output_tokens if begun else 0),
+        cached_tokens=begun.cached_tokens if begun else 0,
+        reasoning_tokens=0,
+    ), True
+
+
+def estimate(body: bytes) -> int:
+    """About how many tokens the text in a request's body is; pictures and files count nothing."""
+    try:
+        value = msgspec.json.decode(_BYTES.sub(b"", body) if len(body) > _LONG else body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+    letters = others = messages = 0
+    for text in _texts(value):
+        ascii_only = len(text) if text.isascii() else sum(1 for letter in text if letter < "\x80")
+        letters += ascii_only
+        others += len(text) - ascii_only
+    if isinstance(value, dict):
+        for name in ("messages", "input", "contents"):
+            listed = value.get(name)
+            messages = len(listed) if isinstance(listed, list) else messages
+    return round(letters / _LETTERS + others / _OTHERS) + _MESSAGE * messages
+
+
+_LONG: Final = 64 * 1024
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """What a model reads of a request: what was said, and which tools there are."""
+    if not isinstance(value, dict):
+        return
+    shown = ("messages", "input", "contents", "prompt", "system", "instructions", "tools", "functions")
+    rest: list[Any] = [value.get(name) for name in (*shown, "systemInstruction", "system_instruction")]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, list):
+            rest += each
+        elif isinstance(each, dict):
+            rest += [inner for name, inner in each.items() if name not in _NO_TEXT]
