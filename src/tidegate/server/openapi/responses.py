@@ -59,7 +59,7 @@ def _request() -> Json:
             "temperature": {"type": ["number", "null"]},
             "background": {
                 "type": ["boolean", "null"],
-                "description": "Answer at once, and go on without the client, who asks for the response later.",
+                "description": "Answer at once and go on without the client, who asks for it later.",
             },
         },
         ["input"],
