@@ -107,6 +107,8 @@ class Application:
             random_id,
             config.server.max_streams,
         )
+        self.gateway.streams.archiving = self.ledger.flush
+        self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         files = FileStore(home(environ) / "files", random_id)
         responses = StoredResponses(self.database, self._clock.now_ms)

@@ -84,6 +84,7 @@ class Gateway:
         self._observer = observer
         self.clock = clock
         self._ids = ids
+        streams.unbegun = lambda stream: observer.generated(stream, "cancelled", CANCELLED)
 
     def start(
         self, caller: str, request: Request, policies: Policies, body: bytes, path: str = "", name: str = ""
@@ -243,6 +244,8 @@ class Gateway:
         except TidegateError as raised:
             outcome, error = "failed", failure(raised)
         except asyncio.CancelledError:
+            if stream.left:
+                return
             outcome, error = "cancelled", _cancelled(self.closing)
         except Exception:  # a defect must end its own stream honestly, and no other
             logger.exception("stream %s: a defect ended the generation", stream.header.id)

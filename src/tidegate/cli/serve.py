@@ -11,9 +11,11 @@ from pathlib import Path
 
 import click
 
+from tidegate.access import resolve
 from tidegate.app import Application
 from tidegate.cli.home import record_address, remove_address
 from tidegate.cli.screen import show_start
+from tidegate.cli.stored import count_keys
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError, StoreError
@@ -50,14 +52,14 @@ def command(
     on this machine (Ollama, vLLM, LM Studio, llama.cpp, SGLang) are asked at their usual ports; and the demo
     model is always there, to try everything before the first key.
 
-    To let other machines in, set keys: a public address without keys is refused.
+    To let other machines in, make keys: a public address without keys is refused.
 
     \b
     Examples:
       tidegate serve
       tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
       tidegate serve --config tidegate.yaml --check
-      export TIDEGATE_API_KEYS=$(openssl rand -hex 24)
+      tidegate keys create
       tidegate serve --host 0.0.0.0
 
     Ctrl-C stops it once the answers under way have ended, a second Ctrl-C at once.
@@ -84,10 +86,14 @@ def command(
 
 
 def _check(config: Config) -> None:
-    """What a start would refuse beside the settings themselves: model files. Raises ConfigError."""
+    """What a start would refuse beside the settings themselves: model files, and a want of keys.
+
+    Raises ConfigError and StoreError.
+    """
     for path in (*(model.gguf for model in config.models.values()), *config.server.gguf):
         if path is not None:
             read_gguf(path)
+    resolve(config.auth, count_keys(config))
 
 
 def _run(config_path: Path | None, given: Settings) -> None:
