@@ -209,7 +209,8 @@ class _Front:
 
 def _google_query(scope: Scope) -> str:
     """The query, which may hold a key on Google's paths only."""
-    query: bytes = scope["query_string"] if scope["path"].startswith("/v1beta") else b""
+    google = scope["path"].startswith(urls.GOOGLE_MODELS)
+    query: bytes = scope["query_string"] if google else b""
     return query.decode("latin-1")
 
 
