@@ -21,6 +21,7 @@
     ├── SourceError             whoever should have answered  (mostly 502)
     │   ├── Unreachable         502, no connection
     │   ├── Rejected            the upstream answered with an error
+    │   │   └── TooLong         400, the request is longer than this model's context
     │   ├── Unsupported         400, this upstream has no form for what was asked
     │   ├── Broken              502, the answer stopped before its end, or made no sense
     │   ├── TimedOut            504, nothing came in time
@@ -187,6 +188,12 @@ class Unreachable(SourceError):
 
 class Rejected(SourceError):
     """The upstream answered with an error of its own."""
+
+
+class TooLong(Rejected):
+    """The request is longer than what this model can look at; a model with a longer context may answer it."""
+
+    status = 400
 
 
 class Unsupported(SourceError):

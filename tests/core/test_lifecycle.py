@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
-from tidegate.core.lifecycle import TABLE, Action, Lifecycle, Said, State, Step
+from tidegate.core.lifecycle import TABLE, Action, Lifecycle, Said, SideBySide, State, Step
 
 STOP = Finish(reason="stop")
 DONE = End(outcome="completed")
@@ -244,3 +244,35 @@ def _arguments(told: Sequence[Step]) -> dict[int, str]:
         if step.action is Action.DELTA and isinstance(step.event, Tool):
             found[step.event.block] = found.get(step.event.block, "") + step.event.arguments
     return found
+
+
+# Renderings whose blocks may alternate.
+
+
+def side_by_side(*events: AnyEvent) -> str:
+    life = SideBySide()
+    told = [each for event in events for each in life.actions(event)]
+    return " ".join(f"{action.name.lower()}{choice}" for action, choice in told)
+
+
+def test_nothing_is_held_back_side_by_side() -> None:
+    said = side_by_side(Start(), call(0, '{"a"', "f"), call(1, "{", "g"), call(0, ":1}"), STOP, DONE)
+    assert said == "start0 open0 delta0 delta0 delta0 close0 finish0 end0"
+
+
+def test_every_choice_has_a_life_of_its_own_side_by_side() -> None:
+    said = side_by_side(Start(), Text(text="a"), Text(text="b", choice=1), STOP, DONE)
+    assert said == "start0 open0 delta0 start1 open1 delta1 close0 finish0 close1 finish1 end0"
+
+
+def test_what_broke_off_is_not_finished_side_by_side() -> None:
+    assert side_by_side(Start(), Text(text="a"), Text(text="b", choice=1), BROKEN) == (
+        "start0 open0 delta0 start1 open1 delta1 end0"
+    )
+
+
+def test_nothing_is_rendered_after_an_end_side_by_side() -> None:
+    assert side_by_side(DONE, Text(text="a"), STOP, DONE) == "start0 finish0 end0"
+    assert side_by_side(Text(text="a"), STOP, STOP, Text(text="b"), DONE) == (
+        "start0 open0 delta0 close0 finish0 end0"
+    )

@@ -326,3 +326,45 @@ def test_token_counts_that_are_no_json_end_the_answer_in_an_error() -> None:
     texts[3] = texts[3].replace(b": 12}", b": }")
     with pytest.raises(Broken):
         heard([*texts, framed(chunk({"text": ""}, finishReason="STOP"))])
+
+
+# Calls that are not whole.
+
+
+def called(arguments: str, reason: str, **tool: Any) -> list[AnyEvent]:
+    return [
+        Start(),
+        Text(text="let me see"),
+        Tool(arguments="", block=1, call_id="c", name="f", **tool),
+        Tool(arguments=arguments, block=1, **tool),
+        Finish(reason=reason),
+        End(outcome="completed"),
+    ]
+
+
+def calls_and_reason(events: list[AnyEvent], *, stream: bool) -> tuple[list[Any], str]:
+    if stream:
+        candidates = [each["candidates"][0] for each in shown(events)]
+    else:
+        renderer = GEMINI.renderer(header_for(GEMINI, stream=False))
+        candidates = json.loads(renderer.render(events))["candidates"]
+    parts = [part for each in candidates for part in each["content"]["parts"]]
+    return [part["functionCall"]["args"] for part in parts if "functionCall" in part], candidates[-1][
+        "finishReason"
+    ]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("arguments", "reason", "expected"),
+    [
+        ('{"city":"Par', "length", ([], "MAX_TOKENS")),
+        ("", "length", ([], "MAX_TOKENS")),
+        ('{"city":"Paris"}', "length", ([{"city": "Paris"}], "MAX_TOKENS")),
+        ('{"city":"Par', "tool_calls", ([], "MALFORMED_FUNCTION_CALL")),
+        ("", "tool_calls", ([{}], "STOP")),
+    ],
+)
+def test_only_whole_calls_are_shown(arguments: str, reason: str, expected: Any, stream: bool) -> None:
+    """A client runs what it is shown, and half of the arguments may be valid in themselves."""
+    assert calls_and_reason(called(arguments, reason), stream=stream) == expected

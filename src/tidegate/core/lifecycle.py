@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tidegate.core.event import AnyEvent, Delta, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, Delta, End, Finish, Item, Start, Text, Thinking, Tool
 
 
 class State(Enum):
@@ -233,4 +233,48 @@ class Lifecycle:
         return finish
 
 
-__all__ = ["TABLE", "Action", "Block", "Lifecycle", "Said", "State", "Step"]
+class SideBySide:
+    """The same table for renderings whose blocks may alternate: nothing is held back, and no reason changed.
+
+    Keeps where every choice stands, and nothing of what it said.
+    """
+
+    __slots__ = ("_states",)
+
+    def __init__(self) -> None:
+        self._states: dict[int, State] = {}
+
+    def actions(self, event: AnyEvent) -> Sequence[tuple[Action, int]]:
+        """What is to be rendered for an event, each with its choice; an end of the stream is told once."""
+        kind = type(event)  # no isinstance(): it asks the metaclass of the library that events are made with
+        if kind is End:
+            failed = event.outcome != "completed" or event.error is not None  # type: ignore[union-attr]
+            return self._end(Said.FAILED if failed else Said.COMPLETED)
+        if kind is Start:
+            return [(action, 0) for action in self._take(0, Said.START)]
+        choice: int = event.choice  # type: ignore[union-attr]
+        if kind is Finish:
+            said = Said.FINISH
+        elif kind is Item:
+            said = Said.ITEM
+        else:
+            said = Said.SAME if self._states.get(choice) is State.BLOCK else Said.OTHER
+        return [(action, choice) for action in self._take(choice, said)]
+
+    def _end(self, said: Said) -> Sequence[tuple[Action, int]]:
+        told = [
+            (action, choice) for choice in sorted(self._states) or (0,) for action in self._take(choice, said)
+        ]
+        ended = [each for each in told if each[0] is Action.END]
+        return [*(each for each in told if each[0] is not Action.END), *ended[:1]]
+
+    def _take(self, choice: int, said: Said) -> tuple[Action, ...]:
+        state = self._states.get(choice, State.BEFORE)
+        actions = TABLE[state].get(said, ())
+        for action in actions:
+            state = _AFTER.get(action, state)
+        self._states[choice] = state
+        return actions
+
+
+__all__ = ["TABLE", "Action", "Block", "Lifecycle", "Said", "SideBySide", "State", "Step"]

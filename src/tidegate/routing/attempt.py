@@ -17,7 +17,7 @@ from tidegate.core.attempt import Attempt
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, Outcome
 from tidegate.core.request import Request
-from tidegate.errors import Interrupted, Overloaded, SourceError, TidegateError, Unsupported
+from tidegate.errors import Interrupted, Overloaded, SourceError, TidegateError, TooLong, Unsupported
 from tidegate.routing.choose import choose
 from tidegate.routing.continuation import Continuation
 from tidegate.routing.plan import Asked, Plan
@@ -105,6 +105,9 @@ class Attempts:
                     last = error
                     if isinstance(error, Unsupported):
                         break  # another deployment may speak a dialect that can say it
+                    if isinstance(error, TooLong) and not out.visible:
+                        out.restart()
+                        break  # another deployment may have a longer context
                     if blames_the_request(error):
                         raise
                     deployment.health.failed()

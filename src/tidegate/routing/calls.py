@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tidegate.core.call import Call, CallSource, Reply
 from tidegate.core.clock import Clock
-from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, Unsupported
+from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, TooLong, Unsupported
 from tidegate.routing.choose import choose
 from tidegate.routing.progress import Observer
 from tidegate.routing.retry import again, blames_the_request, wait_before
@@ -58,7 +58,7 @@ class Calls:
                     self._observer.attempted(deployment.name, error)
                     if last is None or not isinstance(error, Unsupported):
                         last = error
-                    if isinstance(error, Unsupported) or _lacks(error):
+                    if isinstance(error, (Unsupported, TooLong)) or _lacks(error):
                         break
                     if blames_the_request(error):
                         raise

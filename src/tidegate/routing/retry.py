@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidegate.config import Retry
-from tidegate.errors import Rejected, SourceError, TidegateError
+from tidegate.errors import Rejected, SourceError, TidegateError, TooLong
 
 _LONGEST_WAIT = 5.0
 """An upstream that asks to wait longer than this is not waited for; the caller is told instead."""
@@ -24,6 +24,8 @@ def wait_before(number: int, retry: Retry, error: SourceError, random: Callable[
 
 def blames_the_request(error: SourceError) -> bool:
     """Whether any other deployment would refuse the request as well."""
+    if isinstance(error, TooLong):
+        return False
     return isinstance(error, Rejected) and error.status in _THIS_REQUEST
 
 

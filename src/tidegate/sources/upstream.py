@@ -7,6 +7,7 @@ client before this module's callback returns; the task that started the call onl
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -28,6 +29,8 @@ from tidegate.net import Connection, Pool, ResponseHead
 from tidegate.net.address import Address, split_url
 from tidegate.net.fetch import fetch
 from tidegate.net.post import post
+
+logger = logging.getLogger("tidegate")
 
 _LONGEST_ERROR = 64 * 1024
 
@@ -140,9 +143,12 @@ class UpstreamSource:
         query = ("?" + urlencode(server.query)) if server.query else ""
         more = {name: value for name, value in request.headers.items() if name not in server.settled}
         headers = {**server.headers, **more}
-        return await fetch(
-            server.pool, server.address, f"{server.path}{target}{query}", headers, seconds, body
-        )
+        path = f"{server.path}{target}{query}"
+        try:
+            return await fetch(server.pool, server.address, path, headers, seconds, body)
+        except SourceError as error:
+            _name(error, server)
+            raise
 
     def continues(self, request: Request) -> Continues | None:
         """See :class:`tidegate.core.source.Continuing`."""
@@ -167,8 +173,14 @@ class UpstreamSource:
             await self._ask(self._server.dialect, request, out)
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
+        try:
+            await self._exchange(dialect, self._message(dialect, request, out), out)
+        except SourceError as error:
+            _name(error, self._server)
+            raise
+
+    async def _exchange(self, dialect: Dialect, message: bytes, out: Output) -> None:
         server = self._server
-        message = self._message(dialect, request, out)
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
@@ -211,7 +223,11 @@ class UpstreamSource:
         body = call.write(self._model)
         head = request_head(server, call.path, {"accept": "*/*", "content-type": call.content_type})
         message = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
-        return await post(server.pool, server.address, message, self._connect_timeout, self._refusal)
+        try:
+            return await post(server.pool, server.address, message, self._connect_timeout, self._refusal)
+        except SourceError as error:
+            _name(error, server)
+            raise
 
     def _refusal(self, head: ResponseHead, body: bytes) -> SourceError:
         """The error in an answer to a call."""
@@ -329,6 +345,15 @@ class _Call:
         assert self._whole is not None
         retry_after = _seconds(head.headers.get(b"retry-after"), self._server.clock)
         self._fail(self._dialect.read_error(head.status, bytes(self._whole), retry_after))
+
+
+def _name(error: SourceError, server: Upstream) -> None:
+    """Tell callers which provider failed, and the log where it is: that is nobody else's business."""
+    where, host = str(server.address), repr(server.address.host)
+    told = error.message.replace(where, server.name).replace(host, "its host")
+    if told != error.message:
+        logger.info("%s: %s", server.name, error.message)
+        error.message = told
 
 
 def _seconds(value: bytes | None, clock: Clock) -> float | None:

@@ -35,6 +35,9 @@ logger = logging.getLogger("tidegate")
 
 # No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
 _EVERYTHING = 1 << 62
+_ADOPTED = 512
+"""Events of a stream of another process that are appended at once."""
+
 _DELTAS = frozenset({Text, Thinking, Tool})
 _ENDINGS = frozenset({Finish, End})
 
@@ -142,10 +145,12 @@ class Producer:
         self.deltas = sum(map(shows, events))
         self.characters = sum(map(_length, events))
         last = events[-1]
-        if type(last) is End:
-            self._close(events, last)
-        else:
-            self._log.append(self._stream, self._epoch, events)
+        for at in range(0, len(events), _ADOPTED):
+            part = events[at : at + _ADOPTED]
+            if part[-1] is last and type(last) is End:
+                self._close(part, last)
+            else:
+                self._log.append(self._stream, self._epoch, part)
 
     async def ready(self) -> None:
         if self.paused:

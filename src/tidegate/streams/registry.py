@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -89,11 +90,23 @@ class Readable(Protocol):
         """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
         ...
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
+
+class Elsewhere(Exception):
+    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
+
+    def __init__(self, holder: object) -> None:
+        super().__init__(repr(holder))
+        self.holder = holder
+
 
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
+    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -101,6 +114,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.left = False
+        """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
         """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
@@ -143,6 +158,9 @@ class Stream:
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return self._registry.log.read(self.header.id, after, most)
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return self._registry.log.passed(self.header.id, upto)
+
     def attach(self, reader: Reader) -> None:
         if self.wanted is not None:
             self.wanted()
@@ -180,7 +198,14 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop producing, for this process ends, and let the next one go on."""
+        self.left = True
+        self.cancel()
+
     def _ended(self, _: asyncio.Task[None]) -> None:
+        if self.left:
+            return
         if not self.producer.ended:
             self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
@@ -215,6 +240,8 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
         self._archiving: asyncio.Task[None] | None = None
+        self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
+        """Finds the process that has a stream, where there are several."""
 
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
@@ -241,16 +268,39 @@ class Streams:
         return self._streams.get(stream)
 
     async def find(self, stream: str, caller: str) -> Readable:
-        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one."""
+        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
+
+        Raises Elsewhere when another process has it.
+        """
         found: Readable | None = self._streams.get(stream)
         if found is None:
             summary = await self.archive.find(stream)
             found = Finished(summary, self.archive) if summary is not None else None
+        if found is None and self.elsewhere is not None:
+            holder = await self.elsewhere(stream)
+            if holder is not None:
+                raise Elsewhere(holder)
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
 
     def __len__(self) -> int:
         return self.under_way
@@ -334,4 +384,4 @@ def _nothing(*_: object) -> None:
     """Where nobody wants to be told."""
 
 
-__all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
+__all__ = ["CANCELLED", "Elsewhere", "Readable", "Stream", "Streams", "Summary"]

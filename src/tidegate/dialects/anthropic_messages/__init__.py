@@ -84,8 +84,8 @@ class AnthropicMessages:
     def renderer(self, header: Header) -> Renderer:
         return MessagesStreamRenderer(header) if header.stream else MessagesWholeRenderer(header)
 
-    def render_error(self, failure: Failure) -> bytes:
-        return errors.render_error(failure)
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
+        return errors.render_error(failure, request_id)
 
     def decoder(self, max_frame: int) -> Decoder:
         return MessagesDecoder(max_frame)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.core.event import Failure
+from tidegate.dialects.translation.refusals import refusal
 from tidegate.errors import Rejected, SourceError
 from tidegate.wire.ascii_json import ascii_json
 
@@ -39,9 +40,9 @@ _RETRYABLE_STATUS: Final = frozenset({408, 409, 425, 429})
 _LONGEST_MESSAGE: Final = 2000
 
 
-def render_error(failure: Failure) -> bytes:
-    """The body of an error response, ASCII JSON. The response's headers name the request."""
-    return ascii_json(error_envelope(failure, None)).encode("ascii")
+def render_error(failure: Failure, request_id: str | None) -> bytes:
+    """The body of an error response, ASCII JSON."""
+    return ascii_json(error_envelope(failure, request_id)).encode("ascii")
 
 
 def error_envelope(failure: Failure, request_id: str | None) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def _rejection(status: int, error: dict[str, Any], retry_after: float | None = N
     if not isinstance(kind, str):
         kind = "invalid_request_error" if status < 500 and status != 429 else "upstream_error"
         kind = "rate_limit_error" if status == 429 else kind
-    return Rejected(
+    return refusal(
         message[:_LONGEST_MESSAGE],
         status=status if 400 <= status < 600 else 502,
         type=kind,

@@ -83,7 +83,7 @@ class Gemini:
     def renderer(self, header: Header) -> Renderer:
         return GeminiStreamRenderer(header) if header.stream else GeminiWholeRenderer(header)
 
-    def render_error(self, failure: Failure) -> bytes:
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
         return errors.render_error(failure)
 
     def decoder(self, max_frame: int) -> Decoder:

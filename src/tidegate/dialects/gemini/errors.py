@@ -8,6 +8,7 @@ import msgspec
 
 from tidegate.core.event import Failure
 from tidegate.dialects.gemini.words import STATUS_WORDS, STATUSES, TYPES
+from tidegate.dialects.translation.refusals import refusal
 from tidegate.errors import Rejected, SourceError
 from tidegate.wire.ascii_json import ascii_json
 
@@ -79,7 +80,7 @@ def _rejection(status: int, error: dict[str, Any], retry_after: float | None) ->
     message, word = error.get("message"), error.get("status")
     said = str(message)[:_LONGEST_MESSAGE] if message else f"the upstream answered with status {status}"
     other = "invalid_request_error" if status < 500 else "upstream_error"
-    return Rejected(
+    return refusal(
         said,
         status=status if 400 <= status < 600 else 502,
         type=TYPES.get(status, other),

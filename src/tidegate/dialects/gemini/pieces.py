@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool, seams_told
 from tidegate.core.lifecycle import Action, Block, Lifecycle, Step
 from tidegate.core.message import CallPart
@@ -24,6 +26,9 @@ Fields = Mapping[str, Any]
 
 NOTHING: Final[Fields] = {}
 _BLOCKS: Final = frozenset({NAME})
+_SHORT: Final = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+"""Reasons of an answer that was cut, whose clients expect a call to be missing."""
+_MALFORMED: Final = "malformed_function_call"
 
 
 class Piece(NamedTuple):
@@ -45,6 +50,8 @@ class Pieces:
         self._lives: dict[int, Lifecycle] = {}
         self._signatures: dict[int, str] = {}
         self._finishes: list[Finish] = []
+        self._cut: set[int] = set()
+        """Choices with a call that is not whole, which is not shown: its part would look like one that is."""
 
     def continues(self, event: Text | Thinking | Tool) -> bool:
         """Whether a delta needs no more than to be written behind the one before."""
@@ -85,10 +92,15 @@ class Pieces:
         if step.action is Action.FINISH:
             assert isinstance(event, Finish)
             yield from self._unsaid(choice)
+            if choice in self._cut and event.reason not in _SHORT:
+                event = msgspec.structs.replace(event, reason=_MALFORMED)
             self._finishes.append(event)
         elif step.action is Action.CLOSE:
             if block is not None and isinstance(block.opening, Tool):
-                yield self._call(block, block.opening)
+                if _whole(block, event):
+                    yield self._call(block, block.opening)
+                else:
+                    self._cut.add(choice)
         elif step.action is Action.DELTA:
             if isinstance(event, Text):
                 yield self._text(event)
@@ -157,6 +169,13 @@ class Pieces:
         for at, finish in enumerate(self._finishes):
             usage = (end.usage or Usage()) if at == last else None
             yield _finish(finish)._replace(usage=usage)
+
+
+def _whole(block: Block, closing: AnyEvent) -> bool:
+    """Whether a call has all its arguments; one without any was cut if the answer was."""
+    if "".join(block.arguments).strip():
+        return block.complete()
+    return not (isinstance(closing, Finish) and closing.reason in _SHORT)
 
 
 def _finish(finish: Finish) -> Piece:

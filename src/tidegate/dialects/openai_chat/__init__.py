@@ -69,7 +69,7 @@ class OpenAIChat:
     def renderer(self, header: Header) -> Renderer:
         return ChatStreamRenderer(header) if header.stream else ChatWholeRenderer(header)
 
-    def render_error(self, failure: Failure) -> bytes:
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
         return errors.render_error(failure)
 
     def decoder(self, max_frame: int) -> Decoder:

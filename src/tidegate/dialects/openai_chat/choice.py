@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tidegate.core.event import AnyEvent, Extra, Finish, Item, Text, Thinking, Tool
 from tidegate.dialects.openai_chat.errors import reported_error
+from tidegate.dialects.openai_chat.thinking import NAME, read_delta
 from tidegate.errors import Broken
 
 REASONING_NAMES = ("reasoning_content", "reasoning")
@@ -135,6 +136,9 @@ class ChoiceDecoder:
         thinking, name = _reasoning(delta)
         text, part = _content(delta.get("content"))
         thinking += part
+        detailed, seals = read_delta(delta["reasoning_details"]) if "reasoning_details" in delta else ("", ())
+        if detailed and not thinking:
+            thinking, name = detailed, "reasoning"
         if finishes and text and self._is_snapshot(text):
             text = ""
         # An empty `reasoning` beside the text is no news; dropping it keeps one delta like the next.
@@ -152,6 +156,9 @@ class ChoiceDecoder:
             block = self._block(Thinking)
             events.append(Thinking(text=thinking, choice=self.index, block=block, extra=self._shared(named)))
             extra, unknown = outer, {}
+        for signature, redacted in seals:
+            self._seal(signature, redacted, extra, events)
+            extra, unknown = outer, {}
         if text:
             self._text(text, logprobs or None, extra, events)
             extra, unknown = outer, {}
@@ -164,6 +171,21 @@ class ChoiceDecoder:
                 extra, unknown = outer, {}
         if unknown:
             events.append(Item(kind="delta", value=unknown, choice=self.index, extra=self._shared(beside)))
+
+    def _seal(
+        self, signature: str | None, redacted: str | None, extra: Fields, events: list[AnyEvent]
+    ) -> None:
+        events.append(
+            Thinking(
+                text="",
+                choice=self.index,
+                block=self._block(Thinking),
+                signature=signature,
+                redacted=redacted,
+                origin=NAME,
+                extra=self._shared(extra),
+            )
+        )
 
     def _text(self, text: str, logprobs: Any, extra: Fields, events: list[AnyEvent]) -> None:
         self._first_text = self._first_text or text

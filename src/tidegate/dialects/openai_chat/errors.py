@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidegate.core.event import Failure
+from tidegate.dialects.translation.refusals import refusal
 from tidegate.errors import Rejected, SourceError
 from tidegate.wire.ascii_json import ascii_json
 
@@ -122,7 +123,7 @@ def _rejection(status: int, error: dict[str, Any], retry_after: float | None = N
             code="upstream_authentication",
             retryable=False,
         )
-    return Rejected(
+    return refusal(
         message,
         status=status if 400 <= status < 600 else 502,
         type=error_type if isinstance(error_type, str) else _type_of(status),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
+from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
 from tidegate.core.usage import Usage
@@ -19,7 +20,7 @@ from tidegate.dialects.api import DIALECTS
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
-from tidegate.dialects.openai_chat.thinking import write_detail
+from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json, quote
 
@@ -43,14 +44,13 @@ class ChatStreamRenderer(Framed):
         "_calls",
         "_choice",
         "_extra",
-        "_finished",
         "_head",
         "_header",
         "_inner",
         "_kind",
         "_levels",
+        "_life",
         "_middle",
-        "_roles",
         "_usage",
     )
 
@@ -58,8 +58,7 @@ class ChatStreamRenderer(Framed):
         self._header = header
         self._head = self._head_for(header.model)
         self._usage = ',"usage":null' if header.include_usage else ""
-        self._roles: set[int] = set()
-        self._finished: set[int] = set()
+        self._life = SideBySide()
         self._calls: CallWriter | None = None
         """Made for a stream's first call: most have none."""
         # The last delta's kind, place and unknown fields, and what stood around its text: most deltas differ
@@ -142,37 +141,39 @@ class ChatStreamRenderer(Framed):
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         # No isinstance(): it asks the metaclass of the library that events are made with.
-        if type(event) is Text or type(event) is Thinking or type(event) is Tool:
-            self._role(event.choice, frames)
+        if type(event) is Item and event.kind in DIALECTS:  # what only another dialect knows
+            return
+        if type(event) is Start and event.model is not None:
+            self._head = self._head_for(event.model)
+        for action, choice in self._life.actions(event):
+            self._act(action, choice, event, frames)
+
+    def _act(self, action: Action, choice: int, event: AnyEvent, frames: list[str]) -> None:
+        """One step of a choice's life. Blocks begin and end by what their deltas say."""
+        if action is Action.DELTA:
             if type(event) is not Tool or not self._writer().holds(event):
-                frames.append(self._delta(event))
-        elif type(event) is Start:
-            if event.model is not None:
-                self._head = self._head_for(event.model)
-            self._role(0, frames, event.extra)
-        elif type(event) is End:
-            self._end(event, frames)
-        elif type(event) is Finish:
-            self._role(event.choice, frames)
-            self._finished.add(event.choice)
-            reason = FINISH_REASONS.get(event.reason, event.reason)
-            if (calls := self._calls) is not None:
-                frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
-                reason = calls.reason(event, reason)
-            frames.append(self._frame(event.choice, "{}", with_seams(event), quote(reason)))
-        elif type(event) is Item and event.kind not in DIALECTS:  # what only another dialect knows
-            self._role(event.choice, frames)
-            frames.append(self._item(event))
+                frames.append(self._delta(event))  # type: ignore[arg-type]
+        elif action is Action.START:
+            frames.append(self._frame(choice, _ROLE, event.extra if type(event) is Start else None))
+        elif action is Action.ITEM:
+            frames.append(self._item(event))  # type: ignore[arg-type]
+        elif action is Action.FINISH:
+            self._finish(event if type(event) is Finish else Finish(reason="stop", choice=choice), frames)
+        elif action is Action.END:
+            self._end(event, frames)  # type: ignore[arg-type]
+
+    def _finish(self, event: Finish, frames: list[str]) -> None:
+        self._kind = None
+        reason = FINISH_REASONS.get(event.reason, event.reason)
+        if (calls := self._calls) is not None:
+            frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
+            reason = calls.reason(event, reason)
+        frames.append(self._frame(event.choice, "{}", with_seams(event), quote(reason)))
 
     def _writer(self) -> CallWriter:
         if self._calls is None:
             self._calls = CallWriter(self._header)
         return self._calls
-
-    def _role(self, choice: int, frames: list[str], extra: Extra | None = None) -> None:
-        if choice not in self._roles:
-            self._roles.add(choice)
-            frames.append(self._frame(choice, _ROLE, extra))
 
     def _delta(self, event: Text | Thinking | Tool) -> str:
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
@@ -187,6 +188,10 @@ class ChatStreamRenderer(Framed):
         elif type(event) is Thinking:
             name = quote(extra.get("name", "reasoning_content"))
             opening, text, closing = f"{{{name}:", event.text, "}"
+            if event.origin == NAME and event.text == "":
+                return (
+                    self._frame(event.choice, ascii_json(extra["delta"]), extra) if "delta" in extra else ""
+                )
             if event.signature is not None or event.redacted is not None:
                 signed, closing = True, f',"reasoning_details":[{ascii_json(write_detail(event))}]}}'
         else:
@@ -226,8 +231,6 @@ class ChatStreamRenderer(Framed):
             frame = self._frame(0, "{}", None, '"error"')
             frames.append(f'{frame[:-3]},"error":{_escaped(error)}}}\n\n')
             return
-        unfinished = sorted((self._roles or {0}) - self._finished)
-        frames += [self._frame(choice, "{}", None, '"stop"') for choice in unfinished]
         if self._header.include_usage:
             head = self._head.removesuffix('[{"index":')
             usage = ascii_json(write_usage(end.usage or Usage()))

@@ -6,11 +6,15 @@ Chat itself has no place for the signature that some upstreams want back with th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from tidegate.core.event import Thinking
 from tidegate.core.message import ThinkingPart
+from tidegate.wire.ascii_json import ascii_json
+
+NAME: Final = "openai-chat"
 
 _STANDING: Final = frozenset({"gemini"})
 """Dialects whose signatures speak for the text or the call behind them, where they sign no thinking."""
@@ -25,6 +29,47 @@ def write_detail(event: Thinking) -> dict[str, Any]:
     else:
         detail = {"type": _TEXT, "text": event.text, "signature": event.signature}
     return {**detail, "format": event.origin, "index": event.block}
+
+
+class Seal(NamedTuple):
+    """What an upstream signed, or hid, in one element: that element without its text, as JSON.
+
+    To other dialects' clients it is a signature like any other; :func:`give_back` makes the element of it.
+    """
+
+    signature: str | None
+    redacted: str | None
+
+
+def read_delta(details: Any) -> tuple[str, list[Seal]]:
+    """The text in ``reasoning_details`` of an answer or a piece of one, and what is sealed there."""
+    text, seals = "", list[Seal]()
+    for detail in details if isinstance(details, list) else ():
+        if not isinstance(detail, dict):
+            continue
+        for member in ("text", "summary"):
+            if isinstance(detail.get(member), str):
+                text += detail[member]
+        rest = {name: value for name, value in detail.items() if name not in ("text", "summary")}
+        if detail.get("signature"):
+            seals.append(Seal(ascii_json(rest), None))
+        elif detail.get("data"):
+            seals.append(Seal(None, ascii_json(rest)))
+    return text, seals
+
+
+def give_back(part: ThinkingPart) -> dict[str, Any] | None:
+    """The element of ``reasoning_details`` that a part was read from; None for one of another origin."""
+    seal = part.signature or part.redacted
+    if part.origin != NAME or seal is None:
+        return None
+    try:
+        detail = json.loads(seal)
+    except ValueError:
+        return None
+    if isinstance(detail, dict) and part.signature is not None and part.text:
+        detail["text"] = part.text
+    return detail if isinstance(detail, dict) else None
 
 
 class Reasoned(NamedTuple):

@@ -13,7 +13,7 @@ from tidegate.dialects.api import DIALECTS
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_chat.calls import Declared, custom_call
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
-from tidegate.dialects.openai_chat.thinking import write_detail
+from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.wire.ascii_json import ascii_json
 
@@ -104,7 +104,12 @@ class ChatWholeRenderer(Framed):
 
 
 def _details(choice: Choice) -> list[dict[str, Any]]:
-    """All thoughts in the form that has a place for a signature, if any has one."""
+    """All thoughts in the form that has a place for a signature, if any has one.
+
+    Those of an upstream of our own dialect are among the unknown fields of its deltas.
+    """
+    if any(each.origin == NAME for each in choice.thoughts.values()):
+        return []
     if not any(each.signature is not None or each.redacted is not None for each in choice.thoughts.values()):
         return []
     return [

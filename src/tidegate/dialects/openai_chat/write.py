@@ -22,6 +22,7 @@ from tidegate.core.request import Prompt, Reasoning
 from tidegate.core.tool import ToolChoice, ToolDefinition
 from tidegate.dialects.api import Lack
 from tidegate.dialects.openai_chat.quirks import apply_quirks
+from tidegate.dialects.openai_chat.thinking import give_back
 from tidegate.dialects.translation.customs import arguments_of, function_of
 from tidegate.dialects.translation.media import data_url
 
@@ -204,6 +205,9 @@ def _assistant(message: Message) -> Fields:
     thought = "".join(part.text for part in message.parts if isinstance(part, ThinkingPart))
     if thought:
         written["reasoning_content"] = thought
+    sealed = (give_back(part) for part in message.parts if isinstance(part, ThinkingPart))
+    if details := [detail for detail in sealed if detail is not None]:
+        written["reasoning_details"] = details
     refusal = "".join(part.text for part in message.parts if isinstance(part, RefusalPart))
     if refusal:
         written["refusal"] = refusal

@@ -57,7 +57,7 @@ class OpenAICompletions:
     def renderer(self, header: Header) -> Renderer:
         return CompletionsStreamRenderer(header) if header.stream else CompletionsWholeRenderer(header)
 
-    def render_error(self, failure: Failure) -> bytes:
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
         return errors.render_error(failure)
 
     def decoder(self, max_frame: int) -> Decoder:

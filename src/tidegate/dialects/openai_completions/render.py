@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text
+from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
 from tidegate.core.usage import Usage
@@ -50,7 +51,7 @@ class CompletionsStreamRenderer(Framed):
 
     content_type = b"text/event-stream; charset=utf-8"
 
-    __slots__ = ("_extra", "_finished", "_head", "_header", "_known", "_lengths", "_usage")
+    __slots__ = ("_extra", "_head", "_header", "_known", "_lengths", "_life", "_usage")
 
     def __init__(self, header: Header) -> None:
         self._header = header
@@ -58,7 +59,7 @@ class CompletionsStreamRenderer(Framed):
         self._usage = ',"usage":null' if header.include_usage else ""
         self._lengths: dict[int, int] = {}
         """Characters of each choice that has begun; counted where logprobs were asked for."""
-        self._finished: set[int] = set()
+        self._life = SideBySide()
         self._known: _Surroundings | None = None
         self._extra: Extra | None = None
 
@@ -87,24 +88,28 @@ class CompletionsStreamRenderer(Framed):
         return rest.count if type(rest.event) is Text else 0
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
-        if isinstance(event, Text):
-            frames.append(self._text(event))
-        elif isinstance(event, Start):
-            if event.model is not None:
-                self._head = self._head_for(event.model)
-            frames.append(self._frame(0, "", event.extra))
-        elif isinstance(event, Finish):
-            self._lengths.setdefault(event.choice, 0)
-            self._finished.add(event.choice)
-            reason = quote(FINISH_REASONS.get(event.reason, event.reason))
-            frames.append(self._frame(event.choice, "", with_seams(event), reason))
-        elif isinstance(event, Item):
-            if event.kind == "choice":
-                frames.append(self._frame(event.choice, "", {**(event.extra or {}), "choice": event.value}))
-            elif event.kind == "chunk":
-                frames.append(self._frame(event.choice, "", {"chunk": event.value}))
-        elif isinstance(event, End):
-            self._end(event, frames)
+        if isinstance(event, Start) and event.model is not None:
+            self._head = self._head_for(event.model)
+        for action, choice in self._life.actions(event):
+            if action is Action.DELTA and isinstance(event, Text):
+                frames.append(self._text(event))
+            elif action is Action.START and isinstance(event, Start):
+                frames.append(self._frame(0, "", event.extra))
+            elif action is Action.ITEM and isinstance(event, Item):
+                self._item(event, frames)
+            elif action is Action.FINISH:
+                self._known = None
+                finish = event if isinstance(event, Finish) else Finish(reason="stop", choice=choice)
+                reason = quote(FINISH_REASONS.get(finish.reason, finish.reason))
+                frames.append(self._frame(choice, "", with_seams(finish), reason))
+            elif action is Action.END and isinstance(event, End):
+                self._end(event, frames)
+
+    def _item(self, item: Item, frames: list[str]) -> None:
+        if item.kind == "choice":
+            frames.append(self._frame(item.choice, "", {**(item.extra or {}), "choice": item.value}))
+        elif item.kind == "chunk":
+            frames.append(self._frame(item.choice, "", {"chunk": item.value}))
 
     def _text(self, event: Text) -> str:
         length = self._lengths.setdefault(event.choice, 0)
@@ -126,8 +131,6 @@ class CompletionsStreamRenderer(Framed):
             frame = self._frame(0, "", None, '"error"')
             frames.append(f'{frame[:-3]},"error":{_escaped(error)}}}\n\n')
             return
-        unfinished = sorted((self._lengths.keys() or {0}) - self._finished)
-        frames += [self._frame(choice, "", None, '"stop"') for choice in unfinished]
         if self._header.include_usage:
             usage = ascii_json(write_usage(end.usage or Usage()))
             rest = _members((end.extra or _NOTHING).get("chunk", _NOTHING))

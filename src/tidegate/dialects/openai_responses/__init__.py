@@ -66,7 +66,7 @@ class OpenAIResponses:
     def renderer(self, header: Header) -> Renderer:
         return ResponsesStreamRenderer(header) if header.stream else ResponsesWholeRenderer(header)
 
-    def render_error(self, failure: Failure) -> bytes:
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
         return errors.render_error(failure)
 
     def decoder(self, max_frame: int) -> Decoder:

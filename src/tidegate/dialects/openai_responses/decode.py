@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
-
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.errors import reported_error
 from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
-from tidegate.dialects.openai_responses.learned import Template, learn
-from tidegate.dialects.openai_responses.output import CALLS, OutputItem
+from tidegate.dialects.openai_responses.learned import Known, learn
+from tidegate.dialects.openai_responses.output import CALLS, OutputItem, Said
 from tidegate.dialects.openai_responses.usage import NAME, read_usage
 from tidegate.errors import Broken, SourceError
 from tidegate.wire.payload import read_object
@@ -39,24 +37,6 @@ _LONGEST_LEARNED = 64 * 1024
 """A frame longer than this is no token, and learning would copy it."""
 
 
-class _Known(Struct, frozen=True):
-    """A block whose next frame is expected to differ in its text alone."""
-
-    template: Template
-    kind: type[Text] | type[Thinking] | type[Tool]
-    block: int
-    extra: Extra | None
-    refusal: bool
-    custom: bool
-
-    def event(self, text: str) -> AnyEvent:
-        if self.kind is Text:
-            return Text(text=text, block=self.block, refusal=self.refusal, extra=self.extra)
-        if self.kind is Thinking:
-            return Thinking(text=text, block=self.block, extra=self.extra)
-        return Tool(arguments=text, block=self.block, custom=self.custom, extra=self.extra)
-
-
 class ResponsesDecoder:
     """Decodes one streamed or whole answer of the Responses API."""
 
@@ -71,6 +51,7 @@ class ResponsesDecoder:
         "_known",
         "_learned_in_vain",
         "_partial",
+        "_said",
         "_sse",
     )
 
@@ -83,7 +64,9 @@ class ResponsesDecoder:
         self._blocks = 0
         self._begun = self._ended = self._called = False
         self._extra: Extra | None = None
-        self._known: _Known | None = None
+        self._known: Known | None = None
+        self._said: Said | None = None
+        """Of the block that the last delta was of."""
         self._learned_in_vain = 0
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
@@ -290,16 +273,16 @@ class ResponsesDecoder:
             raise Broken("the upstream sent arguments of a call that it had not begun")
         if event.get("delta"):
             item.call(event["delta"], self._beside(event), events)
+            self._said = item.said
 
     def _call_done(self, event: Fields, events: list[AnyEvent]) -> None:
         item = self._find(event)
         if item is None or item.block is None:
             return
         item.whole = True
-        if not item.said:
-            text = event.get("arguments") or event.get("input")
-            if text:
-                item.call(text, None, events)
+        text = event.get("arguments") or event.get("input") or ""
+        if rest := item.said.rest(text):
+            item.call(rest, None, events)
 
     def _other(self, event: Fields, events: list[AnyEvent]) -> None:
         """What we do not know: of an item that we do not know either, or outside of blocks."""
@@ -319,7 +302,8 @@ class ResponsesDecoder:
         text, logprobs = event.get("delta"), event.get("logprobs")
         if text or logprobs:
             extra = self._beside(event)
-            self._item_of(event, item_kind).say(kind, index, text or "", extra, logprobs, events)
+            part = self._item_of(event, item_kind).say(kind, index, text or "", extra, logprobs, events)
+            self._said = part.said
 
     def _beside(self, event: Fields) -> Extra | None:
         """Unknown fields of a delta: one object for equal ones in a row."""
@@ -344,13 +328,13 @@ class ResponsesDecoder:
             return
         self._learned_in_vain += 1
         template = learn(payload, name, text)
-        if template is not None:
+        if template is not None and self._said is not None:
             extra = event.extra
             if extra is not None and "event" not in extra[NAME]:
                 extra = None  # the first of a block has its item's fields beside it
             elif extra is not None and len(extra[NAME]) > 1:
                 return
-            self._known = _Known(template, type(event), event.block, extra, refusal, custom)
+            self._known = Known(template, type(event), event.block, extra, refusal, custom, self._said)
 
 
 _Reader = Callable[[ResponsesDecoder, Fields, list[AnyEvent]], None]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidegate.core.event import Failure
 from tidegate.dialects.openai_chat.errors import read_error, render_error
+from tidegate.dialects.translation.refusals import refusal
 from tidegate.errors import Rejected, SourceError
 
 __all__ = ["failed_error", "read_error", "render_error", "reported_error"]
@@ -53,7 +54,7 @@ def reported_error(value: dict[str, Any]) -> SourceError:
             retryable=False,
         )
     message = error.get("message") or (inner if isinstance(inner, str) else "") or code
-    return Rejected(
+    return refusal(
         str(message or "the upstream reported an error without a word")[:_LONGEST_MESSAGE],
         status=status,
         type=kind if isinstance(kind, str) and kind != "error" else _type_of(status),

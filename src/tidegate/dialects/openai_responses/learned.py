@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
+from tidegate.core.event import AnyEvent, Extra, Text, Thinking, Tool
+from tidegate.dialects.openai_responses.output import Said
 from tidegate.wire.payload import read_inside
 
 _DELTA = re.compile(rb'"delta": ?"((?:[^"\\]|\\.)*)"')
@@ -119,3 +123,24 @@ def learn(payload: bytes, name: bytes, text: str) -> Template | None:
     between[-1] += b"\n\n"
     pieces = [(kind, after[:1], after) for (_, _, kind), after in zip(places, between, strict=True)]
     return Template(framing + payload[: places[0][0]], tuple(pieces), number)
+
+
+class Known(Struct, frozen=True):
+    """A block whose next frame is expected to differ in its text alone."""
+
+    template: Template
+    kind: type[Text] | type[Thinking] | type[Tool]
+    block: int
+    extra: Extra | None
+    refusal: bool
+    custom: bool
+    said: Said
+
+    def event(self, text: str) -> AnyEvent:
+        """The event of such a frame."""
+        self.said.add(text)
+        if self.kind is Text:
+            return Text(text=text, block=self.block, refusal=self.refusal, extra=self.extra)
+        if self.kind is Thinking:
+            return Thinking(text=text, block=self.block, extra=self.extra)
+        return Tool(arguments=text, block=self.block, custom=self.custom, extra=self.extra)

@@ -28,6 +28,28 @@ _NOT_KEPT: Final = {
 }
 
 
+class Said:
+    """How much of a text has come in pieces, and the last of them."""
+
+    __slots__ = ("_last", "_length")
+
+    def __init__(self) -> None:
+        self._length = 0
+        self._last = ""
+
+    def add(self, text: str) -> None:
+        """Take a piece."""
+        if text:
+            self._length += len(text)
+            self._last = text
+
+    def rest(self, whole: str) -> str:
+        """What no piece has brought; nothing when the whole does not go on where the last piece ended."""
+        last = self._last
+        goes_on = whole.startswith(last, self._length - len(last))
+        return whole[self._length :] if goes_on else ""
+
+
 class Part:
     """One part of an item: a block, once it has said something."""
 
@@ -37,7 +59,7 @@ class Part:
         self.kind = kind
         self.fields = fields
         self.block: int | None = None
-        self.said = False
+        self.said = Said()
         self.annotations = 0
 
 
@@ -53,8 +75,8 @@ class OutputItem:
         self.parts: dict[tuple[str, int], Part] = {}
         self.block: int | None = None
         """Of a call, or of an item of a kind that we do not know."""
-        self.said = False
-        """A call's text has begun to come."""
+        self.said = Said()
+        """Of a call's text."""
         self.done = False
         self.whole = False
         """All that a call is given has come, whatever else is said of it."""
@@ -109,7 +131,7 @@ class OutputItem:
         _check(logprobs or [], list)
         part = self.part(kind, index)
         extra = self._opening(part, extra)
-        part.said = True
+        part.said.add(text)
         assert part.block is not None
         if self.kind == "reasoning":
             events.append(Thinking(text=text, block=part.block, extra=extra))
@@ -135,7 +157,7 @@ class OutputItem:
         """More of what a tool is given."""
         _check(text, str)
         assert self.block is not None
-        self.said = True
+        self.said.add(text)
         events.append(
             Tool(arguments=text, block=self.block, custom=self.kind == "custom_tool_call", extra=extra)
         )
@@ -146,8 +168,9 @@ class OutputItem:
         """Take a part as a whole: what no delta has brought is said now."""
         text = part.get("refusal") if kind == "refusal" else part.get("text")
         known = self.part(kind, index, part)
-        if text and not known.said:
-            self.say(kind, index, text, None, part.get("logprobs"), events)
+        _check(text or "", str)
+        if rest := known.said.rest(text or ""):
+            self.say(kind, index, rest, None, part.get("logprobs") if rest == text else None, events)
         missing = (part.get("annotations") or [])[known.annotations :]
         for number, annotation in enumerate(missing, known.annotations):
             told = {
@@ -169,10 +192,11 @@ class OutputItem:
             raw = raw or {"type": "response.output_item.done", "item": item}
             events.append(Item(kind=NAME, value=raw, block=self.block))
         elif self.kind in CALLS:
-            text = item.get(CALLS[self.kind])
-            changed = self._changed(item)
-            if (text and not self.said) or changed:
-                self.call("" if self.said else text or "", changed, events)
+            text = item.get(CALLS[self.kind]) or ""
+            _check(text, str)
+            rest, changed = self.said.rest(text), self._changed(item)
+            if rest or changed:
+                self.call(rest, changed, events)
         else:
             for kind, member in (("summary_text", "summary"), ("", "content")):
                 for index, part in enumerate(item.get(member) or ()):

@@ -36,13 +36,12 @@ def translate(
     Raises Unsupported for what the upstream's dialect cannot say, InvalidRequest for what makes no sense.
     """
     if caller.name == upstream.name:
+        request, lost = _reconciled(request, upstream, model)
         try:
             body = upstream.write_request(without_options(request), model, quirks)
         except (msgspec.DecodeError, RecursionError) as error:  # in what was not looked at before
             raise InvalidRequest(f"the body cannot be read: {error}") from None
-        # All is passed on but for what was asked beside the body, in the model's name.
-        lost = request.reasoning is not None and "reasoning" in upstream.lacks
-        return Translated(body, (caller.fields.get("reasoning", "reasoning"),) if lost else ())
+        return Translated(body, lost)
     prompt = caller.read_prompt(without_options(request))
     if request.reasoning is not None:
         prompt = msgspec.structs.replace(prompt, reasoning=request.reasoning)
@@ -53,6 +52,27 @@ def translate(
         if wrong is None:  # a defect of ours
             raise
         raise wrong from None
+
+
+def _reconciled(request: Request, dialect: Dialect, model: str) -> tuple[Request, tuple[str, ...]]:
+    """A request of the upstream's own dialect, and what it was not told.
+
+    All is passed on, but for what does not go together with what was asked beside the body, in the model's
+    name: a limit of the answer too small to think in, say.
+    """
+    if request.reasoning is None:
+        return request, ()
+    lost = ["reasoning"] if "reasoning" in dialect.lacks else []
+    if isinstance(dialect, Particular):
+        asked = msgspec.structs.replace(
+            dialect.read_prompt(without_options(request)), reasoning=request.reasoning
+        )
+        conflicts = dialect.conflicts(asked, model)
+        lost += [name for name in conflicts if getattr(asked, name) != getattr(NOTHING, name)]
+    fields = {name: value for name, value in request.fields.items() if name not in lost}
+    reasoning = None if "reasoning" in lost else request.reasoning
+    told = tuple(dialect.fields.get(name, name) for name in lost)
+    return msgspec.structs.replace(request, fields=fields, reasoning=reasoning), told
 
 
 def _written(
