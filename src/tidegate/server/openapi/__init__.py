@@ -21,6 +21,7 @@ from tidegate.server.openapi import (
     responses,
     service,
     shared,
+    streams,
 )
 
 VERSIONED = "/v1"
@@ -61,6 +62,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "this server"}],
         "tags": [
             {"name": "generation", "description": "Ask a model."},
+            *streams.TAGS,
             *beside.TAGS,
             {"name": "models", "description": "What can be asked."},
             {"name": "operation", "description": "Watch the gateway."},
@@ -78,6 +80,7 @@ def document() -> dict[str, Any]:
                 **legacy.schemas(),
                 **responses.schemas(),
                 **beside.schemas(),
+                **streams.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -100,6 +103,7 @@ def _paths() -> dict[str, Any]:
     return {
         **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items()},
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
+        **{VERSIONED + path: each for path, each in streams.paths().items()},
         **{VERSIONED + path.replace(":path", ""): each for path, each in beside.paths().items()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
