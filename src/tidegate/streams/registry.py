@@ -27,6 +27,8 @@ _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
 
 _ARCHIVE_RETRY = 2.0
+_SETTLE_SECONDS = 5.0
+"""So long the end waits for a store that does not take what has ended; the log keeps it then."""
 
 
 class Readable(Protocol):
@@ -310,8 +312,8 @@ class Streams:
 
     async def settle(self) -> None:
         """Wait until what has ended is in the archive, or cannot be for now."""
-        while self._archiving is not None and self._ended:
-            await asyncio.wait({self._archiving})
+        if self._archiving is not None:
+            await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
 
     @property
     def unsettled(self) -> bool:
