@@ -44,7 +44,7 @@ server: {port: 70000} => 1: server.port must be a port from 0 to 65535, not "700
 server: {port: [1]} => 1: server.port must be a single value.
 server: 7860 => 1: server must be a mapping.
 server: {host: 'http://x'} => 1: server.host must be a host name or an address
-server: {workers: 4} => 1: server.workers above 1 is not available in this version; set it to 1.
+server: {workers: 0} => 1: server.workers must be a number of processes from 1 to 256, not "0".
 server: {max_body: 2GiB} => 1: server.max_body must be a size from 1KiB to 1GiB, not "2GiB".
 server: {header_hold: 6s} => 1: server.header_hold must be a duration from 0s to 5s, not "6s".
 server: {keep_alive: 11s} => 1: server.keep_alive must be a duration from 100ms to 10s, not "11s".
@@ -187,7 +187,7 @@ def test_a_public_bind_stays_refused_when_the_file_says_open(tmp_path: Path) -> 
 
 
 def test_options_of_the_command_line_are_named(tmp_path: Path) -> None:
-    lines = mistakes(tmp_path, "", {}, {"port": "http", "gguf": ["a.gguf", "b.gguf"], "workers": "2"})
+    lines = mistakes(tmp_path, "", {}, {"port": "http", "gguf": ["a.gguf", "b.gguf"], "workers": "some"})
     assert [line.split(" ")[0] for line in lines] == ["--port:", "--workers:", "--gguf:", "--gguf:"]
 
 

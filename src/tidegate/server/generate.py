@@ -23,19 +23,30 @@ from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnBreak, OnDisconnect, Request
 from tidegate.dialects import Dialect
 from tidegate.dialects.openai_responses.request import BACKGROUND
-from tidegate.errors import Forbidden, Interrupted, InvalidRequest, StoreError, TidegateError, Unauthenticated
+from tidegate.errors import (
+    Forbidden,
+    Interrupted,
+    InvalidRequest,
+    Overloaded,
+    StoreError,
+    TidegateError,
+    Unauthenticated,
+)
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
-from tidegate.server.respond import Pace, refuse, request_id, respond
+from tidegate.server.handover import Peer, Peers
+from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.background import response_now, status_of, watch
 from tidegate.server.responses.keeping import DIALECT as KEPT
+from tidegate.server.streams import Resuming
+from tidegate.server.streams.asked import read_asked
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
-from tidegate.streams.registry import Readable
+from tidegate.streams.registry import Elsewhere, Readable
 from tidegate.wire.ascii_json import ascii_json
 
 logger = logging.getLogger("tidegate")
@@ -68,7 +79,10 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self.peers: Peers | None = None
+        """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resuming = Resuming(gateway.streams, self.refuse)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -126,6 +140,15 @@ class Service:
             return
         self._respond(exchange, stream, caller, request, cors)
 
+    def resume(self, exchange: Exchange) -> None:
+        """Answer ``GET /v1/streams/{id}`` and its kin."""
+        self._resuming.begin(exchange, self._resume(exchange))
+
+    async def _resume(self, exchange: Exchange) -> None:
+        caller = await self.identify_surely(exchange.headers)
+        cors = self.cors.headers(exchange.header(b"origin"))
+        await self._resuming.answer(exchange, caller.id, read_asked(exchange), self.pace, cors)
+
     def _respond(
         self, exchange: Exchange, stream: Readable, caller: Caller, request: Request, headers: bytes
     ) -> None:
@@ -182,6 +205,8 @@ class Service:
                 request = await self._keeping.expanded(caller.id, request)
             path = keyless(exchange.path)
             stream = self.gateway.start(caller.id, request, policies, exchange.body, path, claimed)
+        except Elsewhere as elsewhere:
+            await self.hand_over(exchange, elsewhere)
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
         except Exception:  # as above
@@ -208,6 +233,16 @@ class Service:
             return
         respond(exchange, found, streams, self._dialects[exchange.dialect], self.pace, headers)
         _leave(exchange)
+
+    async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
+        """Have the worker process that has a stream answer this request for it."""
+        assert self.peers is not None
+        assert exchange.connection is not None
+        assert isinstance(elsewhere.holder, Peer)
+        try:
+            await self.peers.pass_on(exchange.connection, elsewhere.holder)
+        except Overloaded as error:
+            self.refuse(exchange, failure(error))
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""
@@ -279,6 +314,7 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
 def _policies(exchange: Exchange, caller: Caller) -> Policies:
     """What the request's headers decide about its stream, and its key."""
     key = exchange.header(b"idempotency-key")
+    wants_event_ids(exchange)
     return Policies(
         cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
         key.decode("latin-1") if key else None,

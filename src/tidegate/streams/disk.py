@@ -211,6 +211,7 @@ class DiskLog:
     def _commit(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
         kept.committed += len(events)
         if kept.follower is not None:
+            kept.tail = ()
             kept.follower(events)
             return
         kept.tail = events
@@ -224,11 +225,16 @@ class DiskLog:
             raise Full(reason)
         if kept.broken is None:  # too long, yet the disk has room
             record = events_record(kept.key, kept.epoch, kept.seq + 1, self._clock.now_ms(), events)
-            kept.places.append(self._segments.append(record))
-            kept.firsts.append(kept.seq + 1)
-            kept.seq += len(events)
-            self._commit(stream, kept, events)
-            return
+            try:
+                place = self._segments.append(record)
+            except Full as error:
+                kept.broken = error.message
+            else:
+                kept.places.append(place)
+                kept.firsts.append(kept.seq + 1)
+                kept.seq += len(events)
+                self._commit(stream, kept, events)
+                return
         logger.error("the end of stream %s could not be kept: %s", stream, kept.broken)
         kept.unkept = last
         kept.seq = kept.committed + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
@@ -13,7 +13,7 @@ from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -93,6 +93,14 @@ class Readable(Protocol):
     async def passed(self, upto: int) -> tuple[list[Skipped], int]:
         """See :meth:`tidegate.streams.log.StreamLog.passed`."""
         ...
+
+
+class Elsewhere(Exception):
+    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
+
+    def __init__(self, holder: object) -> None:
+        super().__init__(repr(holder))
+        self.holder = holder
 
 
 class Stream:
@@ -232,6 +240,8 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
         self._archiving: asyncio.Task[None] | None = None
+        self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
+        """Finds the process that has a stream, where there are several."""
 
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
@@ -258,16 +268,39 @@ class Streams:
         return self._streams.get(stream)
 
     async def find(self, stream: str, caller: str) -> Readable:
-        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one."""
+        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
+
+        Raises Elsewhere when another process has it.
+        """
         found: Readable | None = self._streams.get(stream)
         if found is None:
             summary = await self.archive.find(stream)
             found = Finished(summary, self.archive) if summary is not None else None
+        if found is None and self.elsewhere is not None:
+            holder = await self.elsewhere(stream)
+            if holder is not None:
+                raise Elsewhere(holder)
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
 
     def __len__(self) -> int:
         return self.under_way
@@ -351,4 +384,4 @@ def _nothing(*_: object) -> None:
     """Where nobody wants to be told."""
 
 
-__all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
+__all__ = ["CANCELLED", "Elsewhere", "Readable", "Stream", "Streams", "Summary"]

@@ -85,11 +85,13 @@ class StoredStreams:
             reached = chunk.last_seq
         return items, reached
 
-    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, outcome: str | None = None
+    ) -> list[Summary]:
         now = self._clock.now_ms()
 
         def work(connection: Connection) -> list[Summary]:
-            found = rows.list_streams(connection, caller, before_ms, now, most)
+            found = rows.list_streams(connection, caller, before, now, most, outcome)
             return [_summary(row, end) for row in found if (end := _end_of(connection, row)) is not None]
 
         return await self._database.read(work)
