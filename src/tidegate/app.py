@@ -43,7 +43,7 @@ from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.database import Database
 from tidegate.store.files import FileStore
-from tidegate.store.responses import MemoryResponses
+from tidegate.store.responses import StoredResponses
 from tidegate.streams.places import Places
 from tidegate.streams.recovery import recover
 from tidegate.streams.registry import Streams
@@ -118,9 +118,12 @@ class Application:
             random_id,
             config.server.max_streams,
         )
+        self.gateway.streams.archiving = self.ledger.flush
+        self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         files = FileStore(home(environ) / "files", random_id)
-        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
+        responses = StoredResponses(self.database, self._clock.now_ms)
+        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
@@ -130,7 +133,7 @@ class Application:
         if self._places.slot is not None:
             streams = self.gateway.streams
             for each in await recover(self._places.folder, self._places.slot, streams):
-                self.service.take_over(each)
+                await self.service.take_over(each)
         self._own(self._follow_keys())
         self._own(self._expire())
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tidegate.access import resolve
 from tidegate.config import load_config
 from tidegate.errors import ConfigError
 
@@ -22,11 +23,11 @@ def mistakes(
     environ: Mapping[str, str] | None = None,
     command_line: Mapping[str, str | Sequence[str]] | None = None,
 ) -> list[str]:
-    """Return the lines of the error, the folder of the file left out."""
+    """Return the lines of the error, the folder of the file left out. The store holds no key."""
     path = tmp_path / "tidegate.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as raised:
-        load_config(path, environ or {}, command_line)
+        resolve(load_config(path, environ or {}, command_line).auth, 0)
     return str(raised.value).replace(f"{tmp_path}/", "").split("\n")
 
 
@@ -177,6 +178,7 @@ def test_a_public_bind_without_keys_says_what_to_type(tmp_path: Path) -> None:
             f'--host: server.host "{command_line["host"]}" can be reached from other machines'
         )
         assert "type export TIDEGATE_API_KEYS=$(openssl rand -hex 24), start again" in line
+        assert "or make keys with tidegate keys create" in line
 
 
 def test_a_public_bind_stays_refused_when_the_file_says_open(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import click
 
+from tidegate.access import resolve
 from tidegate.cli.event_loop import loop_factory
+from tidegate.cli.stored import count_keys
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError, StoreError
@@ -55,7 +57,7 @@ def command(
     on this machine (Ollama, vLLM, LM Studio, llama.cpp, SGLang) are asked at their usual ports; and the demo
     model is always there, to try everything before the first key.
 
-    To let other machines in, set keys: a public address without keys is refused.
+    To let other machines in, make keys: a public address without keys is refused.
 
     \b
     Examples:
@@ -63,7 +65,7 @@ def command(
       tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
       tidegate serve --workers 4
       tidegate serve --config tidegate.yaml --check
-      export TIDEGATE_API_KEYS=$(openssl rand -hex 24)
+      tidegate keys create
       tidegate serve --host 0.0.0.0
 
     Ctrl-C stops it once the answers under way have ended, a second Ctrl-C at once.
@@ -92,10 +94,14 @@ def command(
 
 
 def _check(config: Config) -> None:
-    """What a start would refuse beside the settings themselves: model files. Raises ConfigError."""
+    """What a start would refuse beside the settings themselves: model files, and a want of keys.
+
+    Raises ConfigError and StoreError.
+    """
     for path in (*(model.gguf for model in config.models.values()), *config.server.gguf):
         if path is not None:
             read_gguf(path)
+    resolve(config.auth, count_keys(config))
 
 
 def _run(config_path: Path | None, given: Settings) -> None:

@@ -91,8 +91,17 @@ def _read_workers(section: Section) -> int:
 
 def _read_gguf_list(section: Section, folder: Path) -> tuple[Path, ...]:
     value = section.get("gguf")
-    paths = [read_gguf(member, folder) for member in value.items()] if value else []
-    return tuple(path for path in paths if path is not None)
+    paths: dict[str, Path] = {}
+    for member in value.items() if value else ():
+        path = read_gguf(member, folder)
+        if path is None:
+            continue
+        first = paths.setdefault(path.stem, path)
+        if first != path:
+            member.complain(
+                f"is a second model {path.stem!r}, beside {first}; they are named after files, so rename one"
+            )
+    return tuple(paths.values())
 
 
 def read_gguf(value: Value, folder: Path) -> Path | None:

@@ -38,6 +38,7 @@ from tidegate.server.handover import Peer
 from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
+from tidegate.server.streams import StreamEndpoints
 from tidegate.server.together import METRICS, render_metrics, state
 from tidegate.streams.registry import Elsewhere
 from tidegate.wire.ascii_json import ascii_json
@@ -150,8 +151,11 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
+    streams = StreamEndpoints(service.gateway.streams)
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
+        Route(urls.STREAMS, streams.streams, methods=["GET"]),
+        Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
@@ -205,7 +209,8 @@ class _Front:
 
 def _google_query(scope: Scope) -> str:
     """The query, which may hold a key on Google's paths only."""
-    query: bytes = scope["query_string"] if scope["path"].startswith("/v1beta") else b""
+    google = scope["path"].startswith(urls.GOOGLE_MODELS)
+    query: bytes = scope["query_string"] if google else b""
     return query.decode("latin-1")
 
 

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from tidegate.core.event import Failure
 from tidegate.errors import Overloaded
 from tidegate.server.exchange import Exchange
-from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at
+from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at, stream_at
 
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
@@ -48,6 +48,10 @@ class Front(Protocol):
 
     def generate(self, exchange: Exchange) -> None:
         """Answer a request for a generation."""
+        ...
+
+    def resume(self, exchange: Exchange) -> None:
+        """Answer a request for a stream that was begun before."""
         ...
 
     def refuse(self, exchange: Exchange, failure: Failure) -> None:
@@ -129,8 +133,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._refused or self._upgrades:  # the parser goes on with what it was fed
             return
         version = self.parser.get_http_version()
-        found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
-        if found is None or self.parser.get_method() != b"POST":
+        found, serve = None, self._front.generate
+        method = self.parser.get_method()
+        if method == b"POST":
+            found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
+        elif method == b"GET":
+            found, serve = stream_at(self.url.decode("latin-1")), self._front.resume
+        if found is None:
             if version == "1.1" and not any(name == b"host" for name, _ in self.headers):
                 self._refuse_without_host()
             else:
@@ -145,8 +154,9 @@ class GatewayProtocol(HttpToolsProtocol):
             http_1_0=version == "1.0",
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             max_body=self._front.max_body,
-            serve=self._front.generate,
+            serve=serve,
             on_complete=self.on_response_complete,
+            flow=self.flow,
             connection=self,
         )
         if version == "1.1" and exchange.header(b"host") is None:

@@ -110,7 +110,10 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
                     await asyncio.wait_for(now.wait(), 0.05)
     tasks = [stream.task for stream in gateway.streams if stream.task is not None]
     for stream in gateway.streams:
-        stream.cancel()
+        if stream.header.on_disconnect == "detach" and gateway.streams.log.survives:
+            stream.leave()
+        else:
+            stream.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=2)
     # What was written must leave the process before its sockets do.

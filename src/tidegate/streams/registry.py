@@ -11,8 +11,9 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -91,6 +92,10 @@ class Readable(Protocol):
         """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
         ...
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
 
 class Elsewhere(Exception):
     """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
@@ -103,7 +108,7 @@ class Elsewhere(Exception):
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
+    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -111,6 +116,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.left = False
+        """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
         """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
@@ -153,6 +160,9 @@ class Stream:
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return self._registry.log.read(self.header.id, after, most)
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return self._registry.log.passed(self.header.id, upto)
+
     def attach(self, reader: Reader) -> None:
         if self.wanted is not None:
             self.wanted()
@@ -190,7 +200,16 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop producing, for this process ends, and let the next one go on."""
+        self.left = True
+        self.cancel()
+
     def _ended(self, _: asyncio.Task[None]) -> None:
+        if self.left:
+            return
+        if not self.producer.ended:
+            self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
@@ -213,6 +232,12 @@ class Streams:
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
+        self.unbegun: Callable[[Stream], None] = _nothing
+        """Is told of a stream whose task was cancelled before its first step."""
+        self.inherited: Callable[[Stream], None] = _nothing
+        """Is told of a stream that ended before anything here went on with it."""
+        self.archiving: Callable[[], None] = _nothing
+        """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
@@ -263,6 +288,22 @@ class Streams:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
 
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
+
     def __len__(self) -> int:
         return self.under_way
 
@@ -283,6 +324,8 @@ class Streams:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
+        if live.task is None:
+            self.inherited(live)
         if not live.header.keep or self.retain <= 0:
             live.archived = True
             return
@@ -296,6 +339,7 @@ class Streams:
         while self._ended:
             await asyncio.sleep(pause)
             batch, self._ended = self._ended, []
+            self.archiving()
             try:
                 await self.archive.keep([self._summed_up(stream) for stream in batch])
             except TidegateError as error:
@@ -336,6 +380,10 @@ class Streams:
                 reader.advance()
         if live.archived and not live.readers:
             self.forget(live)
+
+
+def _nothing(*_: object) -> None:
+    """Where nobody wants to be told."""
 
 
 __all__ = ["CANCELLED", "Elsewhere", "Readable", "Stream", "Streams", "Summary"]
