@@ -30,8 +30,8 @@ GOOGLE_GENERATIONS: Final = tuple(
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 
-GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
-"""The list of models and one of them, in Google's form."""
+GOOGLE_MODELS: Final = ("/v1beta/models", "/v1alpha/models")
+"""Where the models are listed in Google's form, and below it each of them."""
 EMBEDDINGS: Final = "/embeddings"
 RERANK: Final = "/rerank"
 ENGINE_EMBEDDINGS: Final = "/engines/{model:path}/embeddings"

@@ -36,15 +36,31 @@ class Slot:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while not self._begun():
+                pass
         except OSError as error:
             raise ConfigError(
                 f"streams cannot be kept in {folder}: {error.strerror}; "
                 "set TIDEGATE_HOME to a folder that can be written, or streams.log to memory"
             ) from None
+
+    def _begun(self) -> bool:
+        """Make the folder and lock it; False where another process cleared it away before it was locked."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / "lock"
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
         if fcntl is not None:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(self._lock), path.stat()):
+                return True
+        except FileNotFoundError:
+            pass
+        os.close(self._lock)
+        return False
 
     @staticmethod
     def abandoned(folder: Path) -> Slot | None:
@@ -162,10 +178,17 @@ class Segments:
     def _roll(self) -> None:
         number = self._number + 1
         path = self._slot.folder / f"{number:08}.log"
+        # One of this number is there where it could not be begun before.
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.write(file, MAGIC)
+            file = os.open(path, flags, 0o600)
         except OSError as error:
+            raise Full(_unwritten(error)) from None
+        try:
+            if os.write(file, MAGIC) != len(MAGIC):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.close(file)
             raise Full(_unwritten(error)) from None
         self._number, self.file, self.size = number, file, len(MAGIC)
         self._base = number << _OFFSET_BITS
