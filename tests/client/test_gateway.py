@@ -69,7 +69,7 @@ def test_cut_anywhere_the_sdk_delivers_the_same_stream(
     with make(proxy.url) as client:
         whole = deliver(client, **same)
     size = proxy.links[0].received
-    for number, at in enumerate(range(0, size, size // 24)):
+    for number, at in enumerate(range(0, size, size // 12)):
         with make(proxy.url) as client:
             proxy.plan(Cut(at, "reset" if number % 2 else "close"))
             assert deliver(client, **same) == whole, f"cut after {at} bytes"
