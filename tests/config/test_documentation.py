@@ -47,6 +47,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
 }
 NOT_WRITTEN: Mapping[type[msgspec.Struct], set[str]] = {
     Config: {"source_path", "implicit_providers"},
+    Auth: {"with_keys", "without_keys"},
     Provider: {"name", "title", "docs", "local"},
     Model: {"name"},
 }

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 
 Committed = Callable[[str, int], None]
 """Called with a stream's id and the seq up to which its events may be read from now on."""
@@ -17,6 +18,11 @@ Follower = Callable[[Sequence[AnyEvent]], None]
 
 class StreamLog(Protocol):
     """Keeps streams. Readers see committed events only, and those until the stream is deleted."""
+
+    @property
+    def survives(self) -> bool:
+        """Whether what is in it outlives the process."""
+        ...
 
     def create(self, header: Header, epoch: int = 1) -> None:
         """Begin the log of a stream. Raises Full where there is no room for it."""
@@ -55,6 +61,13 @@ class StreamLog(Protocol):
 
     def take_over(self, stream: str) -> int:
         """A new epoch for a new producer: from now on the one before is fenced off."""
+        ...
+
+    def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        """What is summed up of the events from the first on, and the seq that this reaches, at most ``upto``.
+
+        Whoever begins behind them need not read them one by one.
+        """
         ...
 
     def delete(self, stream: str) -> None:

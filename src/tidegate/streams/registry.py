@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -26,9 +27,8 @@ _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
 
 _ARCHIVE_RETRY = 2.0
-
-_SETTLE = 5.0
-"""Seconds that a stop waits for the store."""
+_SETTLE_SECONDS = 5.0
+"""So long the end waits for a store that does not take what has ended; the log keeps it then."""
 
 
 class Readable(Protocol):
@@ -92,11 +92,23 @@ class Readable(Protocol):
         """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
         ...
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
+
+class Elsewhere(Exception):
+    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
+
+    def __init__(self, holder: object) -> None:
+        super().__init__(repr(holder))
+        self.holder = holder
+
 
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
+    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -104,6 +116,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.left = False
+        """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
         """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
@@ -146,6 +160,9 @@ class Stream:
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return self._registry.log.read(self.header.id, after, most)
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return self._registry.log.passed(self.header.id, upto)
+
     def attach(self, reader: Reader) -> None:
         if self.wanted is not None:
             self.wanted()
@@ -183,7 +200,16 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop producing, for this process ends, and let the next one go on."""
+        self.left = True
+        self.cancel()
+
     def _ended(self, _: asyncio.Task[None]) -> None:
+        if self.left:
+            return
+        if not self.producer.ended:
+            self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
@@ -206,10 +232,18 @@ class Streams:
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
+        self.unbegun: Callable[[Stream], None] = _nothing
+        """Is told of a stream whose task was cancelled before its first step."""
+        self.inherited: Callable[[Stream], None] = _nothing
+        """Is told of a stream that ended before anything here went on with it."""
+        self.archiving: Callable[[], None] = _nothing
+        """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
         self._archiving: asyncio.Task[None] | None = None
+        self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
+        """Finds the process that has a stream, where there are several."""
 
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
@@ -236,16 +270,39 @@ class Streams:
         return self._streams.get(stream)
 
     async def find(self, stream: str, caller: str) -> Readable:
-        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one."""
+        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
+
+        Raises Elsewhere when another process has it.
+        """
         found: Readable | None = self._streams.get(stream)
         if found is None:
             summary = await self.archive.find(stream)
             found = Finished(summary, self.archive) if summary is not None else None
+        if found is None and self.elsewhere is not None:
+            holder = await self.elsewhere(stream)
+            if holder is not None:
+                raise Elsewhere(holder)
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
 
     def __len__(self) -> int:
         return self.under_way
@@ -256,7 +313,7 @@ class Streams:
     async def settle(self) -> None:
         """Wait until what has ended is in the archive, or for a few seconds where it cannot be for now."""
         if self._archiving is not None:
-            _, late = await asyncio.wait({self._archiving}, timeout=_SETTLE)
+            _, late = await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
             for task in late:
                 task.cancel()
 
@@ -269,6 +326,8 @@ class Streams:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
+        if live.task is None:
+            self.inherited(live)
         if not live.header.keep or self.retain <= 0:
             live.archived = True
             return
@@ -285,6 +344,7 @@ class Streams:
             batch = {stream: end for stream in self._ended if (end := self._told(stream)) is not None}
             try:
                 if batch:
+                    self.archiving()
                     await self.archive.keep([self._summed_up(*each) for each in batch.items()])
             except TidegateError as error:
                 logger.error("%d streams wait for the store: %s", len(batch), error.message)
@@ -333,4 +393,8 @@ class Streams:
             self.forget(live)
 
 
-__all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
+def _nothing(*_: object) -> None:
+    """Where nobody wants to be told."""
+
+
+__all__ = ["CANCELLED", "Elsewhere", "Readable", "Stream", "Streams", "Summary"]
