@@ -60,10 +60,10 @@ def test_documented_commands_and_options_exist() -> None:
         command = main.get_command(context, name)
         assert command is not None, line
         if isinstance(command, Group) and rest and not rest[0].startswith("-"):
+            group = command
             for each in rest.pop(0).split("|"):  # `create|list`
-                inner = command.get_command(Context(command), each)
-                assert inner is not None, line
-            command = inner
+                command = group.get_command(Context(group), each)
+                assert command is not None, line
         known = {option for parameter in command.params for option in parameter.opts}
         options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
         assert [option for option in options if option not in known] == [], line
