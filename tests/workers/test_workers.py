@@ -192,6 +192,8 @@ def test_a_stop_lets_streams_finish_until_a_second_signal(
     assert b"the gateway was shut down before the answer ended" in connections[1].read_to_end()
     assert gateway.process.wait(15) == 0
     gates[1].open()
+    for connection in connections:
+        connection.close()
     assert not (gateway.folder / "server.json").exists()
     assert list((gateway.folder / "streams").iterdir()) == []
 

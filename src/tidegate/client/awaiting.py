@@ -117,7 +117,7 @@ class AsyncStream:
         reading = self._reading
         try:
             head = await run_async(reading.pursuit.opening(), self._wire.do)
-            if not head.streams:
+            if not head.streams and not reading.ended:
                 body = await run_async(_rest(), self._wire.do)
                 raise reading.refused(head, body)
         except (Lost, GaveUp) as error:
@@ -132,6 +132,8 @@ class AsyncStream:
         await self.open()
         reading = self._reading
         try:
+            if reading.ended:
+                return
             async for several in pieces_async(reading.pursuit.frames(), self._wire.do):
                 for event in reading.events(several):
                     yield event

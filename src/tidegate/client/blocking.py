@@ -152,7 +152,7 @@ class Stream:
         reading = self._reading
         try:
             head = run(reading.pursuit.opening(), self._wire.do)
-            if not head.streams:
+            if not head.streams and not reading.ended:
                 body = run(_rest(), self._wire.do)
                 raise reading.refused(head, body)
         except (Lost, GaveUp) as error:
@@ -167,6 +167,8 @@ class Stream:
         self.open()
         reading = self._reading
         try:
+            if reading.ended:
+                return
             for several in pieces(reading.pursuit.frames(), self._wire.do):
                 yield from reading.events(several)
         except (GaveUp, Denied) as error:

@@ -31,6 +31,10 @@ _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of servers, and of proxies before them, that may answer another time."""
 
 
+_NOTHING_MORE: Final = 204
+"""The status of a stream that has ended, for whoever has all of it."""
+
+
 class Head(NamedTuple):
     """Status and headers of a response, names in lower case."""
 
@@ -153,6 +157,7 @@ class Pursuit:
             pause = self.waiting.pause(head.retry_after) if head.later and (sent or self.insist) else None
             if pause is None:
                 self.stream_id = head.headers.get(STREAM, self.stream_id)
+                self.splice.ended = self.splice.ended or head.status == _NOTHING_MORE
                 return head
             yield Pause(pause)
 
@@ -194,9 +199,12 @@ class Pursuit:
             yield self._pause(cause, head)
             try:
                 head = yield self.continuation()
+                self.splice.ended = self.splice.ended or head.status == _NOTHING_MORE
                 if head.streams:
                     return
                 body = yield Rest()
+                if self.splice.ended:
+                    return
                 if head.status != 200 and not head.later:
                     raise Denied(head, body)
             except Lost as lost:

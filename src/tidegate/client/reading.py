@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Protocol
 
 import msgspec
 
+from tidegate.client.decoding import LONGEST_FRAME, ChatFrames, EventFrames
 from tidegate.client.errors import (
     ClientError,
     GatewayUnreachable,
@@ -24,17 +25,14 @@ from tidegate.client.patience import Patience, Waiting
 from tidegate.client.pursuit import Ask, Denied, GaveUp, Head, Lost, Pursuit
 from tidegate.client.server import DIALECT, STREAMS, Server
 from tidegate.client.splice import Piece, Splice
-from tidegate.core.event import AnyEvent, End, Finish, Start, Text
+from tidegate.core.event import AnyEvent, End, Start, Text
 from tidegate.core.fold import Fold
 from tidegate.core.usage import Usage
-from tidegate.dialects import load_dialect
 from tidegate.errors import SourceError
 
-_LONGEST_FRAME: Final = 64 * 1024 * 1024
 
-_DONE: Final = b"data: [DONE]\n\n"
-_FINISH: Final = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-"""Told to a decoder that comes in behind the reason, which to it an answer without one would be broken."""
+class _Decoder(Protocol):
+    def feed(self, data: bytes, events: list[AnyEvent]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +64,22 @@ class Reading:
         self, server: Server, patience: Patience, ask: Ask | None, stream_id: str | None, after: str | None
     ) -> None:
         self._server = server
-        self._decoder = load_dialect(DIALECT).decoder(_LONGEST_FRAME)
         self._fold = Fold()
         self._text: list[str] = []
         self._named = stream_id is not None
-        self._finished = False
         self._resumed = after not in (None, "0")
         self.cursor = after
         """The place behind the last event that was handed out."""
+        # A cursor within an event is that of a frame, which other dialects may not have.
+        dialect = DIALECT if ask is not None or (after is not None and "-" in after) else "events"
+        self._decoder: _Decoder = ChatFrames(resumed=self._resumed) if dialect == DIALECT else EventFrames()
         self.pursuit = Pursuit(
             ask or Ask("GET", ""),
             server.target(STREAMS),
             server.stream_headers(),
             Waiting(patience),
-            Splice(after, _LONGEST_FRAME),
-            query=f"dialect={DIALECT}",
+            Splice(after, LONGEST_FRAME),
+            query=f"dialect={dialect}",
             stream_id=stream_id,
             insist=True,
         )
@@ -100,13 +99,10 @@ class Reading:
             events: list[AnyEvent] = []
             error: SourceError | None = None
             try:
-                if self._resumed and piece.data == _DONE and not self._finished:
-                    self._decoder.feed(_FINISH, [])
                 self._decoder.feed(piece.data, events)
             except SourceError as raised:
                 error = raised
             self._fold.add(events)
-            self._finished = self._finished or any(type(event) is Finish for event in events)
             for number, event in enumerate(events, start=1):
                 if type(event) is Text and event.choice == 0:
                     self._text.append(event.text)

@@ -22,6 +22,7 @@ from tidegate.server.openapi import (
     responses,
     service,
     shared,
+    streams,
 )
 
 VERSIONED = "/v1"
@@ -62,6 +63,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "this server"}],
         "tags": [
             {"name": "generation", "description": "Ask a model."},
+            *streams.TAGS,
             *beside.TAGS,
             google.TAG,
             {"name": "models", "description": "What can be asked."},
@@ -81,6 +83,7 @@ def document() -> dict[str, Any]:
                 **responses.schemas(),
                 **beside.schemas(),
                 **google.schemas(),
+                **streams.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -103,6 +106,7 @@ def _paths() -> dict[str, Any]:
     return {
         **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items()},
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
+        **{VERSIONED + path: each for path, each in streams.paths().items()},
         **{VERSIONED + path.replace(":path", ""): each for path, each in beside.paths().items()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
