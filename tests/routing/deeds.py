@@ -11,7 +11,7 @@ from tidegate.config import Retry, Timeouts
 from tidegate.core.clock import Clock
 from tidegate.core.event import End, Finish, Start, Text
 from tidegate.core.request import Request
-from tidegate.core.source import Output
+from tidegate.core.source import Continues, Output
 from tidegate.errors import SourceError
 from tidegate.routing.health import Health
 from tidegate.routing.table import Deployment, Route
@@ -65,16 +65,27 @@ class Doing:
     def __init__(self, *deeds: Deed) -> None:
         self._deeds = list(deeds)
         self.asked_at: list[float] = []
+        self.asked: list[Request] = []
         self.cancelled = 0
 
     async def run(self, request: Request, out: Output) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())
+        self.asked.append(request)
         deed = self._deeds.pop(0) if len(self._deeds) > 1 else self._deeds[0]
         try:
             await deed(out)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+
+
+class GoingOn(Doing):
+    """One that goes on with what was begun."""
+
+    how: Continues | None = "exactly"
+
+    def continues(self, request: Request) -> Continues | None:
+        return self.how
 
 
 @dataclass(slots=True)
@@ -94,6 +105,8 @@ def deployment(
     *,
     weight: float = 1.0,
     max_streams: int | None = None,
+    model: str = "",
+    same_as: str | None = None,
 ) -> Deployment:
     return Deployment(
         name,
@@ -101,6 +114,8 @@ def deployment(
         Health(clock or ManualClock()),
         weight=weight,
         max_streams=max_streams,
+        model=model,
+        same_as=same_as,
     )
 
 

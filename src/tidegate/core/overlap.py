@@ -121,7 +121,9 @@ class Overlap:
 def _tells(given: str, size: int) -> bool:
     """Whether the last characters of a beginning are such that to read them again tells of a repetition."""
     part = given[-size:]
-    return len(set(part)) >= _LEAST_DIFFERENT and not given.endswith(part, 0, len(given) - size)
+    if len(set(part)) < _LEAST_DIFFERENT:
+        return False
+    return not given[:-size].rstrip().endswith(part.strip())  # a line that stands there twice may come again
 
 
 def _common(one: str, other: str) -> int:

@@ -37,7 +37,7 @@ class Watchdog:
         self._window: tuple[float, int, int, int] | None = None
         """When the speed was last looked at, and the deltas, characters and pauses by then."""
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(self._next()[0] - self._begun, self._fire)
+        self._timer = self._armed(self._next()[0] - self._begun)
 
     def stop(self) -> None:
         """The attempt is over."""
@@ -61,12 +61,17 @@ class Watchdog:
         due, name, seconds = self._next()
         if due - now <= 0.001:
             self._bark(name, seconds)
-        elif not self._timeouts.min_speed:
-            self._timer = self._loop.call_later(due - now, self._fire)
-        elif self._too_slow(now):
+        elif self._timeouts.min_speed and self._too_slow(now):
             self._bark("slow", self._timeouts.min_speed)
         else:
-            self._timer = self._loop.call_later(min(due - now, _WINDOW), self._fire)
+            self._timer = self._armed(due - now)
+
+    def _armed(self, seconds: float) -> asyncio.TimerHandle:
+        # The first delta may come at any time, and with it another deadline.
+        seconds = min(seconds, self._timeouts.idle)
+        if self._timeouts.min_speed:
+            seconds = min(seconds, _WINDOW)
+        return self._loop.call_later(seconds, self._fire)
 
     def _bark(self, name: str, measure: float) -> None:
         self.error = TimedOut(_MESSAGES[name].format(measure), code=name)

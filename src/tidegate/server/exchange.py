@@ -10,6 +10,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
+from tidegate.server.handover import Connection
+
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
@@ -72,6 +74,7 @@ class Exchange:
         "begun",
         "body",
         "client",
+        "connection",
         "dialect",
         "disconnected",
         "headers",
@@ -97,7 +100,10 @@ class Exchange:
         serve: Callable[[Exchange], None],
         on_complete: Callable[[], None],
         flow: Flow | None = None,
+        connection: Connection | None = None,
     ) -> None:
+        self.connection = connection
+        """For handing it over to another worker process; see handover.py."""
         self.dialect = dialect
         self._flow = flow
         self.headers = headers

@@ -9,7 +9,8 @@ rest. ``tests/server/test_uvicorn_contract.py`` guards the attributes of uvicorn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import httptools
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tidegate.core.event import Failure
+from tidegate.errors import Overloaded
 from tidegate.server.exchange import Exchange
 from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at, stream_at
 
@@ -26,6 +28,9 @@ _MOST_HEAD = 64 * 1024
 
 _LASTING = (b"close", b"keep-alive")
 """Options of a Connection header that say how long it lasts."""
+
+_ABOUT_THE_BODY = (b"content-length", b"transfer-encoding", b"expect")
+"""Headers that say how a body comes; one that was read whole is sent on with its length."""
 
 _PLAIN_TARGETS = {
     target.encode(): (dialect, target)
@@ -57,8 +62,10 @@ class Front(Protocol):
 class GatewayProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    def __init__(self, config: Config, server_state: ServerState, front: Front) -> None:
+    def __init__(self, config: Config, server_state: ServerState, front: Front, adopted: bytes = b"") -> None:
+        """``adopted`` is the request that another worker read before it handed the connection over."""
         super().__init__(config=config, server_state=server_state, app_state={})
+        self._adopted = adopted
         self._front = front
         self._head_size = 0
         self._in_head = False
@@ -71,6 +78,11 @@ class GatewayProtocol(HttpToolsProtocol):
     def _exchange(self) -> Exchange | None:
         cycle: object = self.cycle
         return cycle if isinstance(cycle, Exchange) else None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._adopted:
+            self.data_received(self._adopted)
 
     # Reading
 
@@ -145,6 +157,7 @@ class GatewayProtocol(HttpToolsProtocol):
             serve=serve,
             on_complete=self.on_response_complete,
             flow=self.flow,
+            connection=self,
         )
         if version == "1.1" and exchange.header(b"host") is None:
             self._refuse_without_host()
@@ -166,6 +179,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Let uvicorn begin with what it would have begun with at the request's first byte."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
+        self.scope["tidegate.connection"] = self  # type: ignore[typeddict-unknown-key]
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the list that the scope has
         super().on_headers_complete()
@@ -200,15 +214,56 @@ class GatewayProtocol(HttpToolsProtocol):
         No server has to follow such a wish (RFC 9110 section 7.8), but to the parser the body belongs to the
         other protocol. Java's HttpClient sends one with every request that is not over TLS.
         """
-        version = self.parser.get_http_version().encode()
-        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        headers = []
         for name, value in self.headers:
             if name == b"connection":
                 options = [each.strip().lower() for each in value.split(b",")]
                 value = b", ".join(each for each in options if each in _LASTING)  # noqa: PLW2901
-            head.append(b"%b: %b" % (name, value))
+            headers.append((name, value))
+        head = self._head(headers)
         self.parser = httptools.HttpRequestParser(self)
-        return b"\r\n".join([*head, b"", rest])
+        return head + rest
+
+    def _head(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The head of the present request as bytes, with ``headers`` for its own."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += (b"%b: %b" % header for header in headers)
+        return b"\r\n".join([*lines, b"", b""])
+
+    # Handing over, see handover.py
+
+    def part(self) -> tuple[int, bytes]:
+        """See :class:`tidegate.server.handover.Connection`."""
+        if self.transport.is_closing():
+            raise ConnectionResetError
+        if self._adopted:
+            raise Overloaded("the stream is just moving between two workers; try again", retry_after=1)
+        if self.pipeline or self._in_head or self.cycle.more_body or self.transport.get_write_buffer_size():
+            raise Overloaded(
+                "another worker has this stream, and more is under way on this connection; "
+                "send the request again, on a connection of its own",
+                retry_after=1,
+            )
+        body = bytes(self.cycle.body)
+        headers = [header for header in self.headers if header[0] not in _ABOUT_THE_BODY]
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
+        self.flow.pause_reading()
+        return os.dup(self.transport.get_extra_info("socket").fileno()), self._head(headers) + body
+
+    def keep(self) -> None:
+        """See :class:`tidegate.server.handover.Connection`."""
+        self.flow.resume_reading()
+
+    def leave(self) -> None:
+        """See :class:`tidegate.server.handover.Connection`."""
+        self.cycle.disconnected = True
+        self.transport.abort()  # closes the descriptor, and with it nothing: there is another one by now
+
+    def on_response_complete(self) -> None:
+        self._adopted = b""
+        super().on_response_complete()
 
     # Writing
 

@@ -17,7 +17,7 @@ from tidegate.dialects import Renderer, Shown, renderer
 from tidegate.dialects.cursor import Numbered
 from tidegate.errors import InvalidRequest
 from tidegate.server.exchange import Exchange
-from tidegate.server.responses.keeping import Keep
+from tidegate.server.responses.keeping import Keep, cancelled
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import Readable, Streams
 
@@ -186,7 +186,10 @@ class WholeSink:
         self._leave()
         if self._keep is not None:
             _keep(self._keep, self._stream, self._renderer, last)
-        if last.error is not None:
+        stopped = cancelled(self._renderer, last)
+        if stopped is not None:
+            self._exchange.respond(200, self._head(), stopped)
+        elif last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
             self._exchange.respond(200, self._head(), data)

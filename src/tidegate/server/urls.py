@@ -21,17 +21,17 @@ GENERATIONS: Final = {
 COUNT_TOKENS: Final = "/messages/count_tokens"
 METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
 """Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
-GOOGLE_GENERATIONS: Final = tuple(
+GOOGLE_POSTS: Final = tuple(
     f"{version}/models/{{model:path}}:{verb}"
     for version in ("", "/v1beta", "/v1alpha")
-    for verb in ("generateContent", "streamGenerateContent")
+    for verb in ("generateContent", "streamGenerateContent", "countTokens")
 )
-"""The same as routes, for methods other than POST."""
+"""What is asked there with POST alone, as routes for other methods."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 
-GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
-"""The list of models and one of them, in Google's form."""
+GOOGLE_MODELS: Final = ("/v1beta/models", "/v1alpha/models")
+"""Where the models are listed in Google's form, and below it each of them."""
 EMBEDDINGS: Final = "/embeddings"
 RERANK: Final = "/rerank"
 ENGINE_EMBEDDINGS: Final = "/engines/{model:path}/embeddings"

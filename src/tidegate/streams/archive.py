@@ -12,6 +12,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Gone
 from tidegate.streams.memory import MemoryLog
 
@@ -54,6 +55,10 @@ class Archive(Protocol):
 
     async def events(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         """The events after a seq, at most ``most``. Raises Gone when the stream has expired meanwhile."""
+        ...
+
+    async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
         ...
 
     async def listed(
@@ -112,6 +117,9 @@ class MemoryArchive:
         if kept is None:
             raise expired(stream)
         return kept[1][after : after + most]
+
+    async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        return [], 0
 
     async def listed(
         self, caller: str, before: tuple[int, str] | None, most: int, outcome: str | None = None

@@ -98,7 +98,11 @@ async def _frames_of(stream: Readable, rendering: Renderer, seq: int) -> list[by
 
 async def _passed(stream: Readable, upto: int) -> AsyncIterator[Sequence[Skipped]]:
     """What is to be gone past up to a seq, a part at a time; other streams get their turn in between."""
-    seq = 0
+    items, seq = await stream.passed(upto)
+    summed_up = iter(items)
+    while part := list(islice(summed_up, _STEP)):
+        yield part
+        await asyncio.sleep(0)
     while seq < upto:
         events: list[AnyEvent] = await stream.events(seq, min(_BATCH, upto - seq))
         if not events:
