@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 from tidegate import config as config_module
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
-from tidegate.config import Config, Model, Provider, Retry, local_providers
+from tidegate.config import Config, Model, Provider, Retry
 from tidegate.config.home import home
 from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
-from tidegate.engines import Engine, EngineSettings, read_gguf
+from tidegate.engines import Engine, EngineSettings, LocalEngine, read_gguf
 from tidegate.errors import ConfigError, NotFound, SourceError, StoreError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.net import Pool
@@ -37,13 +37,13 @@ from tidegate.server.generate import Service
 from tidegate.server.urls import SERVED
 from tidegate.server.watch import NO_ROUTES, Watch
 from tidegate.sources.demo import DemoSource
-from tidegate.sources.discovery import Found, discover
+from tidegate.sources.discovery import Found, all_providers, discover, heard, worth_telling
 from tidegate.sources.engine import EngineSource
 from tidegate.sources.told import told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.database import Database
 from tidegate.store.files import FileStore
-from tidegate.store.responses import MemoryResponses
+from tidegate.store.responses import StoredResponses
 from tidegate.streams.places import Places
 from tidegate.streams.recovery import recover
 from tidegate.streams.registry import Streams
@@ -81,14 +81,25 @@ class SystemClock:
 class Application:
     """One running gateway: :meth:`apply` looks at the world, :meth:`close` lets go of it."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        make_engine: Callable[[EngineSettings], LocalEngine] = Engine,
+        preloads: bool = True,
+    ) -> None:
+        """``preloads``: engines that are to be loaded at start are loaded by this process."""
         self.config = config
+        self._make_engine = make_engine
+        self._preloads = preloads
         self.found: list[Found] = []
         self.database = Database.at(config.store, environ)
         self._environ = environ
         self._clock = SystemClock(loop)
         self._pool = Pool(self._clock.monotonic)
-        self._engines: dict[EngineSettings, Engine] = {}
+        self._engines: dict[EngineSettings, LocalEngine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, Health] = {}
         self._places = Places(config.streams, home(environ) / "streams", self._clock, self.database)
@@ -107,19 +118,22 @@ class Application:
             random_id,
             config.server.max_streams,
         )
+        self.gateway.streams.archiving = self.ledger.flush
+        self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         files = FileStore(home(environ) / "files", random_id)
-        self.service = Service(self.gateway, dialects, access_log, random_id, MemoryResponses(), files)
+        responses = StoredResponses(self.database, self._clock.now_ms)
+        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
-    async def start(self) -> None:
+    async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
-        await self.apply(self.config)
+        await self.apply(self.config, told)
         if self._places.slot is not None:
             streams = self.gateway.streams
             for each in await recover(self._places.folder, self._places.slot, streams):
-                self.service.take_over(each)
+                await self.service.take_over(each)
         self._own(self._follow_keys())
         self._own(self._expire())
 
@@ -150,26 +164,26 @@ class Application:
         self.config = msgspec.structs.replace(config, auth=auth)
         self.service.apply(self.config, KeyRing(auth, self.keys, self._clock.now_ms))
 
-    async def apply(self, config: Config) -> None:
-        """Take a configuration. Streams that are live go on with what they began with."""
+    async def apply(self, config: Config, told: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Take a configuration. Streams that are live go on with what they began with.
+
+        ``told`` is what another process found at the providers, which then are not asked again.
+        """
         await self.keys.refresh()
         resolve(config.auth, len(self.keys))
-        providers = dict(config.providers)
-        if config.implicit_providers:
-            providers.update((local.name, local) for local in local_providers(self._environ))
-        found = await discover(providers.values(), self._pool)
-        wiring = _Wiring(config, providers, self._engines, self._health, self._pool, self._clock)
+        providers = all_providers(config, self._environ)
+        found = await discover(providers.values(), self._pool) if told is None else heard(told, providers)
+        wiring = _Wiring(
+            config, providers, self._engines, self._make_engine, self._health, self._pool, self._clock
+        )
         routes = wiring.routes(found)
         retired = [engine for settings, engine in self._engines.items() if settings not in wiring.engines]
         self._engines = wiring.engines
         for engine in retired:
             self._retire(engine)
-        for engine in wiring.preloaded:
+        for engine in wiring.preloaded if self._preloads else ():
             self._own(self._preload(engine))
-        # A local server that nobody asked for and that is not there is no news.
-        self.found = [
-            each for each in found if each.problem is None or each.provider.name in config.providers
-        ]
+        self.found = worth_telling(found, config)
         self._apply_access(config)
         self.gateway.routes = self._watch.routes = routes
 
@@ -187,7 +201,7 @@ class Application:
         if self._places.slot is not None and not self.gateway.streams.unsettled:
             self._places.slot.remove()
 
-    def _retire(self, engine: Engine) -> None:
+    def _retire(self, engine: LocalEngine) -> None:
         """Stop an engine that no route names any more, when its last stream has ended."""
         self._own(self._stop_when_idle(engine))
 
@@ -196,14 +210,14 @@ class Application:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _preload(self, engine: Engine) -> None:
+    async def _preload(self, engine: LocalEngine) -> None:
         """Load a model before somebody asks for it; a failure is told, and tried again at first use."""
         try:
             await engine.ready()
         except SourceError as error:
             logger.error("%s was not loaded: %s", engine.settings.name, error.message)
 
-    async def _stop_when_idle(self, engine: Engine) -> None:
+    async def _stop_when_idle(self, engine: LocalEngine) -> None:
         health = self._health[_engine_deployment(engine.settings.name)]
         try:
             while health.open:  # noqa: ASYNC110 - a retired engine is in no hurry
@@ -219,13 +233,15 @@ class _Wiring:
         self,
         config: Config,
         providers: Mapping[str, Provider],
-        engines: Mapping[EngineSettings, Engine],
+        engines: Mapping[EngineSettings, LocalEngine],
+        make_engine: Callable[[EngineSettings], LocalEngine],
         health: dict[str, Health],
         pool: Pool,
         clock: SystemClock,
     ) -> None:
-        self.engines: dict[EngineSettings, Engine] = {}
-        self.preloaded: list[Engine] = []
+        self.engines: dict[EngineSettings, LocalEngine] = {}
+        self.preloaded: list[LocalEngine] = []
+        self._make_engine = make_engine
         self._config = config
         self._running = engines
         self._health = health
@@ -311,7 +327,7 @@ class _Wiring:
             settings = replace(settings, slots=model.slots)
         if model.embedding or model.rerank:
             settings = replace(settings, purpose="embedding" if model.embedding else "rerank")
-        engine = self.engines[settings] = self._running.get(settings) or Engine(settings)
+        engine = self.engines[settings] = self._running.get(settings) or self._make_engine(settings)
         if model.preload:
             self.preloaded.append(engine)
         source = EngineSource(

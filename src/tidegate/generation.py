@@ -23,13 +23,16 @@ from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, T
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
 from tidegate.routing.plan import plan
-from tidegate.routing.table import Routes
+from tidegate.routing.table import Route, Routes
 from tidegate.streams.archive import Claim
 from tidegate.streams.registry import CANCELLED, Readable, Stream, Streams
 
 logger = logging.getLogger("tidegate")
 
 _FALSE = Raw(b"false")
+_BACKGROUND = "background"
+"""The form of an answer whose client asks for it later."""
+
 _WANTED_SECONDS = 30.0
 """For so long after a restart a stream waits for a reader that wants the rest."""
 
@@ -81,6 +84,7 @@ class Gateway:
         self._observer = observer
         self.clock = clock
         self._ids = ids
+        streams.unbegun = lambda stream: observer.generated(stream, "cancelled", CANCELLED)
 
     def start(
         self, caller: str, request: Request, policies: Policies, body: bytes, path: str = "", name: str = ""
@@ -102,8 +106,7 @@ class Gateway:
             created=self.clock.now_ms() // 1000,
             stream=request.stream,
             include_usage=request.include_usage,
-            on_disconnect=policies.on_disconnect
-            or ("detach" if policies.idempotency_key is not None else route.on_disconnect),
+            on_disconnect=_on_disconnect(policies, request, route),
             body=body,
             idempotency_key=policies.idempotency_key,
             key=policies.key,
@@ -132,8 +135,8 @@ class Gateway:
                 began_ms=header.created * 1000,
                 seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
                 outcome="interrupted",
-                deltas=producer.deltas,
-                characters=producer.characters,
+                deltas=producer.deltas - sum(attempt.deltas for attempt in producer.attempts),
+                characters=producer.characters - sum(attempt.characters for attempt in producer.attempts),
             )
         )
         stream.run(self._generate(stream, self._go_on(stream, request, said)))
@@ -241,12 +244,23 @@ class Gateway:
         except TidegateError as raised:
             outcome, error = "failed", failure(raised)
         except asyncio.CancelledError:
+            if stream.left:
+                return
             outcome, error = "cancelled", _cancelled(self.closing)
         except Exception:  # a defect must end its own stream honestly, and no other
             logger.exception("stream %s: a defect ended the generation", stream.header.id)
             outcome, error = "failed", Failure("the gateway failed; its log says why")
         self._observer.generated(stream, outcome, error)
         stream.producer.end(outcome, error=error)
+
+
+def _on_disconnect(policies: Policies, request: Request, route: Route) -> OnDisconnect:
+    """What becomes of a stream whose last reader leaves; nobody need stay with one in the background."""
+    if request.form == _BACKGROUND:
+        return "detach"
+    return policies.on_disconnect or (
+        "detach" if policies.idempotency_key is not None else route.on_disconnect
+    )
 
 
 def _cancelled(closing: bool) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from click.testing import CliRunner
 
 from tests.gateway import Gateway, clean_environment
+from tidegate.cli import main
 
 if TYPE_CHECKING:
     from tests.cli.terminal import Terminal
@@ -33,6 +36,25 @@ class OpenTerminal(Protocol):
         rows: int = 24,
         environment: Mapping[str, str] | None = None,
     ) -> Terminal: ...
+
+
+@pytest.fixture
+def run_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    """As `run_command`, within this process: several times as fast, and enough for what needs no process."""
+    for name in set(os.environ) - set(clean_environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        *arguments: str, text: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = CliRunner().invoke(main, arguments, input=text, env=dict(environment or {}))
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.raw_http import Address
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Start, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
-from tidegate.dialects import load_dialect, renderer
+from tidegate.dialects import load_shown, renderer
 
 STREAM = "ab" * 16
 TEXT = ["Tides ", "turn 世界", " 🌊", " data: x\n\n", "end."]
@@ -62,7 +62,7 @@ def frames_of(
     header = Header(
         id=STREAM, caller="c", dialect=dialect, model="m", created=1_700_000_000, include_usage=usage
     )
-    rendering = renderer(load_dialect(dialect), header)
+    rendering = renderer(load_shown(dialect), header)
     frames = []
     for seq, event in enumerate(events, start=1):
         parts = [part + b"\n\n" for part in rendering.render((event,)).split(b"\n\n")[:-1]]
@@ -121,6 +121,8 @@ class ScriptedGateway:
     """Serves one answer at every endpoint of ``PATHS``, and its stream. Runs in threads of its own."""
 
     frames: list[Framed] = field(default_factory=list)
+    events: list[Framed] = field(default_factory=list)
+    """The same answer as the gateway's own events."""
     whole: bytes = b"{}"
     """What a request without ``stream`` is answered with."""
     ids: bool = True
@@ -207,7 +209,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(self.gateway.refusals.popleft())
             return
         cursor = seen.headers.get("last-event-id") or seen.query.get("after")
-        self._stream(rest_of(self.gateway.frames, cursor, int(seen.query.get("skip", "0"))), seen)
+        frames = self.gateway.events if seen.query.get("dialect") == "events" else self.gateway.frames
+        rest = rest_of(frames, cursor, int(seen.query.get("skip", "0")))
+        if rest:
+            self._stream(rest, seen)
+        else:
+            self._answer(204, {"Tidegate-Stream": STREAM}, b"")
 
     def do_DELETE(self) -> None:
         self._note()

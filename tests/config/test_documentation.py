@@ -48,6 +48,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
 }
 NOT_WRITTEN: Mapping[type[msgspec.Struct], set[str]] = {
     Config: {"source_path", "implicit_providers"},
+    Auth: {"with_keys", "without_keys"},
     Provider: {"name", "title", "docs", "local", "continues_path"},
     Model: {"name"},
 }

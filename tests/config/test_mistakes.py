@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tidegate.access import resolve
 from tidegate.config import load_config
 from tidegate.errors import ConfigError
 
@@ -22,11 +23,11 @@ def mistakes(
     environ: Mapping[str, str] | None = None,
     command_line: Mapping[str, str | Sequence[str]] | None = None,
 ) -> list[str]:
-    """Return the lines of the error, the folder of the file left out."""
+    """Return the lines of the error, the folder of the file left out. The store holds no key."""
     path = tmp_path / "tidegate.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as raised:
-        load_config(path, environ or {}, command_line)
+        resolve(load_config(path, environ or {}, command_line).auth, 0)
     return str(raised.value).replace(f"{tmp_path}/", "").split("\n")
 
 
@@ -43,7 +44,7 @@ server: {port: 70000} => 1: server.port must be a port from 0 to 65535, not "700
 server: {port: [1]} => 1: server.port must be a single value.
 server: 7860 => 1: server must be a mapping.
 server: {host: 'http://x'} => 1: server.host must be a host name or an address
-server: {workers: 4} => 1: server.workers above 1 is not available in this version; set it to 1.
+server: {workers: 0} => 1: server.workers must be a number of processes from 1 to 256, not "0".
 server: {max_body: 2GiB} => 1: server.max_body must be a size from 1KiB to 1GiB, not "2GiB".
 server: {header_hold: 6s} => 1: server.header_hold must be a duration from 0s to 5s, not "6s".
 server: {keep_alive: 11s} => 1: server.keep_alive must be a duration from 100ms to 10s, not "11s".
@@ -179,6 +180,7 @@ def test_a_public_bind_without_keys_says_what_to_type(tmp_path: Path) -> None:
             f'--host: server.host "{command_line["host"]}" can be reached from other machines'
         )
         assert "type export TIDEGATE_API_KEYS=$(openssl rand -hex 24), start again" in line
+        assert "or make keys with tidegate keys create" in line
 
 
 def test_a_public_bind_stays_refused_when_the_file_says_open(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def test_a_public_bind_stays_refused_when_the_file_says_open(tmp_path: Path) -> 
 
 
 def test_options_of_the_command_line_are_named(tmp_path: Path) -> None:
-    lines = mistakes(tmp_path, "", {}, {"port": "http", "gguf": ["a.gguf", "b.gguf"], "workers": "2"})
+    lines = mistakes(tmp_path, "", {}, {"port": "http", "gguf": ["a.gguf", "b.gguf"], "workers": "some"})
     assert [line.split(" ")[0] for line in lines] == ["--port:", "--workers:", "--gguf:", "--gguf:"]
 
 

@@ -451,7 +451,8 @@ def test_settings_of_a_chat_request_have_their_names_here() -> None:
         "responseMimeType": "application/json",
         "responseJsonSchema": {"type": "array"},
     }
-    assert set(dropped) == {"user", "parallel_tool_calls", "logit_bias", "metadata", "odd"}
+    schema_name = "response_format.json_schema.name"
+    assert set(dropped) == {"user", "parallel_tool_calls", "logit_bias", "metadata", schema_name, "odd"}
 
 
 def test_a_file_of_another_vendor_is_refused_by_its_name() -> None:

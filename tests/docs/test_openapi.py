@@ -21,7 +21,7 @@ from tidegate.access import KeyRing
 from tidegate.app import Application
 from tidegate.config import Config
 from tidegate.server import urls
-from tidegate.server.openapi import beside, document
+from tidegate.server.openapi import beside, document, google
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
@@ -39,13 +39,13 @@ BODIES: dict[str, Json] = {
 }
 FOREIGN = {"Host": "gateway.example"}
 DOCUMENT = document()
-BESIDE = {tag["name"] for tag in beside.TAGS}
-"""What test_openapi_beside.py looks at."""
+BESIDE = {tag["name"] for tag in (*beside.TAGS, google.TAG)}
+"""What test_openapi_beside.py and test_openapi_google.py look at; test_openapi_streams.py does at streams."""
 OPERATIONS = [
     (path, method, operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
-    if not BESIDE.intersection(operation["tags"])
+    if not {*BESIDE, "streams"}.intersection(operation["tags"])
 ]
 PATHS = list(dict.fromkeys(path for path, _, _ in OPERATIONS))
 
@@ -120,7 +120,8 @@ def test_server_hands_out_the_document(gateway: Gateway) -> None:
 
 
 def test_paths_are_those_of_the_url_table() -> None:
-    assert {urls.canonical(path) for path in DOCUMENT["paths"]} == paths_of_urls()
+    documented = DOCUMENT["paths"].keys() - google.paths().keys()
+    assert {urls.canonical(path) for path in documented} == paths_of_urls()
 
 
 def test_public_paths_are_marked() -> None:
@@ -152,7 +153,8 @@ def test_undocumented_method_is_refused(gateway: Gateway, path: str, method: str
     assert response.status == 405
     allowed = {each.strip() for each in (response.head.get("allow") or "").split(",")}
     assert {each.upper() for each in DOCUMENT["paths"][path]} <= allowed
-    check("AnthropicError" if path in (MESSAGES, COUNT) else "Error", response.json)
+    of_google = "GoogleError" if path in google.paths() else "Error"
+    check("AnthropicError" if path in (MESSAGES, COUNT) else of_google, response.json)
 
 
 # Statuses.

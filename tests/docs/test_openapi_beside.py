@@ -20,7 +20,7 @@ OPERATIONS = [
     (path, method, operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
-    if BESIDE.intersection(operation["tags"])
+    if BESIDE.intersection(operation["tags"]) - {"google"}
 ]
 NAMES = [(path, method) for path, method, _ in OPERATIONS]
 CALLS = {f"/v1{path}".replace(":path", "") for path in urls.CALLS}

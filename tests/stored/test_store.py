@@ -1,54 +1,115 @@
-"""The store of responses keeps its bounds."""
+"""The store of responses keeps its bounds, and what it keeps survives the process."""
 
 from __future__ import annotations
 
-from hypothesis import given
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.store.responses import MemoryResponses, StoredResponse
+from tidegate.store.database import Database
+from tidegate.store.responses import StoredResponse, StoredResponses
+
+Work = Callable[[StoredResponses], Awaitable[None]]
 
 
 def stored(name: str, size: int = 10) -> StoredResponse:
     return StoredResponse(name, b"r" * size, b"")
 
 
-def test_oldest_go_when_there_are_too_many() -> None:
-    store = MemoryResponses(most=2)
-    for name in ("a", "b", "c"):
-        store.put("caller", stored(name))
-    assert [store.get("caller", name) is not None for name in ("a", "b", "c")] == [False, True, True]
+def with_store(path: Path, work: Work, **bounds: int) -> None:
+    async def main() -> None:
+        database = Database(path / "tidegate.db")
+        await database.open()
+        try:
+            await work(StoredResponses(database, count(1).__next__, **bounds))
+        finally:
+            await database.close()
+
+    asyncio.run(main())
 
 
-def test_oldest_go_when_they_are_too_large() -> None:
-    store = MemoryResponses(most_bytes=100)
-    for name in ("a", "b", "c"):
-        store.put("caller", stored(name, 40))
-    assert [store.get("caller", name) is not None for name in ("a", "b", "c")] == [False, True, True]
-    store.put("caller", stored("huge", 101))
-    assert store.get("caller", "huge") is None
-    assert store.get("caller", "c") is not None
+async def there(store: StoredResponses, *names: str, caller: str = "caller") -> list[bool]:
+    return [await store.get(caller, name) is not None for name in names]
 
 
-def test_one_caller_takes_no_room_from_another() -> None:
-    store = MemoryResponses(most=1)
-    store.put("one", stored("a"))
-    store.put("two", stored("b"))
-    assert store.get("one", "a") is not None
-    assert store.get("two", "a") is None
-    assert not store.delete("two", "a")
-    assert store.delete("one", "a")
+def test_oldest_go_when_there_are_too_many(tmp_path: Path) -> None:
+    async def work(store: StoredResponses) -> None:
+        for name in ("c", "b", "a"):
+            store.put("caller", stored(name))
+        assert await there(store, "c", "b", "a") == [False, True, True]
+
+    with_store(tmp_path, work, most=2)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60), st.booleans())))
+def test_oldest_go_when_they_are_too_large(tmp_path: Path) -> None:
+    async def work(store: StoredResponses) -> None:
+        for name in ("c", "b", "a"):
+            store.put("caller", stored(name, 40))
+        assert await there(store, "c", "b", "a") == [False, True, True]
+        store.put("caller", stored("huge", 101))
+        assert await there(store, "huge", "a") == [False, True]
+
+    with_store(tmp_path, work, most_bytes=100)
+
+
+def test_one_caller_takes_no_room_from_another(tmp_path: Path) -> None:
+    async def work(store: StoredResponses) -> None:
+        store.put("one", stored("a"))
+        store.put("two", stored("b"))
+        assert await there(store, "a", caller="one") == [True]
+        assert await there(store, "a", caller="two") == [False]
+        assert await store.holding("two", b"r") == stored("b")
+        assert not await store.delete("two", "a")
+        assert await store.delete("one", "a")
+
+    with_store(tmp_path, work, most=1)
+
+
+def test_what_is_kept_survives_the_process(tmp_path: Path) -> None:
+    async def first(store: StoredResponses) -> None:
+        store.put("caller", StoredResponse("a", b"{}", b"[]"))
+
+    async def second(store: StoredResponses) -> None:
+        assert await store.get("caller", "a") == StoredResponse("a", b"{}", b"[]")
+
+    with_store(tmp_path, first)
+    with_store(tmp_path, second)
+
+
+def test_what_is_deleted_is_remembered(tmp_path: Path) -> None:
+    async def work(store: StoredResponses) -> None:
+        store.put("caller", stored("a"))
+        assert await store.delete("caller", "a")
+        assert not await store.delete("caller", "a")
+        assert not await store.delete("caller", "never")
+        assert not await store.delete("caller", "streamed", streamed=True)
+        known = [await store.is_deleted("caller", name) for name in ("a", "never", "streamed")]
+        assert known == [True, False, True]
+        assert await there(store, "a", "streamed") == [False, False]
+
+    with_store(tmp_path, work)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60), st.booleans()), max_size=15))
 def test_bounds_hold_whatever_is_done(steps: list[tuple[str, int, bool]]) -> None:
-    store = MemoryResponses(most=3, most_bytes=100)
-    for name, size, delete in steps:
-        if delete:
-            store.delete("caller", name)
-            assert store.get("caller", name) is None
-        else:
-            store.put("caller", stored(name, size))
-            assert store.get("caller", name) == stored(name, size)
-        kept = [each for one in "abcdef" if (each := store.get("caller", one)) is not None]
-        assert len(kept) <= 3
-        assert sum(each.size for each in kept) <= 100
+    async def work(store: StoredResponses) -> None:
+        for name, size, delete in steps:
+            if delete:
+                await store.delete("caller", name)
+                assert await store.get("caller", name) is None
+            else:
+                store.put("caller", stored(name, size))
+                assert await store.get("caller", name) == stored(name, size)
+            found = [await store.get("caller", one) for one in "abcdef"]
+            kept = [each for each in found if each is not None]
+            assert len(kept) <= 3
+            assert sum(each.size for each in kept) <= 100
+
+    with TemporaryDirectory() as folder:
+        with_store(Path(folder), work, most=3, most_bytes=100)

@@ -294,14 +294,15 @@ def test_a_request_that_is_cut_off_leaves_nothing(gateway: Gateway, upstream: Up
 
 
 def test_an_upstream_that_is_not_there(start_gateway: StartGateway) -> None:
-    """502 that says where it was looked for."""
+    """502 that says which provider it is; where that was looked for is in the log."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         gateway = start_gateway(gateway_config(f"http://127.0.0.1:{port}"))
         for streamed in (True, False):
             error = envelope(post_chat(gateway.address, body_for(stream=streamed)), 502)
-            assert str(port) in error["message"]
+            assert error["message"] == "cannot connect to up: Connection refused"
+            assert str(port) in gateway.output()
 
 
 def test_an_upstream_whose_name_is_unknown(start_gateway: StartGateway) -> None:

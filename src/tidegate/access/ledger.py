@@ -1,8 +1,8 @@
 """Owns counting: one row in the store for each generation, however it ended and however often it was begun.
 
 What an upstream counted is taken as it is. Where it counted nothing, because it never does or because the
-answer broke off, the deltas that were shown stand for tokens of the output, and the text of the request for
-those of the input; such a row says so.
+answer broke off, what was shown stands for tokens of the output, and the text of the request for those of the
+input; such a row says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from tidegate.core.attempt import Attempt
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.request import Header
-from tidegate.core.usage import Usage
+from tidegate.core.usage import Usage, tokens_of
 from tidegate.store.database import Database
 from tidegate.store.generations import GenerationRow, write_generations
 
@@ -43,21 +43,25 @@ _REVIVED_MS: Final = 2000
 
 
 class Ended(NamedTuple):
-    """What is known of a generation at its end; times in ms. Anything that takes time is left for later."""
+    """What is known of a generation at its end; times in ms, None where it is not known."""
 
     header: Header
     outcome: Outcome
     error: Failure | None
     ended_ms: int
     first_ms: int | None
-    total_ms: int
+    total_ms: int | None
     deltas: int
+    characters: int
+    """What was shown."""
     usage: Usage | None
-    """What the upstream counted for the whole answer."""
-    begun: Usage | None
-    """What it had counted before it began to answer, where it told."""
+    """What was counted for the whole answer."""
     answered: str | None
     attempts: tuple[Attempt, ...]
+    seamed: bool = False
+    """Several attempts made the answer: what those that broke off had shown is estimated."""
+    recovered: bool = False
+    """Put together from what a dead process left: a row that is there already is better."""
 
 
 class Ledger:
@@ -85,16 +89,20 @@ class Ledger:
 
 
 def _write(connection: Connection, batch: list[Ended]) -> None:
-    write_generations(connection, [_row(ended) for ended in batch])
+    write_generations(connection, [_row(ended) for ended in batch if not ended.recovered])
+    write_generations(connection, [_row(ended) for ended in batch if ended.recovered], only_new=True)
 
 
 def _row(ended: Ended) -> GenerationRow:
     header = ended.header
     usage, estimated = _tokens(ended)
-    began_ms, total_ms = ended.ended_ms - ended.total_ms, ended.total_ms
-    if began_ms - header.created * 1000 > _REVIVED_MS:
-        began_ms = header.created * 1000
-        total_ms = ended.ended_ms - began_ms
+    created_ms, total_ms, first_ms = header.created * 1000, ended.total_ms, ended.first_ms
+    if total_ms is not None:
+        began_ms = ended.ended_ms - total_ms
+        if began_ms - created_ms > _REVIVED_MS:
+            total_ms, first_ms = ended.ended_ms - created_ms, None
+        else:
+            created_ms = began_ms
     return GenerationRow(
         stream=header.id,
         caller=header.caller,
@@ -105,8 +113,8 @@ def _row(ended: Ended) -> GenerationRow:
         dialect=header.dialect,
         outcome=ended.outcome,
         error=None if ended.error is None else ended.error.code or ended.error.type,
-        created_ms=began_ms,
-        first_ms=ended.first_ms,
+        created_ms=created_ms,
+        first_ms=first_ms,
         total_ms=total_ms,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -120,15 +128,17 @@ def _row(ended: Ended) -> GenerationRow:
 def _tokens(ended: Ended) -> tuple[Usage, bool]:
     """The tokens of a generation, and whether they were counted here."""
     if ended.usage is not None:
-        return ended.usage, False
+        return ended.usage, ended.seamed
+    told = [each for each in ended.attempts if each.usage is not None]
+    shown = [each for each in told if each.deltas] or told
+    begun = shown[0].usage if shown else None
     if ended.outcome == "failed" and not ended.deltas:
-        return ended.begun or Usage(), False  # refused or never reached: no one charges for that
-    begun = ended.begun
+        return begun or Usage(), False  # refused or never reached: no one charges for that
     return Usage(
         input_tokens=begun.input_tokens if begun else estimate(ended.header.body),
-        output_tokens=max(ended.deltas, begun.output_tokens if begun else 0),
+        output_tokens=tokens_of(ended.characters, ended.deltas),
         cached_tokens=begun.cached_tokens if begun else 0,
-        reasoning_tokens=0,
+        cache_write_tokens=begun.cache_write_tokens if begun else 0,
     ), True
 
 

@@ -12,13 +12,15 @@ import click
 from rich.text import Text
 
 from tidegate import __version__
+from tidegate.access import resolve
 from tidegate.cli.checks import Finding, Level, counted
 from tidegate.cli.checks.gateway import check_gateway
 from tidegate.cli.checks.machine import check_machine
 from tidegate.cli.checks.sources import check_files, check_sources
+from tidegate.cli.stored import count_keys
 from tidegate.cli.terminal.lines import console_for_lines, printable
 from tidegate.config import DEFAULT_FILE, Config, load_config
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, StoreError
 
 _MARKS: Final[dict[Level, tuple[str, str, str]]] = {
     "ok": ("✓", "ok", "green"),
@@ -92,8 +94,13 @@ def _settings(config: Config) -> list[Finding]:
     else:
         provided = counted(len(config.providers), "provider")
         file = Finding("ok", f"{config.source_path}: {provided}, {counted(len(config.models), 'model')}")
-    keys = len(config.auth.list)
-    if config.auth.keys == "open":
+    try:
+        stored = count_keys(config)
+        auth = resolve(config.auth, stored)
+    except (ConfigError, StoreError) as error:
+        return [file, Finding("problem", error.message)]
+    keys = len(auth.list) + stored
+    if auth.keys == "open":
         access = Finding("ok", "no key is asked for, and only this machine is served")
     elif keys:
         access = Finding("ok", f"callers need a key; {counted(keys, 'key')} known")
@@ -101,7 +108,7 @@ def _settings(config: Config) -> list[Finding]:
         access = Finding(
             "warning",
             "callers need a key, and there is none",
-            "export TIDEGATE_API_KEYS=$(openssl rand -hex 24)",
+            "tidegate keys create",
         )
     return [file, access]
 

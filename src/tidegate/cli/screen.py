@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate import __version__
-from tidegate.app import Application
 from tidegate.cli.terminal.lines import console_for_lines, rendered
-from tidegate.config import is_loopback
+from tidegate.config import Config, is_loopback
 from tidegate.engines import local_engine_problem
 from tidegate.sources.discovery import Found
 
@@ -27,10 +27,21 @@ _Row = tuple[str, str, str]
 """The colour of a mark, a name, and what there is to say about it."""
 
 
-def show_start(application: Application, url: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What there is to say about a gateway that has started. ``models`` are the names that it serves."""
+
+    config: Config
+    found: Sequence[Found]
+    models: Sequence[str]
+    default: str | None
+    workers: int = 1
+
+
+def show_start(start: Start, url: str) -> None:
     """Print the screen to stderr, plain where stderr is no terminal."""
     console = console_for_lines(stderr=True)
-    rows = [*_providers(application), *_engines(application)]
+    rows = [*_providers(start), *_engines(start)]
     console.print()
     console.print(Text.assemble((f"Tidegate {__version__}", "bold"), " is serving on ", (url, "bold cyan")))
     console.print()
@@ -39,9 +50,9 @@ def show_start(application: Application, url: str) -> None:
         console.print()
         _print(console, _hint())
     console.print()
-    _print(console, _facts(application, url))
+    _print(console, _facts(start, url))
     # Never wrapped by us: a line break of ours would be copied.
-    console.print(Text(f"\n{_curl(application, url)}\n"), soft_wrap=True)
+    console.print(Text(f"\n{_curl(start, url)}\n"), soft_wrap=True)
 
 
 def _print(console: Console, shown: RenderableType) -> None:
@@ -49,8 +60,8 @@ def _print(console: Console, shown: RenderableType) -> None:
         console.print(Segments([*line, Segment.line()]), end="", soft_wrap=True)
 
 
-def _providers(application: Application) -> Iterator[_Row]:
-    for found in application.found:
+def _providers(start: Start) -> Iterator[_Row]:
+    for found in start.found:
         name = found.provider.title or found.provider.name
         if found.problem is not None:
             yield "yellow", name, f"{found.problem}; requests to it fail until this is mended"
@@ -66,8 +77,8 @@ def _offer(found: Found) -> str:
     return f"{models} at {provider.base_url}"
 
 
-def _engines(application: Application) -> Iterator[_Row]:
-    config = application.config
+def _engines(start: Start) -> Iterator[_Row]:
+    config = start.config
     files = {model.name: model.gguf for model in config.models.values() if model.gguf is not None}
     for path in config.server.gguf:
         files.setdefault(path.stem, path)
@@ -100,14 +111,16 @@ def _hint() -> Padding:
     return Padding(text, (0, 0, 0, 2))
 
 
-def _facts(application: Application, url: str) -> Table:
+def _facts(start: Start, url: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    several = {"Models": _models(application)} if len(application.gateway.routes) > 1 else {}
+    several = {"Models": _models(start)} if len(start.models) > 1 else {}
+    workers = {"Workers": f"{start.workers} processes"} if start.workers > 1 else {}
     rows = {
         **several,
-        "Keys": _keys(application),
+        **workers,
+        "Keys": _keys(start),
         "Chat": "tidegate chat",
         "Docs": f"{url}/docs",
         "Stop": "Ctrl-C",
@@ -117,35 +130,33 @@ def _facts(application: Application, url: str) -> Table:
     return table
 
 
-def _models(application: Application) -> str:
-    routes = application.gateway.routes
-    names = [route.model for route in routes if route.model != routes.default]
-    if routes.default is not None:
-        names.insert(0, f"{routes.default} (default)")
+def _models(start: Start) -> str:
+    names = [name for name in start.models if name != start.default]
+    if start.default is not None:
+        names.insert(0, f"{start.default} (default)")
     more = len(names) - _MOST_NAMES
     shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: tidegate models" if more > 0 else "")
-    return shown if routes.default is not None else f"{shown}; requests must name one"
+    return shown if start.default is not None else f"{shown}; requests must name one"
 
 
-def _keys(application: Application) -> str:
-    config = application.config
+def _keys(start: Start) -> str:
+    config = start.config
     reach = "" if is_loopback(config.server.host) else ", and other machines can reach this address"
     return ("required" if config.auth.keys == "required" else "none needed from this machine") + reach
 
 
-def _curl(application: Application, url: str) -> str:
+def _curl(start: Start, url: str) -> str:
     """A command that works when it is pasted into a shell, whatever the model is called."""
-    routes = application.gateway.routes
-    model = routes.default or next(iter(routes)).model
+    model = start.default or start.models[0]
     message = '"messages": [{"role": "user", "content": "Hello"}]'
     body = f'{{"model": {json.dumps(model)}, "stream": true,\n       {message}}}'
     lines = [f"curl -N {url}/v1/chat/completions"]
-    if application.config.auth.keys == "required":
-        lines.append(f'-H "Authorization: Bearer ${_key_variable(application)}"')
+    if start.config.auth.keys == "required":
+        lines.append(f'-H "Authorization: Bearer ${_key_variable(start)}"')
     return " \\\n  ".join([*lines, f"-d {shlex.quote(body)}"])
 
 
-def _key_variable(application: Application) -> str:
+def _key_variable(start: Start) -> str:
     """The variable that holds one key: the gateway's own when it holds no more than that."""
-    keys = [key.reveal() for key in application.config.auth.list]
+    keys = [key.reveal() for key in start.config.auth.list]
     return "TIDEGATE_API_KEYS" if keys == [os.environ.get("TIDEGATE_API_KEYS")] else "TIDEGATE_API_KEY"

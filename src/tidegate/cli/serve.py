@@ -6,18 +6,19 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from tidegate.app import Application
-from tidegate.cli.home import record_address, remove_address
-from tidegate.cli.screen import show_start
+from tidegate.access import resolve
+from tidegate.cli.event_loop import loop_factory
+from tidegate.cli.stored import count_keys
 from tidegate.config import Config, load_config
 from tidegate.engines import read_gguf
 from tidegate.errors import ConfigError, StoreError
-from tidegate.server.serve import bind, raise_file_limit, serve
+from tidegate.server.process import bind, raise_file_limit
 
 Settings = dict[str, str | Sequence[str]]
 
@@ -40,9 +41,15 @@ Settings = dict[str, str | Sequence[str]]
     multiple=True,
     help="A model file for the local engine; may be given several times.",
 )
+@click.option("--workers", metavar="NUMBER", help="Processes that serve; default 1.")
 @click.option("--check", is_flag=True, help="Say whether the settings are right, and stop.")
 def command(
-    config_path: Path | None, host: str | None, port: str | None, gguf: tuple[str, ...], check: bool
+    config_path: Path | None,
+    host: str | None,
+    port: str | None,
+    gguf: tuple[str, ...],
+    workers: str | None,
+    check: bool,
 ) -> None:
     """Start the gateway: every model that can be found, on one address.
 
@@ -50,14 +57,15 @@ def command(
     on this machine (Ollama, vLLM, LM Studio, llama.cpp, SGLang) are asked at their usual ports; and the demo
     model is always there, to try everything before the first key.
 
-    To let other machines in, set keys: a public address without keys is refused.
+    To let other machines in, make keys: a public address without keys is refused.
 
     \b
     Examples:
       tidegate serve
       tidegate serve --port 8080 --gguf models/qwen3-0.6b-q8_0.gguf
+      tidegate serve --workers 4
       tidegate serve --config tidegate.yaml --check
-      export TIDEGATE_API_KEYS=$(openssl rand -hex 24)
+      tidegate keys create
       tidegate serve --host 0.0.0.0
 
     Ctrl-C stops it once the answers under way have ended, a second Ctrl-C at once.
@@ -70,6 +78,8 @@ def command(
         given["host"] = host
     if port is not None:
         given["port"] = port
+    if workers is not None:
+        given["workers"] = workers
     if gguf:
         given["gguf"] = list(gguf)
     try:
@@ -84,10 +94,14 @@ def command(
 
 
 def _check(config: Config) -> None:
-    """What a start would refuse beside the settings themselves: model files. Raises ConfigError."""
+    """What a start would refuse beside the settings themselves: model files, and a want of keys.
+
+    Raises ConfigError and StoreError.
+    """
     for path in (*(model.gguf for model in config.models.values()), *config.server.gguf):
         if path is not None:
             read_gguf(path)
+    resolve(config.auth, count_keys(config))
 
 
 def _run(config_path: Path | None, given: Settings) -> None:
@@ -95,43 +109,16 @@ def _run(config_path: Path | None, given: Settings) -> None:
     raise_file_limit()
     listener = bind(config.server.host, config.server.port)
     port: int = listener.getsockname()[1]
-    factory = _loop_factory()
+    shown = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
+    url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        if config.server.workers > 1:
+            # What serves is imported by whoever serves.
+            from tidegate.cli.workers.owner import Owner  # noqa: PLC0415
 
-    async def main() -> None:
-        application = Application(config, os.environ, asyncio.get_running_loop())
-        shown = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-        url = f"http://{'127.0.0.1' if shown in ('0.0.0.0', '[::]') else shown}:{port}"
+            runner.run(Owner(listener, url, config.server.workers, config_path, given).run())
+        else:
+            from tidegate.cli.alone import serve_alone  # noqa: PLC0415
 
-        async def reload() -> None:
-            await application.apply(load_config(config_path, os.environ, given))
-
-        async def started() -> None:
-            await application.start()
-            record_address(url, os.getpid(), os.environ)
-            show_start(application, url)
-
-        try:
-            await serve(
-                listener,
-                application.asgi,
-                application.service,
-                idle_timeout=config.server.idle_timeout,
-                shutdown=config.server.shutdown,
-                reload=reload,
-                started=started,
-            )
-        finally:
-            remove_address(os.getpid(), os.environ)
-            await application.close()
-
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it exists."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+            load = partial(load_config, config_path, os.environ, given)
+            runner.run(serve_alone(config, listener, url, load))

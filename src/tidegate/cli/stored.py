@@ -13,9 +13,10 @@ import click
 from sqlalchemy import Connection
 
 from tidegate.cli.terminal.lines import printable
-from tidegate.config import load_store
+from tidegate.config import Config, load_store
 from tidegate.errors import ConfigError, StoreError
 from tidegate.store.database import Database
+from tidegate.store.keys import list_keys
 
 T = TypeVar("T")
 
@@ -35,6 +36,14 @@ def in_store(config_path: Path | None, work: Callable[[Connection], T]) -> T:
         return asyncio.run(_done(database, work))
     except (ConfigError, StoreError) as error:
         fail(error.message)
+
+
+def count_keys(config: Config) -> int:
+    """How many keys the store holds, which is not made for that. Raises StoreError."""
+    database = Database.at(config.store, os.environ)
+    if not database.path.exists():
+        return 0
+    return len(asyncio.run(_done(database, list_keys)))
 
 
 async def _done(database: Database, work: Callable[[Connection], T]) -> T:

@@ -69,12 +69,9 @@ def command(by: str, since: int | None, caller: str | None, as_json: bool, confi
 
 
 def _sum(rows: list[UsageRow]) -> UsageRow:
-    count = sum(row.generations for row in rows)
-    shown = [row for row in rows if row.first_ms is not None]
-    first_ms = sum((row.first_ms or 0) * row.generations for row in shown)
     return UsageRow(
         "total",
-        count,
+        sum(row.generations for row in rows),
         sum(row.failed for row in rows),
         sum(row.cancelled for row in rows),
         sum(row.estimated for row in rows),
@@ -82,8 +79,16 @@ def _sum(rows: list[UsageRow]) -> UsageRow:
         sum(row.output_tokens for row in rows),
         sum(row.cached_tokens for row in rows),
         sum(row.reasoning_tokens for row in rows),
-        first_ms / max(1, sum(row.generations for row in shown)) if shown else None,
-        sum(row.total_ms * row.generations for row in rows) / max(1, count),
+        _mean([(row.first_ms, row.generations) for row in rows]),
+        _mean([(row.total_ms, row.generations) for row in rows]),
+    )
+
+
+def _mean(figures: list[tuple[float | None, int]]) -> float | None:
+    """The mean of means, each with the number that it stands for."""
+    known = [(figure, count) for figure, count in figures if figure is not None]
+    return (
+        sum(figure * count for figure, count in known) / sum(count for _, count in known) if known else None
     )
 
 
@@ -104,7 +109,7 @@ def _cells(row: UsageRow, by: str | None) -> tuple[str, ...]:
         f"{about}{row.output_tokens:,}",
         f"{row.reasoning_tokens:,}",
         "" if row.first_ms is None else f"{row.first_ms / 1000:.2f} s",
-        f"{row.total_ms / 1000:.2f} s",
+        "" if row.total_ms is None else f"{row.total_ms / 1000:.2f} s",
     )
 
 

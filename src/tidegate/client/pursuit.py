@@ -31,6 +31,10 @@ _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of servers, and of proxies before them, that may answer another time."""
 
 
+_NOTHING_MORE: Final = 204
+"""The status of a stream that has ended, for whoever has all of it."""
+
+
 class Head(NamedTuple):
     """Status and headers of a response, names in lower case."""
 
@@ -121,7 +125,8 @@ class Denied(Exception):
 class Pursuit:
     """One answer. ``ask`` begins it and may be repeated; ``streams`` is the path of the gateway's streams.
 
-    ``headers`` go with every request for the rest of a stream; ``query`` is appended to its address.
+    ``headers`` go with every request for the rest of a stream; ``query`` is appended to its address. With
+    ``insist`` a server that is busy at first is asked again too.
     """
 
     ask: Ask
@@ -131,6 +136,7 @@ class Pursuit:
     splice: Splice
     query: str = ""
     stream_id: str | None = None
+    insist: bool = False
 
     def opening(self) -> Generator[Command, Any, Head]:
         """Until there is a response to look at; its body has not been read.
@@ -148,10 +154,12 @@ class Pursuit:
                     raise
                 yield self._pause(lost.cause, None)
                 continue
-            if not (sent and head.later):
+            pause = self.waiting.pause(head.retry_after) if head.later and (sent or self.insist) else None
+            if pause is None:
                 self.stream_id = head.headers.get(STREAM, self.stream_id)
+                self.splice.ended = self.splice.ended or head.status == _NOTHING_MORE
                 return head
-            yield self._pause(None, head)
+            yield Pause(pause)
 
     def whole(self) -> Generator[Command, Any, tuple[Head, bytes]]:
         """The answer in one piece."""
@@ -190,16 +198,20 @@ class Pursuit:
         while True:
             yield self._pause(cause, head)
             try:
-                head = yield self._continuation()
+                head = yield self.continuation()
+                self.splice.ended = self.splice.ended or head.status == _NOTHING_MORE
                 if head.streams:
                     return
                 body = yield Rest()
+                if self.splice.ended:
+                    return
                 if head.status != 200 and not head.later:
                     raise Denied(head, body)
             except Lost as lost:
                 head, cause = None, lost.cause
 
-    def _continuation(self) -> Ask:
+    def continuation(self) -> Ask:
+        """The request for what has not come yet."""
         assert self.stream_id is not None
         headers = dict(self.headers)
         query = self.query

@@ -18,13 +18,14 @@ _LAST: Final = frozenset(
         b"response.incomplete",
         b"response.failed",
         b"response.cancelled",
-        b"end",
     }
 )
 """Names of the frames that end an answer, in dialects that name their frames."""
 
 _ALIVE: Final = frozenset({b"ping", b"keepalive"})
 """Names of the frames that only show that the connection lives."""
+
+_ALIVE_AMONG_EVENTS: Final = b'{"event":"keep_alive"}'
 
 
 class Piece(NamedTuple):
@@ -85,7 +86,7 @@ class Splice:
         name, payload = _named(frame)
         if cursor is not None or not _keeps_alive(name, payload):
             self.frames += 1
-        if name in _LAST or payload == b"[DONE]" or (name in (b"", b"error") and _tells_error(payload)):
+        if name in _LAST or payload == b"[DONE]" or (name in (b"", b"error") and _tells_end(payload)):
             self.ended = True
         return Piece(frame + b"\n\n", self.cursor)
 
@@ -118,24 +119,27 @@ def _keeps_alive(name: bytes, payload: bytes) -> bool:
     """Whether a frame is no part of the answer. In Chat, it is a chunk whose delta is empty for no reason."""
     if name:
         return name in _ALIVE
+    if payload == _ALIVE_AMONG_EVENTS or not payload:
+        return True
     if b'"delta":{}' not in payload:
-        return not payload
+        return False
     choices = _object(payload).get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return isinstance(first, dict) and first.get("delta") == {} and first.get("finish_reason") is None
 
 
-def _tells_error(payload: bytes) -> bool:
-    """Whether a frame is the one in which Chat or Messages tell an error, their last.
+def _tells_end(payload: bytes) -> bool:
+    """Whether a frame is that in which Chat or Messages tell an error, their last, or the event of an end.
 
-    That of the Responses API holds no error object, and ``response.failed`` follows it.
+    The error of the Responses API holds no error object, and ``response.failed`` follows it.
     """
-    if b'"error"' not in payload:
+    if b'"error"' not in payload and b'"event":"end"' not in payload:
         return False
     value = _object(payload)
     choices = value.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    return bool(value.get("error")) or (isinstance(first, dict) and first.get("finish_reason") == "error")
+    failed = isinstance(first, dict) and first.get("finish_reason") == "error"
+    return failed or bool(value.get("error")) or value.get("event") == "end"
 
 
 def _object(payload: bytes) -> dict[str, Any]:

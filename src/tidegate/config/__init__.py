@@ -1,6 +1,6 @@
 """Owns the settings: tidegate.yaml, the environment and the command line become one immutable Config."""
 
-from tidegate.config.load import DEFAULT_FILE, load_config, load_store
+from tidegate.config.load import DEFAULT_FILE, load_config, load_store, read_file
 from tidegate.config.presets import CONTINUES, QUIRKS, Preset, load_presets
 from tidegate.config.providers import local_providers
 from tidegate.config.secret import Secret
@@ -43,4 +43,5 @@ __all__ = [
     "local_providers",
     "parse_duration",
     "parse_size",
+    "read_file",
 ]

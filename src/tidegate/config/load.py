@@ -30,18 +30,21 @@ def load_config(
     path: Path | None,
     environ: Mapping[str, str],
     command_line: Mapping[str, str | Sequence[str]] | None = None,
+    *,
+    text: str | None = None,
 ) -> Config:
     """Return the settings of the file ``path``; None is ``./tidegate.yaml`` where that exists.
 
+    ``text`` is what :func:`read_file` said is in it, for a process that is to see what another one saw.
     ``command_line`` maps names of server settings (``host``, ``port``, ``gguf`` …) to texts that replace the
     file's. Raises ConfigError: one line for each mistake, with its place and what to change, and without any
     credential.
     """
-    if path is None and Path(DEFAULT_FILE).is_file():
-        path = Path(DEFAULT_FILE)
+    if text is None:
+        path, text = read_file(path)
     problems = Problems()
     document = Document(str(path) if path else DEFAULT_FILE, environ, problems)
-    root = document.parse(_read_file(path) if path else "")
+    root = document.parse(text)
     config = _read_root(root, environ, command_line or {}, path, problems)
     problems.raise_if_any()
     return config
@@ -52,18 +55,22 @@ def load_store(path: Path | None, environ: Mapping[str, str]) -> str:
 
     For commands that work on the store itself: they need none of the credentials that the rest refers to.
     """
-    if path is None and Path(DEFAULT_FILE).is_file():
-        path = Path(DEFAULT_FILE)
+    path, text = read_file(path)
     problems = Problems()
     document = Document(str(path) if path else DEFAULT_FILE, environ, problems)
-    url = read_store(document.parse(_read_file(path) if path else ""))
+    url = read_store(document.parse(text))
     problems.raise_if_any()
     return url
 
 
-def _read_file(path: Path) -> str:
+def read_file(path: Path | None) -> tuple[Path | None, str]:
+    """Return which file holds the settings, if any, and what is in it. Raises ConfigError."""
+    if path is None and Path(DEFAULT_FILE).is_file():
+        path = Path(DEFAULT_FILE)
+    if path is None:
+        return None, ""
     try:
-        return path.read_text("utf-8-sig")
+        return path, path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; name another with --config.") from None
     except UnicodeDecodeError:

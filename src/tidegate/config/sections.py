@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -79,17 +80,28 @@ def read_server(section: Section, folder: Path) -> Server:
 
 
 def _read_workers(section: Section) -> int:
-    workers = section.parsed("workers", ranged(parse_integer, 1, 1024, "a number of processes, 1 or more"), 1)
+    workers = section.parsed(
+        "workers", ranged(parse_integer, 1, 256, "a number of processes from 1 to 256"), 1
+    )
     value = section.get("workers")
-    if value is not None and workers > 1:
-        value.complain("above 1 is not available in this version; set it to 1")
+    if value is not None and workers > 1 and sys.platform == "win32":
+        value.complain("above 1 needs sockets that Windows does not have; set it to 1")
     return workers
 
 
 def _read_gguf_list(section: Section, folder: Path) -> tuple[Path, ...]:
     value = section.get("gguf")
-    paths = [read_gguf(member, folder) for member in value.items()] if value else []
-    return tuple(path for path in paths if path is not None)
+    paths: dict[str, Path] = {}
+    for member in value.items() if value else ():
+        path = read_gguf(member, folder)
+        if path is None:
+            continue
+        first = paths.setdefault(path.stem, path)
+        if first != path:
+            member.complain(
+                f"is a second model {path.stem!r}, beside {first}; they are named after files, so rename one"
+            )
+    return tuple(paths.values())
 
 
 def read_gguf(value: Value, folder: Path) -> Path | None:

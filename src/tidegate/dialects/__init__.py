@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import cast
 
 from tidegate.core.request import Header, Prompt, Request
-from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer
+from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer, Shown
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
 from tidegate.dialects.translation.shapes import misfit
@@ -20,8 +20,10 @@ __all__ = [
     "Dialect",
     "Naming",
     "Renderer",
+    "Shown",
     "Translated",
     "load_dialect",
+    "load_shown",
     "renderer",
     "translate",
     "understand",
@@ -41,7 +43,12 @@ def load_dialect(name: str) -> Dialect:
     return cast(Dialect, module.DIALECT)
 
 
-def renderer(dialect: Dialect, header: Header) -> Renderer:
+def load_shown(name: str) -> Shown:
+    """The same for whoever only shows what there is: the events themselves are no more than shown."""
+    return load_dialect(name)
+
+
+def renderer(dialect: Shown, header: Header) -> Renderer:
     """What turns a stream into the bytes of a response in this dialect, with the options of its header."""
     rendering = dialect.renderer(header)
     return ShownThinking(rendering) if header.thinking_to_content else rendering

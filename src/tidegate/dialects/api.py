@@ -78,10 +78,23 @@ class Decoder(Protocol):
         ...
 
 
-class Dialect(Protocol):
-    """One wire format, both ways."""
+class Shown(Protocol):
+    """A wire format that streams can be shown in."""
 
     name: str
+
+    def renderer(self, header: Header) -> Renderer:
+        """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
+        ...
+
+    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
+        """The body of an error response to the request of this id, which its headers name too."""
+        ...
+
+
+class Dialect(Shown, Protocol):
+    """One wire format, both ways."""
+
     headers: Mapping[str, str]
     """Sent with every request to an upstream, where its settings do not say otherwise."""
     forwards: tuple[str, ...]
@@ -115,14 +128,6 @@ class Dialect(Protocol):
 
     def write_prompt(self, prompt: Prompt, model: str, quirks: frozenset[str]) -> bytes:
         """The same for a request of another dialect. What is in :attr:`lacks` is left out."""
-        ...
-
-    def renderer(self, header: Header) -> Renderer:
-        """A new renderer for a stream, or for a whole answer when ``header.stream`` is false."""
-        ...
-
-    def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:
-        """The body of an error response to the request of this id, which its headers name too."""
         ...
 
     def decoder(self, max_frame: int) -> Decoder:

@@ -16,6 +16,7 @@ from tidegate.engines.process import (
     HealthPolicy,
 )
 from tidegate.engines.restart import RestartPolicy
+from tidegate.engines.shared import LocalEngine, RemoteEngine, SharedEngines
 
 __all__ = [
     "Engine",
@@ -27,7 +28,10 @@ __all__ = [
     "GgufFile",
     "HealthPolicy",
     "InvalidGguf",
+    "LocalEngine",
+    "RemoteEngine",
     "RestartPolicy",
+    "SharedEngines",
     "local_engine_problem",
     "read_gguf",
 ]

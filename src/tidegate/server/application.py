@@ -7,6 +7,7 @@ is in the envelope of its path's dialect.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -18,16 +19,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
 from tidegate.dialects import load_dialect
-from tidegate.errors import Forbidden, MethodNotAllowed, NotFound, TidegateError, UpgradeRequired
+from tidegate.errors import (
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    TidegateError,
+    UpgradeRequired,
+)
 from tidegate.observe.metrics import Metrics
+from tidegate.observe.sum import add_up
 from tidegate.routing.table import Routes
 from tidegate.server import count_tokens, google, models, openapi, pages, urls
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
+from tidegate.server.handover import Peer
 from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
+from tidegate.server.streams import StreamEndpoints
+from tidegate.server.together import METRICS, render_metrics, state
+from tidegate.streams.registry import Elsewhere
 from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -74,13 +87,14 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
 
     async def ready(_: Request) -> Response:
         if service.ready and not service.gateway.closing:
-            return AsciiJSONResponse({"status": "ready", "streams": len(service.gateway.streams)})
+            return AsciiJSONResponse({"status": "ready", **await state(service)})
         status = "shutting down" if service.gateway.closing else "starting"
         return AsciiJSONResponse({"status": status}, status_code=503)
 
     async def show_metrics(_: Request) -> Response:
-        metrics.open_streams.set(len(service.gateway.streams))
-        return Response(metrics.render(), media_type=metrics.content_type)
+        others = [] if service.peers is None else await service.peers.ask(METRICS)
+        rendered = render_metrics(service, metrics)
+        return Response(add_up([rendered, *others]) if others else rendered, media_type=metrics.content_type)
 
     async def wrong_method(request: Request) -> Response:
         if request.headers.get("upgrade", "").lower() == "websocket":
@@ -89,7 +103,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_GENERATIONS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_POSTS),
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -110,6 +124,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         exception_handlers={
             TidegateError: _tell,
             HTTPException: _tell_http,
+            Elsewhere: partial(_hand_over, service),
             Gone: _tell_nobody,
             Exception: _tell_defect,
         },
@@ -136,8 +151,11 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
+    streams = StreamEndpoints(service.gateway.streams)
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
+        Route(urls.STREAMS, streams.streams, methods=["GET"]),
+        Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
@@ -191,7 +209,8 @@ class _Front:
 
 def _google_query(scope: Scope) -> str:
     """The query, which may hold a key on Google's paths only."""
-    query: bytes = scope["query_string"] if scope["path"].startswith("/v1beta") else b""
+    google = scope["path"].startswith(urls.GOOGLE_MODELS)
+    query: bytes = scope["query_string"] if google else b""
     return query.decode("latin-1")
 
 
@@ -257,6 +276,18 @@ _HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, TidegateError)
     return _error_response(request.scope, failure(error), _HEADERS_OF.get(type(error)))
+
+
+async def _hand_over(service: Service, request: Request, error: Exception) -> Response:
+    """Let the worker process answer that has the stream; what is returned then goes nowhere."""
+    assert isinstance(error, Elsewhere)
+    assert isinstance(error.holder, Peer)
+    assert service.peers is not None
+    try:
+        await service.peers.pass_on(request.scope["tidegate.connection"], error.holder)
+    except Overloaded as refused:
+        return _error_response(request.scope, failure(refused))
+    return Response(status_code=204)
 
 
 async def _tell_nobody(_: Request, __: Exception) -> Response:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
+from tidegate.server.handover import Connection
+
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
@@ -40,6 +42,12 @@ class Client(Protocol):
         ...
 
 
+class Flow(Protocol):
+    """What knows whether the client takes any more for now."""
+
+    write_paused: bool
+
+
 class _NoEvent:
     """The event that uvicorn sets to wake an ASGI task; here no task waits."""
 
@@ -56,6 +64,7 @@ class Exchange:
     __slots__ = (
         "_chunked",
         "_first",
+        "_flow",
         "_on_complete",
         "_parts",
         "_serve",
@@ -65,6 +74,7 @@ class Exchange:
         "begun",
         "body",
         "client",
+        "connection",
         "dialect",
         "disconnected",
         "headers",
@@ -89,8 +99,13 @@ class Exchange:
         max_body: int,
         serve: Callable[[Exchange], None],
         on_complete: Callable[[], None],
+        flow: Flow | None = None,
+        connection: Connection | None = None,
     ) -> None:
+        self.connection = connection
+        """For handing it over to another worker process; see handover.py."""
         self.dialect = dialect
+        self._flow = flow
         self.headers = headers
         self._first = dict(reversed(headers))
         self.keep_alive = keep_alive
@@ -143,6 +158,11 @@ class Exchange:
         if self.begun:
             self._serve(self)
 
+    @property
+    def full(self) -> bool:
+        """Whether the client has not taken yet what earlier responses wrote."""
+        return self._flow is not None and self._flow.write_paused
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a request header; ``name`` in lower case."""
         return self._first.get(name)
@@ -152,10 +172,9 @@ class Exchange:
         if not self.arrived:
             self.keep_alive = False
         connection = b"" if self.keep_alive else b"connection: close\r\n"
-        self._transport.write(
-            b"%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (status_line(status), headers, connection, len(body), body)
-        )
+        # Of a status without a body no length may be told (RFC 9110 section 8.6).
+        length = b"content-length: %d\r\n" % len(body) if status != HTTPStatus.NO_CONTENT else b""
+        self._transport.write(b"%b%b%b%b\r\n%b" % (status_line(status), headers, connection, length, body))
         self._complete()
 
     def open(self, headers: bytes, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from hashlib import sha256
 from typing import cast, get_args
 
@@ -22,18 +22,32 @@ from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import OnBreak, OnDisconnect, Request
 from tidegate.dialects import Dialect
-from tidegate.errors import Forbidden, Interrupted, InvalidRequest, StoreError, TidegateError, Unauthenticated
+from tidegate.dialects.openai_responses.request import BACKGROUND
+from tidegate.errors import (
+    Forbidden,
+    Interrupted,
+    InvalidRequest,
+    Overloaded,
+    StoreError,
+    TidegateError,
+    Unauthenticated,
+)
 from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
-from tidegate.server.respond import Pace, refuse, request_id, respond
+from tidegate.server.handover import Peer, Peers
+from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
+from tidegate.server.responses.background import not_found, response_now, status_of, watch
 from tidegate.server.responses.keeping import DIALECT as KEPT
-from tidegate.server.responses.keeping import Keep
+from tidegate.server.streams import Resuming
+from tidegate.server.streams.asked import read_asked
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
+from tidegate.streams.registry import Elsewhere, Readable
+from tidegate.wire.ascii_json import ascii_json
 
 logger = logging.getLogger("tidegate")
 
@@ -65,7 +79,10 @@ class Service:
         self.responses = responses
         self._keeping = Keeping(responses)
         self.ready = False
+        self.peers: Peers | None = None
+        """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resuming = Resuming(gateway.streams, self.refuse)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -85,9 +102,12 @@ class Service:
         try:
             self._generate(exchange)
         except _MayBeNew:
-            task = asyncio.get_running_loop().create_task(self._generate_later(exchange))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._own(self._generate_later(exchange))
+
+    def _own(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _generate_later(self, exchange: Exchange) -> None:
         """Answer a request whose key the store may know."""
@@ -102,12 +122,11 @@ class Service:
             caller = self.identify(exchange.headers, exchange.path.partition("?")[2], sure=sure)  # access/
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
             request = dialect.read_request(exchange.body, headers, exchange.path)  # dialects/
-            keep = None
-            if request.dialect == KEPT:
-                request, keep = self._keeping.prepare(caller.id, request)  # responses/
             policies = _policies(exchange, caller)
-            if policies.idempotency_key is not None:
-                self._once(exchange, caller, request, policies, keep)
+            if policies.idempotency_key is not None or (
+                request.dialect == KEPT and self._keeping.must_look_up(request)
+            ):
+                self._own(self._answer_later(exchange, caller, request, policies))
                 return
             stream = self.gateway.start(caller.id, request, policies, exchange.body, keyless(exchange.path))
         except _MayBeNew:
@@ -119,9 +138,40 @@ class Service:
             logger.exception("a defect ended a request")
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
             return
-        respond(exchange, stream, self.gateway.streams, dialect, self.pace, cors, keep)  # respond.py
+        self._respond(exchange, stream, caller, request, cors)
 
-    def take_over(self, recovered: Recovered) -> None:
+    def resume(self, exchange: Exchange) -> None:
+        """Answer ``GET /v1/streams/{id}`` and its kin."""
+        self._resuming.begin(exchange, self._resume(exchange))
+
+    async def _resume(self, exchange: Exchange) -> None:
+        caller = await self.identify_surely(exchange.headers)
+        cors = self.cors.headers(exchange.header(b"origin"))
+        asked = read_asked(exchange)
+        if asked.response and await self.responses.is_deleted(caller.id, f"resp_{asked.stream}"):
+            raise not_found(f"resp_{asked.stream}")
+        await self._resuming.answer(exchange, caller.id, asked, self.pace, cors)
+
+    def _respond(
+        self, exchange: Exchange, stream: Readable, caller: Caller, request: Request, headers: bytes
+    ) -> None:
+        """Answer with a stream that has just been started."""
+        dialect, streams = self._dialects[exchange.dialect], self.gateway.streams
+        keep = self._keeping.keeper(caller.id, request) if request.dialect == KEPT else None  # responses/
+        if request.form == BACKGROUND and keep is not None:
+            watch(stream, streams, dialect, keep)
+            if not request.stream:
+                self._answer_with(exchange, stream, ascii_json(status_of(stream)).encode("ascii"), headers)
+                return
+            keep = None
+        respond(exchange, stream, streams, dialect, self.pace, headers, keep)  # respond.py
+
+    def _answer_with(self, exchange: Exchange, stream: Readable, body: bytes, headers: bytes) -> None:
+        name = stream.header.id
+        headers += b"tidegate-stream: %b\r\n" % name.encode() + request_id(exchange, name)
+        exchange.respond(200, headers + b"content-type: application/json\r\n", body)
+
+    async def take_over(self, recovered: Recovered) -> None:
         """Go on with a stream that a killed process had begun, or end it honestly."""
         stream, said = recovered
         header = stream.header
@@ -129,47 +179,73 @@ class Service:
             dialect = self._dialects[header.dialect]
             request = dialect.read_request(header.body, header.headers, header.path)
             if request.dialect == KEPT:
-                request, _ = self._keeping.prepare(header.caller, request)
+                request = await self._keeping.expanded(header.caller, request)
         except (TidegateError, KeyError) as error:
             logger.error("stream %s cannot be gone on with: %s", header.id, error)
             stream.producer.end("interrupted", error=INTERRUPTED)
         else:
             self.gateway.take_over(stream, request, said)
+            if request.dialect == KEPT and header.on_disconnect != "cancel":
+                keep = self._keeping.keeper(header.caller, request)
+                if keep is not None:
+                    watch(stream, self.gateway.streams, dialect, keep)
 
-    def _once(
-        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
+    async def _answer_later(
+        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies
     ) -> None:
-        """Answer a request that must be answered once, however often it is sent."""
-        task = asyncio.get_running_loop().create_task(
-            self._claimed(exchange, caller, request, policies, keep)
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _claimed(
-        self, exchange: Exchange, caller: Caller, request: Request, policies: Policies, keep: Keep | None
-    ) -> None:
+        """Answer a request that goes on from what is kept, or is answered once, however often it is sent."""
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
-        assert policies.idempotency_key is not None
         try:
-            body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
-            found = await self.gateway.claim(caller.id, policies.idempotency_key, body_hash)
-            if isinstance(found, str):
-                found = self.gateway.start(
-                    caller.id, request, policies, exchange.body, keyless(exchange.path), found
-                )
-            else:
-                cors += _REPLAYED
+            claimed = ""
+            if policies.idempotency_key is not None:
+                found = await self._claimed(exchange, caller, request, policies.idempotency_key)
+                if not isinstance(found, str):
+                    await self._repeat(exchange, found, request, cors + _REPLAYED)
+                    return
+                claimed = found
+            if request.dialect == KEPT:
+                request = await self._keeping.expanded(caller.id, request)
+            path = keyless(exchange.path)
+            stream = self.gateway.start(caller.id, request, policies, exchange.body, path, claimed)
+        except Elsewhere as elsewhere:
+            await self.hand_over(exchange, elsewhere)
         except TidegateError as error:
             self._refuse(exchange, failure(error), dialect, cors)
         except Exception:  # as above
             logger.exception("a defect ended a request")
             self._refuse(exchange, Failure("the gateway failed; its log says why"), dialect, cors)
         else:
-            respond(exchange, found, self.gateway.streams, dialect, self.pace, cors, keep)
-            if exchange.disconnected and exchange.client is not None:
-                exchange.client.gone()  # it left while this was looked up
+            self._respond(exchange, stream, caller, request, cors)
+            _leave(exchange)
+
+    async def _claimed(
+        self, exchange: Exchange, caller: Caller, request: Request, key: str
+    ) -> Readable | str:
+        """What an idempotency key stands for, or the name of the stream that it is to stand for."""
+        body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
+        return await self.gateway.claim(caller.id, key, body_hash)
+
+    async def _repeat(self, exchange: Exchange, found: Readable, request: Request, headers: bytes) -> None:
+        """Answer with a stream that was started before."""
+        streams, header = self.gateway.streams, found.header
+        if request.form == BACKGROUND and not request.stream:
+            name = f"resp_{header.id}"
+            body = await response_now(self.responses, streams, header.caller, name)
+            self._answer_with(exchange, found, body, headers)
+            return
+        respond(exchange, found, streams, self._dialects[exchange.dialect], self.pace, headers)
+        _leave(exchange)
+
+    async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
+        """Have the worker process that has a stream answer this request for it."""
+        assert self.peers is not None
+        assert exchange.connection is not None
+        assert isinstance(elsewhere.holder, Peer)
+        try:
+            await self.peers.pass_on(exchange.connection, elsewhere.holder)
+        except Overloaded as error:
+            self.refuse(exchange, failure(error))
 
     def refuse(self, exchange: Exchange, reason: Failure) -> None:
         """Answer a request that could not be read."""
@@ -209,6 +285,12 @@ class Service:
         refuse(exchange, reason, dialect, headers + request_id(exchange, self.ids()))
 
 
+def _leave(exchange: Exchange) -> None:
+    """Tell a client that is gone already, since it left while something was looked up."""
+    if exchange.disconnected and exchange.client is not None:
+        exchange.client.gone()
+
+
 def _check_loopback(headers: list[tuple[bytes, bytes]]) -> None:
     """While no key is asked for, only this machine is served: else any web page could spend the money."""
     for name, value in headers:
@@ -235,6 +317,7 @@ def _forwarded(exchange: Exchange, dialect: Dialect) -> dict[str, str]:
 def _policies(exchange: Exchange, caller: Caller) -> Policies:
     """What the request's headers decide about its stream, and its key."""
     key = exchange.header(b"idempotency-key")
+    wants_event_ids(exchange)
     return Policies(
         cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
         key.decode("latin-1") if key else None,

@@ -42,11 +42,11 @@ class Google:
 
     def routes(self) -> list[Route]:
         """The paths that are Google's alone."""
-        every, one = GOOGLE_MODELS
+        ones = [f"{every}/{{model:path}}" for every in GOOGLE_MODELS]
         return [
-            Route(every, self.models),
-            *(Route(f"{path}:countTokens", self.count, methods=["POST"]) for path in (one, MODEL)),
-            Route(one, self.model),
+            *(Route(every, self.models) for every in GOOGLE_MODELS),
+            *(Route(f"{path}:countTokens", self.count, methods=["POST"]) for path in (*ones, MODEL)),
+            *(Route(one, self.model) for one in ones),
         ]
 
     async def models(self, request: Request) -> Response:

@@ -9,7 +9,8 @@ rest. ``tests/server/test_uvicorn_contract.py`` guards the attributes of uvicorn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import httptools
@@ -18,14 +19,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tidegate.core.event import Failure
+from tidegate.errors import Overloaded
 from tidegate.server.exchange import Exchange
-from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at
+from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at, stream_at
 
 _MOST_HEAD = 64 * 1024
 """Bytes of request line and headers."""
 
 _LASTING = (b"close", b"keep-alive")
 """Options of a Connection header that say how long it lasts."""
+
+_ABOUT_THE_BODY = (b"content-length", b"transfer-encoding", b"expect")
+"""Headers that say how a body comes; one that was read whole is sent on with its length."""
 
 _PLAIN_TARGETS = {
     target.encode(): (dialect, target)
@@ -45,6 +50,10 @@ class Front(Protocol):
         """Answer a request for a generation."""
         ...
 
+    def resume(self, exchange: Exchange) -> None:
+        """Answer a request for a stream that was begun before."""
+        ...
+
     def refuse(self, exchange: Exchange, failure: Failure) -> None:
         """Answer a request that cannot be read."""
         ...
@@ -53,8 +62,10 @@ class Front(Protocol):
 class GatewayProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    def __init__(self, config: Config, server_state: ServerState, front: Front) -> None:
+    def __init__(self, config: Config, server_state: ServerState, front: Front, adopted: bytes = b"") -> None:
+        """``adopted`` is the request that another worker read before it handed the connection over."""
         super().__init__(config=config, server_state=server_state, app_state={})
+        self._adopted = adopted
         self._front = front
         self._head_size = 0
         self._in_head = False
@@ -67,6 +78,11 @@ class GatewayProtocol(HttpToolsProtocol):
     def _exchange(self) -> Exchange | None:
         cycle: object = self.cycle
         return cycle if isinstance(cycle, Exchange) else None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._adopted:
+            self.data_received(self._adopted)
 
     # Reading
 
@@ -117,8 +133,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._refused or self._upgrades:  # the parser goes on with what it was fed
             return
         version = self.parser.get_http_version()
-        found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
-        if found is None or self.parser.get_method() != b"POST":
+        found, serve = None, self._front.generate
+        method = self.parser.get_method()
+        if method == b"POST":
+            found = _PLAIN_TARGETS.get(self.url) or generation_at(self.url.decode("latin-1"))
+        elif method == b"GET":
+            found, serve = stream_at(self.url.decode("latin-1")), self._front.resume
+        if found is None:
             if version == "1.1" and not any(name == b"host" for name, _ in self.headers):
                 self._refuse_without_host()
             else:
@@ -133,8 +154,10 @@ class GatewayProtocol(HttpToolsProtocol):
             http_1_0=version == "1.0",
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             max_body=self._front.max_body,
-            serve=self._front.generate,
+            serve=serve,
             on_complete=self.on_response_complete,
+            flow=self.flow,
+            connection=self,
         )
         if version == "1.1" and exchange.header(b"host") is None:
             self._refuse_without_host()
@@ -156,6 +179,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Let uvicorn begin with what it would have begun with at the request's first byte."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
+        self.scope["tidegate.connection"] = self  # type: ignore[typeddict-unknown-key]
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the list that the scope has
         super().on_headers_complete()
@@ -190,15 +214,56 @@ class GatewayProtocol(HttpToolsProtocol):
         No server has to follow such a wish (RFC 9110 section 7.8), but to the parser the body belongs to the
         other protocol. Java's HttpClient sends one with every request that is not over TLS.
         """
-        version = self.parser.get_http_version().encode()
-        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        headers = []
         for name, value in self.headers:
             if name == b"connection":
                 options = [each.strip().lower() for each in value.split(b",")]
                 value = b", ".join(each for each in options if each in _LASTING)  # noqa: PLW2901
-            head.append(b"%b: %b" % (name, value))
+            headers.append((name, value))
+        head = self._head(headers)
         self.parser = httptools.HttpRequestParser(self)
-        return b"\r\n".join([*head, b"", rest])
+        return head + rest
+
+    def _head(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The head of the present request as bytes, with ``headers`` for its own."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += (b"%b: %b" % header for header in headers)
+        return b"\r\n".join([*lines, b"", b""])
+
+    # Handing over, see handover.py
+
+    def part(self) -> tuple[int, bytes]:
+        """See :class:`tidegate.server.handover.Connection`."""
+        if self.transport.is_closing():
+            raise ConnectionResetError
+        if self._adopted:
+            raise Overloaded("the stream is just moving between two workers; try again", retry_after=1)
+        if self.pipeline or self._in_head or self.cycle.more_body or self.transport.get_write_buffer_size():
+            raise Overloaded(
+                "another worker has this stream, and more is under way on this connection; "
+                "send the request again, on a connection of its own",
+                retry_after=1,
+            )
+        body = bytes(self.cycle.body)
+        headers = [header for header in self.headers if header[0] not in _ABOUT_THE_BODY]
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
+        self.flow.pause_reading()
+        return os.dup(self.transport.get_extra_info("socket").fileno()), self._head(headers) + body
+
+    def keep(self) -> None:
+        """See :class:`tidegate.server.handover.Connection`."""
+        self.flow.resume_reading()
+
+    def leave(self) -> None:
+        """See :class:`tidegate.server.handover.Connection`."""
+        self.cycle.disconnected = True
+        self.transport.abort()  # closes the descriptor, and with it nothing: there is another one by now
+
+    def on_response_complete(self) -> None:
+        self._adopted = b""
+        super().on_response_complete()
 
     # Writing
 

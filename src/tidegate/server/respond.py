@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.core.event import End, Failure
-from tidegate.dialects import Dialect, Renderer, renderer
+from tidegate.core.request import Header
+from tidegate.dialects import Renderer, Shown, renderer
+from tidegate.dialects.cursor import Numbered
+from tidegate.errors import InvalidRequest
 from tidegate.server.exchange import Exchange
-from tidegate.server.responses.keeping import Keep
+from tidegate.server.responses.keeping import Keep, cancelled
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import Readable, Streams
 
@@ -25,6 +28,7 @@ _STREAM_HEADERS = (
 )
 
 
+EVENT_IDS = b"tidegate-event-ids"
 _REQUEST_ID = b"x-request-id: "
 _LONGEST_DROPPED = 1000
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
@@ -43,25 +47,52 @@ def respond(
     exchange: Exchange,
     stream: Readable,
     streams: Streams,
-    dialect: Dialect,
+    dialect: Shown,
     pace: Pace,
     headers: bytes,
     keep: Keep | None = None,
+    header: Header | None = None,
 ) -> None:
     """Answer ``exchange`` with what ``stream`` says. ``headers`` go with every form of the answer.
 
-    ``keep`` gets the response object of a dialect that has one, before the client sees its end.
+    ``keep`` gets the response object of a dialect that has one, before the client sees its end. ``header`` is
+    what to render from where that is not the stream's own.
     """
-    rendering = renderer(dialect, stream.header)
-    stream_id = stream.header.id
-    headers += b"tidegate-stream: %b\r\n" % stream_id.encode() + request_id(exchange, stream_id)
-    sink: _Sink
-    if stream.header.stream:
-        sink = _StreamSink(exchange, stream, dialect, rendering, headers, pace, keep)
+    header = header or stream.header
+    rendering = renderer(dialect, header)
+    if exchange.header(EVENT_IDS) is not None:
+        rendering = numbered(rendering, exchange)
+    headers += of_stream(exchange, stream)
+    sink: WholeSink
+    if header.stream:
+        sink = StreamSink(exchange, stream, dialect, rendering, headers, pace, keep)
     else:
-        sink = _Sink(exchange, stream, dialect, rendering, headers, keep)
+        sink = WholeSink(exchange, stream, dialect, rendering, headers, keep)
     exchange.client = sink
     sink.attach(streams)
+
+
+def of_stream(exchange: Exchange, stream: Readable) -> bytes:
+    """The headers of every answer that comes from a stream."""
+    name = stream.header.id
+    return b"tidegate-stream: %b\r\n" % name.encode() + request_id(exchange, name)
+
+
+def numbered(rendering: Renderer, exchange: Exchange) -> Renderer:
+    """The rendering with a cursor before each frame where these are asked for and are events of SSE."""
+    if wants_event_ids(exchange) and rendering.content_type.startswith(b"text/event-stream"):
+        return Numbered(rendering)
+    return rendering
+
+
+def wants_event_ids(exchange: Exchange) -> bool:
+    """Whether frames are to have their cursors. Raises InvalidRequest."""
+    asked = exchange.header(EVENT_IDS)
+    if asked is None or asked == b"0":
+        return False
+    if asked != b"1":
+        raise InvalidRequest(f"the header Tidegate-Event-Ids must be 1, not {asked.decode('latin-1')!r}")
+    return True
 
 
 def request_id(exchange: Exchange, made: str) -> bytes:
@@ -82,7 +113,7 @@ def dropped_header(fields: Sequence[str]) -> bytes:
     return b"tidegate-dropped: %b\r\n" % _UNPRINTABLE.sub("?", names).encode("ascii")
 
 
-def refuse(exchange: Exchange, failure: Failure, dialect: Dialect, headers: bytes) -> None:
+def refuse(exchange: Exchange, failure: Failure, dialect: Shown, headers: bytes) -> None:
     """Answer with an error and its true status, in the dialect that was spoken."""
     request = headers.partition(_REQUEST_ID)[2].partition(b"\r\n")[0].decode("ascii")
     body = dialect.render_error(failure, request or None)
@@ -121,7 +152,7 @@ def _keep(keep: Keep, stream: Readable, renderer: Renderer, last: End) -> None:
         keep(stream.header, response, last)
 
 
-class _Sink:
+class WholeSink:
     """A whole answer: one response, when the stream has ended. Implements the reader's Sink."""
 
     __slots__ = ("_dialect", "_exchange", "_headers", "_keep", "_reader", "_renderer", "_stream")
@@ -130,7 +161,7 @@ class _Sink:
         self,
         exchange: Exchange,
         stream: Readable,
-        dialect: Dialect,
+        dialect: Shown,
         renderer: Renderer,
         headers: bytes,
         keep: Keep | None,
@@ -155,7 +186,10 @@ class _Sink:
         self._leave()
         if self._keep is not None:
             _keep(self._keep, self._stream, self._renderer, last)
-        if last.error is not None:
+        stopped = cancelled(self._renderer, last)
+        if stopped is not None:
+            self._exchange.respond(200, self._head(), stopped)
+        elif last.error is not None:
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
             self._exchange.respond(200, self._head(), data)
@@ -192,7 +226,7 @@ class _Sink:
             self._stream.detach(reader)
 
 
-class _StreamSink(_Sink):
+class StreamSink(WholeSink):
     """A streamed answer. One timer per stream, armed again only when it fires."""
 
     __slots__ = ("_loop", "_opened", "_pace", "_timer", "_writes")
@@ -201,7 +235,7 @@ class _StreamSink(_Sink):
         self,
         exchange: Exchange,
         stream: Readable,
-        dialect: Dialect,
+        dialect: Shown,
         renderer: Renderer,
         headers: bytes,
         pace: Pace,
@@ -250,6 +284,8 @@ class _StreamSink(_Sink):
             if not self._opened:  # a dialect whose answers begin with their first delta
                 self._open(self._renderer.keep_alive())
         elif self._writes == self._exchange.writes and not reader.blocked:
+            if not reader.seq:
+                self._stream.commit_start()  # one that came later may be the first to wait for it
             self._exchange.write(self._renderer.keep_alive())
         # Half of the longest silence: what is written just after one tick is missed by the next.
         self._writes = self._exchange.writes

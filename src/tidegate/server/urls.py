@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import parse_qs
 
 GENERATIONS: Final = {
     "/chat/completions": "openai-chat",
@@ -20,17 +21,17 @@ GENERATIONS: Final = {
 COUNT_TOKENS: Final = "/messages/count_tokens"
 METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
 """Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
-GOOGLE_GENERATIONS: Final = tuple(
+GOOGLE_POSTS: Final = tuple(
     f"{version}/models/{{model:path}}:{verb}"
     for version in ("", "/v1beta", "/v1alpha")
-    for verb in ("generateContent", "streamGenerateContent")
+    for verb in ("generateContent", "streamGenerateContent", "countTokens")
 )
-"""The same as routes, for methods other than POST."""
+"""What is asked there with POST alone, as routes for other methods."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 
-GOOGLE_MODELS: Final = ("/v1beta/models", "/v1beta/models/{model:path}")
-"""The list of models and one of them, in Google's form."""
+GOOGLE_MODELS: Final = ("/v1beta/models", "/v1alpha/models")
+"""Where the models are listed in Google's form, and below it each of them."""
 EMBEDDINGS: Final = "/embeddings"
 RERANK: Final = "/rerank"
 ENGINE_EMBEDDINGS: Final = "/engines/{model:path}/embeddings"
@@ -52,6 +53,12 @@ CALLS: Final = {
 RESPONSE: Final = "/responses/{response_id}"
 RESPONSE_CANCEL: Final = "/responses/{response_id}/cancel"
 RESPONSE_INPUT: Final = "/responses/{response_id}/input_items"
+
+STREAMS: Final = "/streams"
+STREAM: Final = "/streams/{stream_id}"
+STREAM_PATHS: Final = re.compile("/streams/([^/]+)")
+RESPONSE_PATHS: Final = re.compile("/responses/([^/]+)")
+"""Paths that a stream may be read at, of a response where the query says ``stream=true``."""
 
 FILES: Final = "/files"
 FILES_SPLIT: Final = "/files/split"
@@ -86,14 +93,32 @@ def generation_at(target: str) -> tuple[str, str] | None:
 
     Of Google's paths the query says how to answer, so it stays there.
     """
-    if "://" in target and not target.startswith("/"):  # as one writes to a proxy (RFC 9112 section 3.2.2)
-        target = "/" + target.partition("://")[2].partition("/")[2]
+    target = _without_host(target)
     path = target.partition("?")[0]
     plain = canonical(path)
     dialect = GENERATIONS.get(plain)
     if dialect is not None:
         return dialect, path
     return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None
+
+
+def stream_at(target: str) -> tuple[str, str] | None:
+    """The dialect in which errors are told at a target where a stream is read, and the target; else None."""
+    if "/streams/" not in target and "/responses/" not in target:
+        return None
+    target = _without_host(target)
+    path, _, query = target.partition("?")
+    plain = canonical(path)
+    if STREAM_PATHS.fullmatch(plain):
+        return dialect_of(plain), target
+    streamed = RESPONSE_PATHS.fullmatch(plain) and parse_qs(query).get("stream", [""])[-1] == "true"
+    return (dialect_of(plain), target) if streamed else None
+
+
+def _without_host(target: str) -> str:
+    if "://" in target and not target.startswith("/"):  # as one writes to a proxy (RFC 9112 section 3.2.2)
+        return "/" + target.partition("://")[2].partition("/")[2]
+    return target
 
 
 def canonical(path: str) -> str:

@@ -42,22 +42,15 @@ class Watch:
         self._access_log.generated(
             header.caller, model, outcome, error, seconds, first, producer.deltas, header.id
         )
-        end = producer.end_event
-        self._ledger.record(
-            Ended(
-                header,
-                outcome if end is None else end.outcome,
-                error,
-                self._clock.now_ms(),
-                None if first is None else round(first * 1000),
-                round(seconds * 1000),
-                producer.deltas,
-                None if end is None else end.usage,
-                producer.begun_usage,
-                producer.model,
-                producer.attempts,
-            )
-        )
+        first_ms = None if first is None else round(first * 1000)
+        self._ledger.record(_ended(stream, outcome, error, self._clock.now_ms(), first_ms, seconds))
+
+    def inherited(self, stream: Stream) -> None:
+        """A stream has ended that was begun by a process which died: its row may be missing."""
+        end = stream.producer.end_event
+        if end is not None:
+            ended = _ended(stream, end.outcome, end.error, self._clock.now_ms(), None, None)
+            self._ledger.record(ended._replace(recovered=True))
 
     def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
         """See :class:`tidegate.generation.Observer`."""
@@ -69,3 +62,29 @@ def _error_type(kind: str, code: str | None, status: int) -> str:
     if kind == "cancelled" or status == 504:
         return code or kind
     return str(status)
+
+
+def _ended(
+    stream: Stream,
+    outcome: Outcome,
+    error: Failure | None,
+    now_ms: int,
+    first_ms: int | None,
+    seconds: float | None,
+) -> Ended:
+    producer = stream.producer
+    end = producer.end_event
+    return Ended(
+        stream.header,
+        outcome if end is None else end.outcome,
+        error,
+        now_ms,
+        first_ms,
+        None if seconds is None else round(seconds * 1000),
+        producer.deltas,
+        producer.characters,
+        None if end is None else end.usage,
+        producer.model,
+        producer.attempts,
+        bool(producer.seams),
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 
-from tidegate.config import Provider
+from tidegate.config import Config, Provider, local_providers
 from tidegate.dialects import load_dialect
 from tidegate.errors import SourceError, TidegateError
 from tidegate.net import Pool
@@ -30,6 +30,31 @@ class Found:
     provider: Provider
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem: str | None = None
+
+
+def all_providers(config: Config, environ: Mapping[str, str]) -> dict[str, Provider]:
+    """The providers of a configuration, and this machine's own servers where it names none."""
+    providers = dict(config.providers)
+    if config.implicit_providers:
+        providers.update((local.name, local) for local in local_providers(environ))
+    return providers
+
+
+def worth_telling(found: Sequence[Found], config: Config) -> list[Found]:
+    """What was found, without local servers that nobody asked for and that are not there."""
+    return [each for each in found if each.problem is None or each.provider.name in config.providers]
+
+
+def told(found: Iterable[Found]) -> list[dict[str, Any]]:
+    """What was found as JSON, for a process that has the same providers."""
+    return [
+        {"provider": each.provider.name, "models": each.models, "problem": each.problem} for each in found
+    ]
+
+
+def heard(told: Iterable[Mapping[str, Any]], providers: Mapping[str, Provider]) -> list[Found]:
+    """What another process has told of ``providers``."""
+    return [Found(providers[each["provider"]], each["models"], each["problem"]) for each in told]
 
 
 async def discover(providers: Iterable[Provider], pool: Pool) -> list[Found]:

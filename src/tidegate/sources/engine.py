@@ -9,7 +9,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.request import Request
 from tidegate.core.source import Continues, Output
 from tidegate.dialects import Continuable, load_dialect
-from tidegate.engines import Engine
+from tidegate.engines import LocalEngine
 from tidegate.net import Pool
 from tidegate.net.address import Address
 from tidegate.sources.upstream import Upstream, UpstreamSource, beside
@@ -22,7 +22,7 @@ class EngineSource:
     """Starts its engine on first use, then calls it like any upstream."""
 
     def __init__(
-        self, engine: Engine, pool: Pool, clock: Clock, connect_timeout: float, max_frame: int
+        self, engine: LocalEngine, pool: Pool, clock: Clock, connect_timeout: float, max_frame: int
     ) -> None:
         self._engine = engine
         self._pool = pool

@@ -36,7 +36,7 @@ class GenerationRow(NamedTuple):
     error: str | None
     created_ms: int
     first_ms: int | None
-    total_ms: int
+    total_ms: int | None
     input_tokens: int
     output_tokens: int
     cached_tokens: int
@@ -48,7 +48,7 @@ class GenerationRow(NamedTuple):
 class UsageRow(NamedTuple):
     """What the generations of one model, caller or day add up to; ``group`` is a day as its first Unix ms.
 
-    ``first_ms`` and ``total_ms`` are means, in ms; ``first_ms`` is None where nothing was ever shown.
+    ``first_ms`` and ``total_ms`` are means, in ms, of those where they are known.
     """
 
     group: str | int
@@ -61,12 +61,15 @@ class UsageRow(NamedTuple):
     cached_tokens: int
     reasoning_tokens: int
     first_ms: float | None
-    total_ms: float
+    total_ms: float | None
 
 
-def write_generations(connection: Connection, rows: Sequence[GenerationRow]) -> None:
-    """Write rows. One that is there already is the same generation, taken up again: it is written anew,
-    and goes on to have begun when it first did."""
+def write_generations(
+    connection: Connection, rows: Sequence[GenerationRow], *, only_new: bool = False
+) -> None:
+    """Write rows. One that is there already is the same generation, taken up again: unless ``only_new``, it
+    is written anew, and goes on to have begun when it first did.
+    """
     latest = {row.stream: row for row in rows}
     names = list(latest)
     known: dict[str, int] = {}
@@ -77,10 +80,11 @@ def write_generations(connection: Connection, rows: Sequence[GenerationRow]) -> 
     new = [row._asdict() for row in latest.values() if row.stream not in known]
     if new:
         connection.execute(insert(generations), new)
-    for stream, created_ms in known.items():
+    for stream, created_ms in known.items() if not only_new else ():
         row = latest[stream]
         began = min(created_ms, row.created_ms)
-        values = row._asdict() | {"created_ms": began, "total_ms": row.created_ms + row.total_ms - began}
+        total_ms = None if row.total_ms is None else row.created_ms + row.total_ms - began
+        values = row._asdict() | {"created_ms": began, "total_ms": total_ms}
         connection.execute(update(generations).where(generations.c.stream == stream).values(values))
 
 

@@ -95,7 +95,7 @@ generations: Final = Table(
     Column("error", String),
     Column("created_ms", BigInteger, nullable=False),
     Column("first_ms", BigInteger, comment="From the request to the first delta."),
-    Column("total_ms", BigInteger, nullable=False),
+    Column("total_ms", BigInteger),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),

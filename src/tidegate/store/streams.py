@@ -76,16 +76,26 @@ def find_stream(connection: Connection, stream: str) -> StreamRow | None:
 
 
 def list_streams(
-    connection: Connection, caller: str, before_ms: int, now_ms: int, most: int
+    connection: Connection,
+    caller: str,
+    before: tuple[int, str] | None,
+    now_ms: int,
+    most: int,
+    outcome: str | None = None,
 ) -> list[StreamRow]:
-    """A caller's streams that were created before a time and have not expired, the newest first."""
+    """A caller's streams that have not expired, the newest first, from behind the time and id of one."""
+    table = streams.c
     asked = (
         select(streams)
-        .where(streams.c.caller == caller, streams.c.created_ms < before_ms)
-        .where(streams.c.expires_ms > now_ms, streams.c.bytes > 0)
-        .order_by(streams.c.created_ms.desc(), streams.c.id)
+        .where(table.caller == caller, table.expires_ms > now_ms, table.bytes > 0)
+        .order_by(table.created_ms.desc(), table.id)
         .limit(most)
     )
+    if before is not None:
+        moment, name = before
+        asked = asked.where((table.created_ms < moment) | ((table.created_ms == moment) & (table.id > name)))
+    if outcome is not None:
+        asked = asked.where(table.outcome == outcome)
     return [StreamRow._make(row) for row in connection.execute(asked)]
 
 

@@ -12,6 +12,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Gone
 from tidegate.streams.memory import MemoryLog
 
@@ -56,8 +57,17 @@ class Archive(Protocol):
         """The events after a seq, at most ``most``. Raises Gone when the stream has expired meanwhile."""
         ...
 
-    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
-        """A caller's streams that were created before a time, the newest first."""
+    async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, outcome: str | None = None
+    ) -> list[Summary]:
+        """A caller's streams, the newest first; those of one moment in the order of their ids.
+
+        ``before`` are the time in ms and the id of the one behind which to begin.
+        """
         ...
 
     async def expire(self) -> None:
@@ -108,14 +118,22 @@ class MemoryArchive:
             raise expired(stream)
         return kept[1][after : after + most]
 
-    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+    async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        return [], 0
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, outcome: str | None = None
+    ) -> list[Summary]:
         now = self._clock.now_ms()
         found = [
             summary
             for summary, _ in self._kept.values()
-            if summary.header.caller == caller and summary.created_ms < before_ms and summary.expires_ms > now
+            if summary.header.caller == caller
+            and summary.expires_ms > now
+            and outcome in (None, summary.end.outcome)
+            and is_behind(summary.created_ms, summary.header.id, before)
         ]
-        return sorted(found, key=lambda summary: -summary.created_ms)[:most]
+        return sorted(found, key=lambda summary: (-summary.created_ms, summary.header.id))[:most]
 
     async def expire(self) -> None:
         now = self._clock.now_ms()
@@ -140,6 +158,11 @@ class MemoryArchive:
 
 _MOST_GONE = 100_000
 """Ids of expired streams that are remembered, so that they are told from those that never were."""
+
+
+def is_behind(created_ms: int, stream: str, before: tuple[int, str] | None) -> bool:
+    """Whether a stream is listed behind the one of ``before``."""
+    return before is None or (-created_ms, stream) > (-before[0], before[1])
 
 
 def expired(stream: str) -> Gone:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure, Record
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.group_sync import GroupSync
 from tidegate.streams.log import Committed, Follower
@@ -17,12 +21,16 @@ from tidegate.streams.records import (
     Kept,
     events_record,
     header_record,
+    note_record,
     placed,
     read_events,
     read_record,
     stream_key,
 )
 from tidegate.streams.segments import Segments
+
+_SUMMED_UP = 1024
+"""After so many events a part of a stream is summed up, for readers that begin behind it."""
 
 logger = logging.getLogger("tidegate")
 
@@ -39,6 +47,7 @@ class _Stream:
         "places",
         "seq",
         "size",
+        "summaries",
         "tail",
         "unkept",
     )
@@ -63,6 +72,8 @@ class _Stream:
         """Why nothing more can be made durable."""
         self.follower: Follower | None = None
         self.size = 0
+        self.summaries: tuple[tuple[int, bytes], ...] = ()
+        """What the first events come to, a part at a time, each with the seq that it reaches."""
 
 
 class DiskLog:
@@ -80,16 +91,22 @@ class DiskLog:
         *,
         most: int = 64 * 2**20,
         power: bool = False,
+        aside: Callable[[Callable[[], None]], object] = lambda work: work(),
     ) -> None:
         self._clock = clock
         self._committed = committed
         self._segments = segments
         self._most = most
+        self._aside = aside
         self._streams: dict[str, _Stream] = {}
         self._sync = GroupSync(segments.sync, self._synced) if power else None
 
-    def create(self, header: Header, epoch: int = 1) -> None:
+    @property
+    def survives(self) -> bool:
         """See :class:`tidegate.streams.log.StreamLog`, as for all that follow."""
+        return True
+
+    def create(self, header: Header, epoch: int = 1) -> None:
         place = self._segments.append(header_record(header, epoch, self._clock.now_ms()))
         self._segments.hold(place)
         self._streams[header.id] = _Stream(stream_key(header.id), epoch, place)
@@ -113,10 +130,17 @@ class DiskLog:
         kept.firsts.append(first)
         kept.size += len(record)
         kept.seq += len(events)
+        if kept.seq > _SUMMED_UP and (kept.seq - len(events)) // _SUMMED_UP < kept.seq // _SUMMED_UP:
+            self._aside(partial(self._sum_up, kept, kept.seq))
         if self._sync is not None:
             self._sync.add(stream, events)
         else:
             self._commit(stream, kept, events)
+
+    def note(self, stream: str, note: Attempt | Seam) -> None:
+        kept = self._streams[stream]
+        with contextlib.suppress(Full):
+            self._segments.append(note_record(kept.key, kept.epoch, self._clock.now_ms(), note))
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -154,6 +178,16 @@ class DiskLog:
         kept.epoch += 1
         return kept.epoch
 
+    def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        items: list[Skipped] = []
+        reached = 0
+        for seq, summary in self._streams[stream].summaries:
+            if seq > upto:
+                break
+            items += decode(summary)
+            reached = seq
+        return items, reached
+
     def delete(self, stream: str) -> None:
         kept = self._streams.pop(stream, None)
         if kept is not None:
@@ -185,6 +219,7 @@ class DiskLog:
     def _commit(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
         kept.committed += len(events)
         if kept.follower is not None:
+            kept.tail = ()
             kept.follower(events)
             return
         kept.tail = events
@@ -198,15 +233,38 @@ class DiskLog:
             raise Full(reason)
         if kept.broken is None:  # too long, yet the disk has room
             record = events_record(kept.key, kept.epoch, kept.seq + 1, self._clock.now_ms(), events)
-            kept.places.append(self._segments.append(record))
-            kept.firsts.append(kept.seq + 1)
-            kept.seq += len(events)
-            self._commit(stream, kept, events)
-            return
+            try:
+                place = self._segments.append(record)
+            except Full as error:
+                kept.broken = error.message
+            else:
+                kept.places.append(place)
+                kept.firsts.append(kept.seq + 1)
+                kept.seq += len(events)
+                if self._sync is not None:
+                    self._sync.add(stream, events)
+                else:
+                    self._commit(stream, kept, events)
+                return
         logger.error("the end of stream %s could not be kept: %s", stream, kept.broken)
+        while kept.firsts and kept.firsts[-1] > kept.committed:  # written, and not safe
+            kept.firsts.pop()
+            kept.places.pop()
         kept.unkept = last
         kept.seq = kept.committed + 1
         self._commit(stream, kept, (last,))
+
+    def _sum_up(self, kept: _Stream, upto: int) -> None:
+        """Sum up what has come since the last time; in a thread, for that takes milliseconds."""
+        reached = kept.summaries[-1][0] if kept.summaries else 0
+        begin, end = bisect_left(kept.firsts, reached + 1), bisect_left(kept.firsts, upto + 1)
+        try:
+            records = map(self._segments.read, kept.places[begin:end])
+            events = [event for record in records for event in read_events(record.content)]
+        except (LogError, OSError):  # the stream has gone meanwhile, or whoever reads it is told
+            return
+        if reached == (kept.summaries[-1][0] if kept.summaries else 0):  # no other thread was quicker
+            kept.summaries = (*kept.summaries, (reached + len(events), encode(coalesce(events))))
 
     def _synced(self, batch: Sequence[tuple[str, Sequence[AnyEvent]]], error: OSError | None) -> None:
         """A group is safe, or the disk has refused: then nothing more is shown of these streams."""

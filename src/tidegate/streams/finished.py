@@ -8,6 +8,7 @@ import logging
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import TidegateError
 from tidegate.streams.archive import Archive, Summary
 from tidegate.streams.reader import Reader
@@ -61,6 +62,9 @@ class Finished:
 
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return await self._archive.events(self.header.id, after, most)
+
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return await self._archive.passed(self.header.id, upto)
 
     def attach(self, reader: Reader) -> None:
         self._feeds[reader] = _Feed(self, reader)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 
 Committed = Callable[[str, int], None]
 """Called with a stream's id and the seq up to which its events may be read from now on."""
@@ -18,6 +20,11 @@ Follower = Callable[[Sequence[AnyEvent]], None]
 class StreamLog(Protocol):
     """Keeps streams. Readers see committed events only, and those until the stream is deleted."""
 
+    @property
+    def survives(self) -> bool:
+        """Whether what is in it outlives the process."""
+        ...
+
     def create(self, header: Header, epoch: int = 1) -> None:
         """Begin the log of a stream. Raises Full where there is no room for it."""
         ...
@@ -28,6 +35,10 @@ class StreamLog(Protocol):
         The log then calls ``committed``, or the stream's follower; a local log does so before this returns.
         An End is always taken: where it cannot be kept, readers are told all the same.
         """
+        ...
+
+    def note(self, stream: str, note: Attempt | Seam) -> None:
+        """Keep beside the events what whoever takes the stream over should know, if there is room."""
         ...
 
     def follow(self, stream: str, follower: Follower | None) -> None:
@@ -55,6 +66,13 @@ class StreamLog(Protocol):
 
     def take_over(self, stream: str) -> int:
         """A new epoch for a new producer: from now on the one before is fenced off."""
+        ...
+
+    def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        """What is summed up of the events from the first on, and the seq that this reaches, at most ``upto``.
+
+        Whoever begins behind them need not read them one by one.
+        """
         ...
 
     def delete(self, stream: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Tool
 from tidegate.core.request import Header
+from tidegate.core.run import Skipped
 from tidegate.errors import Fenced, Full
 from tidegate.streams.log import Committed, Follower
 
@@ -39,8 +41,12 @@ class MemoryLog:
         self._most = most
         self._streams: dict[str, _Stream] = {}
 
-    def create(self, header: Header, epoch: int = 1) -> None:
+    @property
+    def survives(self) -> bool:
         """See :class:`tidegate.streams.log.StreamLog`, as for all that follow."""
+        return False
+
+    def create(self, header: Header, epoch: int = 1) -> None:
         self._streams[header.id] = _Stream(epoch)
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
@@ -57,6 +63,9 @@ class MemoryLog:
             kept.follower(events)
         else:
             self._committed(stream, len(kept.events))
+
+    def note(self, stream: str, note: Attempt | Seam) -> None:
+        pass
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -82,6 +91,9 @@ class MemoryLog:
         kept = self._streams[stream]
         kept.epoch += 1
         return kept.epoch
+
+    def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        return [], 0
 
     def delete(self, stream: str) -> None:
         self._streams.pop(stream, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 from tidegate.config import Streams as Settings
@@ -34,5 +36,6 @@ class Places:
             return memory, MemoryArchive(memory, clock)
         self.slot = Slot(self.folder / f"{clock.now_ms()}-{os.getpid()}")
         power = settings.durability == "power"
-        disk = DiskLog(clock, committed, Segments(self.slot), most=settings.most, power=power)
+        aside = partial(asyncio.get_running_loop().run_in_executor, None)
+        disk = DiskLog(clock, committed, Segments(self.slot), most=settings.most, power=power, aside=aside)
         return disk, StoredStreams(self._database, disk, clock, settings.disk)

@@ -35,6 +35,9 @@ logger = logging.getLogger("tidegate")
 
 # No isinstance() for events: it asks a metaclass of their library, which costs ten times as much.
 _EVERYTHING = 1 << 62
+_ADOPTED = 512
+"""Events of a stream of another process that are appended at once."""
+
 _DELTAS = frozenset({Text, Thinking, Tool})
 _ENDINGS = frozenset({Finish, End})
 
@@ -51,7 +54,6 @@ class Producer:
         "_over",
         "_room",
         "_stream",
-        "_usage",
         "attempts",
         "begun_at",
         "characters",
@@ -85,7 +87,6 @@ class Producer:
         self._over = over
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
-        self._usage: Usage | None = None
         self._flow: Flow | None = None
         self._room: asyncio.Event | None = None
         self.started = False
@@ -144,10 +145,12 @@ class Producer:
         self.deltas = sum(map(shows, events))
         self.characters = sum(map(_length, events))
         last = events[-1]
-        if type(last) is End:
-            self._close(events, last)
-        else:
-            self._log.append(self._stream, self._epoch, events)
+        for at in range(0, len(events), _ADOPTED):
+            part = events[at : at + _ADOPTED]
+            if part[-1] is last and type(last) is End:
+                self._close(part, last)
+            else:
+                self._log.append(self._stream, self._epoch, part)
 
     async def ready(self) -> None:
         if self.paused:
@@ -167,15 +170,8 @@ class Producer:
         """Append Start now, since headers must be sent; retry and fallback stay possible."""
         if not self.started and not self.ended:
             self.started = True
-            self._usage = self.begun_usage
             held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
             self._log.append(self._stream, self._epoch, (self._start(held),))
-
-    @property
-    def begun_usage(self) -> Usage | None:
-        """What the source had counted before it began to answer, where it told."""
-        first = self._held[0] if self._held else None
-        return first.usage if type(first) is Start else self._usage
 
     def said(self) -> list[AnyEvent]:
         """All that is in the log so far. Raises LogError where that is not kept."""
@@ -184,16 +180,18 @@ class Producer:
     def attempted(self, attempt: Attempt) -> None:
         """A source was asked, and this is what came of it."""
         self.attempts = (*self.attempts, attempt)
+        if attempt.outcome != "completed" and not self.ended:
+            self._log.note(self._stream, attempt)
         self.usage = None
 
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
         self.seams = (*self.seams, seam)
+        self._log.note(self._stream, seam)
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
         self._held = []
-        self._usage = None
         self.dropped = ()
 
     def end(self, outcome: Outcome, usage: Usage | None = None, error: Failure | None = None) -> None:
@@ -239,7 +237,6 @@ class Producer:
         shown = any(map(shows, events))
         if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
-        self._usage = self.begun_usage
         held, self._held = self._held, []
         self.visible = True
         if shown:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
-from tidegate.errors import Forbidden, NotFound, TidegateError
-from tidegate.streams.archive import Archive, Summary
+from tidegate.core.run import Skipped
+from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
+from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
+from tidegate.streams.records import Note
 
 logger = logging.getLogger("tidegate")
 
@@ -26,6 +28,8 @@ _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
 
 _ARCHIVE_RETRY = 2.0
+_SETTLE_SECONDS = 5.0
+"""So long the end waits for a store that does not take what has ended; the log keeps it then."""
 
 
 class Readable(Protocol):
@@ -89,11 +93,23 @@ class Readable(Protocol):
         """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
         ...
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
+        ...
+
+
+class Elsewhere(Exception):
+    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
+
+    def __init__(self, holder: object) -> None:
+        super().__init__(repr(holder))
+        self.holder = holder
+
 
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "producer", "readers", "task", "wanted")
+    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -101,6 +117,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.left = False
+        """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
         """What a first reader sets off, where nobody may want the rest of a stream any more."""
         self._registry = registry
@@ -143,6 +161,9 @@ class Stream:
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         return self._registry.log.read(self.header.id, after, most)
 
+    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        return self._registry.log.passed(self.header.id, upto)
+
     def attach(self, reader: Reader) -> None:
         if self.wanted is not None:
             self.wanted()
@@ -180,7 +201,16 @@ class Stream:
         if self.task is not None:
             self.task.cancel()
 
+    def leave(self) -> None:
+        """Stop producing, for this process ends, and let the next one go on."""
+        self.left = True
+        self.cancel()
+
     def _ended(self, _: asyncio.Task[None]) -> None:
+        if self.left:
+            return
+        if not self.producer.ended:
+            self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
 
     def _balance(self) -> None:
@@ -203,10 +233,18 @@ class Streams:
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
+        self.unbegun: Callable[[Stream], None] = _nothing
+        """Is told of a stream whose task was cancelled before its first step."""
+        self.inherited: Callable[[Stream], None] = _nothing
+        """Is told of a stream that ended before anything here went on with it."""
+        self.archiving: Callable[[], None] = _nothing
+        """Is called before streams are archived: what must be stored no later than they are."""
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
         self._archiving: asyncio.Task[None] | None = None
+        self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
+        """Finds the process that has a stream, where there are several."""
 
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
@@ -216,9 +254,16 @@ class Streams:
         self.under_way += 1
         return stream
 
-    def adopt(self, header: Header, epoch: int, said: Sequence[AnyEvent]) -> Stream:
+    def adopt(
+        self, header: Header, epoch: int, said: Sequence[AnyEvent], notes: Sequence[Note] = ()
+    ) -> Stream:
         """A stream that another process began, with what is in its log so far."""
         stream = self.create(header, epoch)
+        for note in notes:
+            if note.attempt is not None:
+                stream.producer.attempted(note.attempt)
+            if note.seam is not None:
+                stream.producer.join(note.seam)
         if said:
             stream.producer.adopt(said)
         return stream
@@ -233,16 +278,39 @@ class Streams:
         return self._streams.get(stream)
 
     async def find(self, stream: str, caller: str) -> Readable:
-        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one."""
+        """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
+
+        Raises Elsewhere when another process has it.
+        """
         found: Readable | None = self._streams.get(stream)
         if found is None:
             summary = await self.archive.find(stream)
             found = Finished(summary, self.archive) if summary is not None else None
+        if found is None and self.elsewhere is not None:
+            holder = await self.elsewhere(stream)
+            if holder is not None:
+                raise Elsewhere(holder)
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller:
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
+    ) -> list[Readable | Summary]:
+        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+        found: dict[str, Readable | Summary] = {}
+        if status != "running":
+            kept = await self.archive.listed(caller, before, most, status)
+            found = {summary.header.id: summary for summary in kept}
+        for name, stream in self._streams.items():
+            header, end = stream.header, stream.end
+            wanted = status in (None, "running" if end is None else end.outcome)
+            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+                found[name] = stream
+        newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
+        return newest[:most]
 
     def __len__(self) -> int:
         return self.under_way
@@ -251,9 +319,11 @@ class Streams:
         return iter([stream for stream in self._streams.values() if not stream.producer.ended])
 
     async def settle(self) -> None:
-        """Wait until what has ended is in the archive, or cannot be for now."""
-        while self._archiving is not None and self._ended:
-            await asyncio.wait({self._archiving})
+        """Wait until what has ended is in the archive, or for a few seconds where it cannot be for now."""
+        if self._archiving is not None:
+            _, late = await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
 
     @property
     def unsettled(self) -> bool:
@@ -264,6 +334,8 @@ class Streams:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
+        if live.task is None:
+            self.inherited(live)
         if not live.header.keep or self.retain <= 0:
             live.archived = True
             return
@@ -276,28 +348,38 @@ class Streams:
         pause = _ARCHIVE_PAUSE
         while self._ended:
             await asyncio.sleep(pause)
-            batch, self._ended = self._ended, []
+            pause = _ARCHIVE_PAUSE
+            batch = {stream: end for stream in self._ended if (end := self._told(stream)) is not None}
             try:
-                await self.archive.keep([self._summed_up(stream) for stream in batch])
+                if batch:
+                    self.archiving()
+                    await self.archive.keep([self._summed_up(*each) for each in batch.items()])
             except TidegateError as error:
                 logger.error("%d streams wait for the store: %s", len(batch), error.message)
-                self._ended = batch + self._ended
                 pause = _ARCHIVE_RETRY
                 continue
-            pause = _ARCHIVE_PAUSE
+            self._ended = [stream for stream in self._ended if stream not in batch]
             for stream in batch:
                 stream.archived = True
                 if not stream.readers:
                     self.forget(stream)
         self._archiving = None
 
-    def _summed_up(self, stream: Stream) -> Summary:
+    def _told(self, stream: Stream) -> End | None:
+        """The end as readers are told it, once they may be: a log that syncs does so first."""
+        name = stream.header.id
+        try:
+            last = self.log.read(name, self.log.last_seq(name) - 1, 1)
+        except LogError:  # damaged, which whoever reads it is told
+            return stream.producer.end_event
+        return last[0] if last and isinstance(last[0], End) else None
+
+    def _summed_up(self, stream: Stream, end: End) -> Summary:
         producer, header = stream.producer, stream.header
-        assert producer.end_event is not None
         now = self._clock.now_ms()
         return Summary(
             header=header,
-            end=producer.end_event,
+            end=end,
             last_seq=self.log.last_seq(header.id),
             size=self.log.size(header.id),
             created_ms=header.created * 1000,
@@ -319,4 +401,8 @@ class Streams:
             self.forget(live)
 
 
-__all__ = ["CANCELLED", "Readable", "Stream", "Streams", "Summary"]
+def _nothing(*_: object) -> None:
+    """Where nobody wants to be told."""
+
+
+__all__ = ["CANCELLED", "Elsewhere", "Readable", "Stream", "Streams", "Summary"]

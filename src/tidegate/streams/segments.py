@@ -36,15 +36,31 @@ class Slot:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while not self._begun():
+                pass
         except OSError as error:
             raise ConfigError(
                 f"streams cannot be kept in {folder}: {error.strerror}; "
                 "set TIDEGATE_HOME to a folder that can be written, or streams.log to memory"
             ) from None
+
+    def _begun(self) -> bool:
+        """Make the folder and lock it; False where another process cleared it away before it was locked."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / "lock"
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
         if fcntl is not None:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(self._lock), path.stat()):
+                return True
+        except FileNotFoundError:
+            pass
+        os.close(self._lock)
+        return False
 
     @staticmethod
     def abandoned(folder: Path) -> Slot | None:
@@ -99,6 +115,8 @@ class Segments:
         self._base = 0
         self._held: dict[int, int] = {}
         """How many streams begin in a segment."""
+        self._synced = 0
+        """The first segment that may hold what is not safe yet."""
 
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
@@ -148,8 +166,16 @@ class Segments:
 
     def sync(self) -> None:
         """Wait until all that is written would survive a power cut; may be called from any thread."""
-        for file in tuple(self._files.values())[-2:]:
-            os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
+        newest, first = self._number, self._synced
+        for number in range(first, newest + 1):
+            file = self._files.get(number)
+            try:
+                if file is not None:
+                    os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
+            except OSError:
+                if number in self._files:  # else it went meanwhile, since nothing in it is needed any more
+                    raise
+        self._synced = max(newest, 0)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""
@@ -162,10 +188,17 @@ class Segments:
     def _roll(self) -> None:
         number = self._number + 1
         path = self._slot.folder / f"{number:08}.log"
+        # One of this number is there where it could not be begun before.
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.write(file, MAGIC)
+            file = os.open(path, flags, 0o600)
         except OSError as error:
+            raise Full(_unwritten(error)) from None
+        try:
+            if os.write(file, MAGIC) != len(MAGIC):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.close(file)
             raise Full(_unwritten(error)) from None
         self._number, self.file, self.size = number, file, len(MAGIC)
         self._base = number << _OFFSET_BITS

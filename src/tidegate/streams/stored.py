@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
+from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import LogError
 from tidegate.store import streams as rows
 from tidegate.store.database import Database
 from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
-from tidegate.streams.records import Kept, read_events, read_header, read_records
+from tidegate.streams.records import HEAD_SIZE, Kept, read_events, read_header, read_records
 
 _CHUNK_EVENTS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
@@ -73,11 +74,24 @@ class StoredStreams:
             return []
         return events_in(chunk.events, after, most)
 
-    async def listed(self, caller: str, before_ms: int, most: int) -> list[Summary]:
+    async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
+        found = await self._database.read(lambda connection: rows.summaries_before(connection, stream, upto))
+        items: list[Skipped] = []
+        reached = 0
+        for chunk in found:
+            if chunk.summary is None:
+                break
+            items += decode(_unpacked(chunk.summary))
+            reached = chunk.last_seq
+        return items, reached
+
+    async def listed(
+        self, caller: str, before: tuple[int, str] | None, most: int, outcome: str | None = None
+    ) -> list[Summary]:
         now = self._clock.now_ms()
 
         def work(connection: Connection) -> list[Summary]:
-            found = rows.list_streams(connection, caller, before_ms, now, most)
+            found = rows.list_streams(connection, caller, before, now, most, outcome)
             return [_summary(row, end) for row in found if (end := _end_of(connection, row)) is not None]
 
         return await self._database.read(work)
@@ -108,7 +122,7 @@ def chunks_of(stream: str, records: Iterable[Kept]) -> Iterator[rows.ChunkRow]:
     first = last = size = 0
     for record in records:
         if parts and (record.seq + record.total - first > _CHUNK_EVENTS or size > _CHUNK_BYTES):
-            yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)))
+            yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)), _summed_up(parts))
             parts, size = [], 0
         if not parts:
             first = record.seq
@@ -132,6 +146,12 @@ def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
     if not events:
         raise LogError("a part of the stream is damaged in the store")
     return events
+
+
+def _summed_up(records: Sequence[bytes]) -> bytes:
+    """What a chunk that others follow comes to."""
+    events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
+    return _packed(encode(coalesce(events)))
 
 
 def _packed(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from tidegate.cli.home import recorded_address
 from tidegate.cli.models import fetch_listing
 from tidegate.config import Config
 from tidegate.errors import ConfigError, SourceError
-from tidegate.server.serve import bind
+from tidegate.server.process import bind
 
 _SECONDS: Final = 2.0
 _STATES: Final = frozenset({"ready", "starting", "shutting down"})

@@ -14,7 +14,7 @@ from tidegate.cli.checks.finding import Finding
 from tidegate.cli.home import home
 from tidegate.config import Config
 from tidegate.engines import local_engine_problem
-from tidegate.server.serve import raise_file_limit
+from tidegate.server.process import raise_file_limit
 
 _OLDEST_PYTHON: Final = (3, 11)
 _FILES_PER_STREAM: Final = 2

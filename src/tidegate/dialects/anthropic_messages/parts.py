@@ -57,6 +57,7 @@ def _text(block: Fields) -> AnyPart:
 def _media(kind: MediaKind) -> Callable[[Fields], AnyPart]:
     def read(block: Fields) -> AnyPart:
         source, cache, name = block["source"], mark_of(block), block.get("title")
+        extra = _beside(block)
         match source["type"]:
             case "base64":
                 return MediaPart(
@@ -65,20 +66,33 @@ def _media(kind: MediaKind) -> Callable[[Fields], AnyPart]:
                     data=_word(source["data"]),
                     name=name,
                     cache=cache,
+                    extra=extra,
                 )
             case "url":
-                return MediaPart(kind=kind, url=_word(source["url"]), name=name, cache=cache)
+                return MediaPart(kind=kind, url=_word(source["url"]), name=name, cache=cache, extra=extra)
             case "file":
-                return MediaPart(kind=kind, file_id=_word(source["file_id"]), name=name, cache=cache)
+                return MediaPart(
+                    kind=kind, file_id=_word(source["file_id"]), name=name, cache=cache, extra=extra
+                )
             case "text":
                 text = _word(source["data"])
             case "content":
                 text = _words(source["content"])
             case _:
                 return ForeignPart(dialect=NAME, value=block)
-        return MediaPart(kind=kind, media_type="text/plain", text=text, name=name, cache=cache)
+        return MediaPart(kind=kind, media_type="text/plain", text=text, name=name, cache=cache, extra=extra)
 
     return read
+
+
+def _beside(block: Fields) -> Mapping[str, Any] | None:
+    """What is asked of a document, and said of it, that other dialects have no place for."""
+    said: Fields = {}
+    if (block.get("citations") or {}).get("enabled"):
+        said["citations"] = block["citations"]
+    if block.get("context"):
+        said["context"] = block["context"]
+    return {NAME: said} if said else None
 
 
 def _search_result(block: Fields) -> AnyPart:

@@ -30,6 +30,14 @@ class OpenAIChat:
         "reasoning": "reasoning_effort",
         "json_object": "response_format",
         "json_schema": "response_format",
+        **{
+            f"schema_{name}": f"response_format.json_schema.{name}"
+            for name in ("name", "description", "strict")
+        },
+        "media_in_instructions": "messages.content",
+        "media_of_model": "messages.content",
+        "image_detail": "messages.content.image_url.detail",
+        "document_name": "messages.content.file.filename",
         "allowed_tools": "tool_choice",
         "custom_tools": "tools",
         "hosted_tools": "tools",

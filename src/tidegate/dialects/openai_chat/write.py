@@ -40,6 +40,9 @@ LACKS: Final[Mapping[str, Lack]] = {
     "video_data": "refuse",
     "video_file": "refuse",
     "cache": "drop",
+    "media_of_model": "drop",
+    "document_citations": "drop",
+    "document_context": "drop",
 }
 """See :attr:`tidegate.dialects.api.Dialect.lacks`."""
 

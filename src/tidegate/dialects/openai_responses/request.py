@@ -5,7 +5,7 @@ The members stay encoded on their way through; only what the gateway must know i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +17,9 @@ from tidegate.dialects.translation.body import read_body
 from tidegate.dialects.translation.options import read_options
 from tidegate.errors import InvalidRequest
 
+BACKGROUND: Final = "background"
+"""The form of an answer that goes on without its client, who asks for it later."""
+
 
 class _Known(Struct):
     """The fields that the gateway reads."""
@@ -25,6 +28,7 @@ class _Known(Struct):
     model: str | None = None
     stream: bool | None = None
     background: bool | None = None
+    store: bool | None = None
     instructions: str | list[Raw] | None = None
     previous_response_id: str | None = None
     conversation: Raw | None = None
@@ -45,12 +49,8 @@ def read_request(body: bytes) -> Request:
     if not known.input and not elsewhere and not (known.input is not None and known.instructions):
         said = "is missing" if known.input is None else "is empty"
         raise InvalidRequest(f"'input' {said}; send a text or a list of items", param="input")
-    if known.background:
-        raise InvalidRequest(
-            "'background' must be false: responses cannot be fetched later yet; use 'stream'",
-            param="background",
-            code="unsupported_parameter",
-        )
+    if known.background and known.store is False:
+        raise InvalidRequest("'background' needs a response that is kept; leave 'store' out", param="store")
     own = read_options(fields)
     return Request(
         dialect=NAME,
@@ -58,6 +58,7 @@ def read_request(body: bytes) -> Request:
         fields=fields,
         stream=bool(known.stream),
         include_usage=True,
+        form=BACKGROUND if known.background else "",
         fallback_models=own.fallback_models,
         thinking_to_content=own.thinking_to_content,
     )
@@ -68,6 +69,7 @@ def write_request(request: Request, model: str) -> bytes:
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = model
     fields["stream"] = True
+    fields.pop("background", None)  # who asked for it is answered by us
     if request.reasoning is not None and (effort := effort_of(request.reasoning)):
         asked = msgspec.json.decode(fields["reasoning"]) if "reasoning" in fields else None
         fields["reasoning"] = {**(asked or {}), "effort": effort}

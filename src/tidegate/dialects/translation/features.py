@@ -29,6 +29,13 @@ _SETTINGS: Final = (
     "metadata",
     "service_tier",
 )
+PLACES: Final[Mapping[str, str]] = {
+    "system": "media_in_instructions",
+    "developer": "media_in_instructions",
+    "assistant": "media_of_model",
+}
+"""Features that images and their kin are in messages of these roles."""
+_BESIDE: Final = ("document_citations", "document_context")
 NOTHING: Final = Prompt(messages=())
 """A prompt in which nothing was said."""
 
@@ -45,6 +52,9 @@ def features(prompt: Prompt, upstream: str) -> Iterator[str]:
         yield "choices"
     if prompt.output is not None:
         yield prompt.output.kind
+        for name, said in (("name", None), ("description", None), ("strict", True)):
+            if getattr(prompt.output, name) not in (None, said):
+                yield f"schema_{name}"
     if prompt.tool_choice is not None:
         some = prompt.tool_choice.names and prompt.tool_choice.mode != "tool"
         yield "allowed_tools" if some else "tool_choice"
@@ -65,6 +75,8 @@ def _features_of_message(message: Message, upstream: str) -> Iterator[str]:
     for part in message.parts:
         if part.cache is not None:
             yield "cache"
+        if message.role in PLACES and is_shown(part):
+            yield PLACES[message.role]
         found = _PARTS.get(type(part))
         if found is not None:
             yield from found(part, upstream)
@@ -74,6 +86,17 @@ def _media(part: AnyPart, _: str) -> Iterator[str]:
     assert isinstance(part, MediaPart)
     form = "data" if part.data else "url" if part.url else "file" if part.file_id else "text"
     yield f"{part.kind}_{form}"
+    if part.kind == "image" and part.detail not in (None, "auto"):
+        yield "image_detail"
+    if part.kind == "document" and part.name and form != "text":
+        yield "document_name"
+    for beside in (part.extra or {}).values():
+        yield from (name for name in _BESIDE if name.removeprefix("document_") in beside)
+
+
+def is_shown(part: AnyPart) -> bool:
+    """Whether a part is something to be looked at or heard, and not words."""
+    return isinstance(part, MediaPart) and part.text is None
 
 
 def _result(part: AnyPart, upstream: str) -> Iterator[str]:
@@ -125,6 +148,9 @@ FEATURES: Final[Mapping[str, str]] = {
     "verbosity": "how much to say",
     "json_object": "an answer that is a JSON object",
     "json_schema": "an answer that fits a JSON schema",
+    "schema_name": "the schema's name",
+    "schema_description": "what is said of the schema",
+    "schema_strict": "that the schema need not be kept to strictly",
     "tools": "tools that the caller runs",
     "custom_tools": "tools that take free text",
     "hosted_tools": "tools that the upstream runs, in its own dialect",
@@ -133,13 +159,19 @@ FEATURES: Final[Mapping[str, str]] = {
     "allowed_tools": "a choice among some of the tools",
     "parallel_tools": "whether several tools may be called at once",
     "message_name": "the name of a message's author",
+    "media_in_instructions": "images and their kin in instructions",
+    "media_of_model": "images and their kin in the model's own turns",
     "image_data": "an image in base64",
     "image_url": "an image at a URL",
     "image_file": "an image that was uploaded before",
+    "image_detail": "how closely an image is looked at",
     "document_data": "a document in base64",
     "document_url": "a document at a URL",
     "document_file": "a document that was uploaded before",
     "document_text": "a document of plain text",
+    "document_name": "a document's name",
+    "document_citations": "whether a document is cited",
+    "document_context": "what is said of a document beside its text",
     "audio_data": "sound in base64",
     "audio_url": "sound at a URL",
     "audio_file": "sound that was uploaded before",

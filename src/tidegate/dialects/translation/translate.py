@@ -12,7 +12,7 @@ import msgspec
 
 from tidegate.core.request import Prompt, Request
 from tidegate.dialects.api import Dialect, Particular
-from tidegate.dialects.translation.features import NOTHING, features
+from tidegate.dialects.translation.features import NOTHING, PLACES, features, is_shown
 from tidegate.dialects.translation.options import without_options
 from tidegate.dialects.translation.shapes import WRONG_SHAPE, misfit
 from tidegate.errors import InvalidRequest, Unsupported
@@ -99,4 +99,19 @@ def _written(
     dropped.update(dict.fromkeys(prompt.extra or ()))
     left = {name: getattr(NOTHING, name) for name in lacking}
     prompt = msgspec.structs.replace(prompt, **left) if left else prompt
+    prompt = _without_media(prompt, upstream)
     return Translated(upstream.write_prompt(prompt, model, quirks), tuple(dropped))
+
+
+def _without_media(prompt: Prompt, upstream: Dialect) -> Prompt:
+    """The prompt without images where the upstream's dialect has no place for them."""
+    roles = {role for role, feature in PLACES.items() if upstream.lacks.get(feature) == "drop"}
+    if not any(each.role in roles and any(map(is_shown, each.parts)) for each in prompt.messages):
+        return prompt
+    messages = tuple(
+        msgspec.structs.replace(each, parts=tuple(part for part in each.parts if not is_shown(part)))
+        if each.role in roles
+        else each
+        for each in prompt.messages
+    )
+    return msgspec.structs.replace(prompt, messages=messages)

@@ -15,12 +15,14 @@ from tidegate.server.openapi import (
     chat,
     chunk,
     completion,
+    google,
     legacy,
     message,
     messages,
     responses,
     service,
     shared,
+    streams,
 )
 
 VERSIONED = "/v1"
@@ -38,10 +40,10 @@ redirected. It stands here once, in the form that clients use.
 `/healthz` and `/readyz`.
 
 **Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
-`/v1/messages` and at `/v1/models` with an `anthropic-version` header. Beside what is \
-listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what is not \
-HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a body over \
-`server.max_body` (32 MiB) and 431 to a head over 64 KiB.
+`/v1/messages` and at `/v1/models` with an `anthropic-version` header, and Google's on Google's paths. \
+Beside what is listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what \
+is not HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a \
+body over `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
 
 **CORS.** A preflight is answered with 204 for an origin that may call and 403 for one that may not. While \
 access is open, only pages of this machine may; with keys, the origins of `server.cors` (`*` by default)."""
@@ -61,7 +63,9 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "this server"}],
         "tags": [
             {"name": "generation", "description": "Ask a model."},
+            *streams.TAGS,
             *beside.TAGS,
+            google.TAG,
             {"name": "models", "description": "What can be asked."},
             {"name": "operation", "description": "Watch the gateway."},
             {"name": "pages", "description": "For people."},
@@ -78,6 +82,8 @@ def document() -> dict[str, Any]:
                 **legacy.schemas(),
                 **responses.schemas(),
                 **beside.schemas(),
+                **google.schemas(),
+                **streams.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
             },
@@ -100,9 +106,11 @@ def _paths() -> dict[str, Any]:
     return {
         **{VERSIONED + path: {"post": _OPERATIONS[dialect]()} for path, dialect in urls.GENERATIONS.items()},
         VERSIONED + urls.COUNT_TOKENS: {"post": messages.count()},
+        **{VERSIONED + path: each for path, each in streams.paths().items()},
         **{VERSIONED + path.replace(":path", ""): each for path, each in beside.paths().items()},
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
+        **google.paths(),
         urls.HEALTH: {"get": service.health()},
         urls.READY: {"get": service.ready()},
         urls.METRICS: {"get": service.metrics()},

@@ -42,7 +42,7 @@ def paths() -> Json:
         urls.RERANK: {"post": _call("createRerank", "Order documents by a query", "Rerank")},
         **{path: {"post": _forwarded(*told)} for path, told in _FORWARDED.items()},
         urls.RESPONSE: {
-            "get": _kept("retrieveResponse", "Show a kept response", _OBJECT, refuses=True),
+            "get": _kept("retrieveResponse", "Show a kept response", _OBJECT),
             "delete": _kept("deleteResponse", "Delete a response, or stop it", ref("schemas", "Deleted")),
         },
         urls.RESPONSE_CANCEL: {"post": _kept("cancelResponse", "Stop a response", _OBJECT, refuses=True)},

@@ -57,7 +57,10 @@ def _request() -> Json:
             "tools": {"type": ["array", "null"], "items": {"type": "object"}},
             "max_output_tokens": {"type": ["integer", "null"]},
             "temperature": {"type": ["number", "null"]},
-            "background": {"type": ["boolean", "null"], "const": False},
+            "background": {
+                "type": ["boolean", "null"],
+                "description": "Answer at once and go on without the client, who asks for it later.",
+            },
         },
         ["input"],
         "The fields whose types are checked here. Any other field is allowed.",

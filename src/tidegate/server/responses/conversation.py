@@ -38,6 +38,15 @@ def continued(before: StoredResponse, sent: Raw | None) -> Raw:
     return Raw(ascii_json([*items_of(before.input), *carried, *items_of(sent)]).encode("ascii"))
 
 
+def item_in(stored: StoredResponse, name: str) -> dict[str, Any] | None:
+    """The item of this id in a response or its input, as one of input."""
+    said: Items = msgspec.json.decode(stored.response)["output"]
+    for item in (*said, *listed(stored)):
+        if item.get("id") == name:
+            return _carried(item)
+    return None
+
+
 def listed(stored: StoredResponse) -> Items:
     """A response's input for whoever asks for it: each item has an id and a type."""
     mark = stored.id.removeprefix("resp_")

@@ -9,22 +9,20 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.dialects.openai_responses.answer import Answer
-from tidegate.errors import InvalidRequest, NotFound
+from tidegate.errors import InvalidRequest
 from tidegate.server.incoming import read_limit
+from tidegate.server.responses.background import kept_stream, not_found, response_now
 from tidegate.server.responses.conversation import listed
-from tidegate.server.responses.keeping import DIALECT, wants_keeping
 from tidegate.store.responses import ResponseStore, StoredResponse
-from tidegate.streams.registry import Stream, Streams
+from tidegate.streams.registry import Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
+_LOOK_SECONDS = 0.005
 _CANCEL_SECONDS = 5.0
 """A source that is cancelled lets go within this time."""
 
 _MOST_LISTED = 100
 _LISTED = 20
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class ResponseEndpoints:
@@ -35,32 +33,28 @@ class ResponseEndpoints:
         self._streams = streams
 
     async def retrieve(self, request: Request) -> Response:
-        """``GET``, ``DELETE``."""
+        """``GET``, ``DELETE``; one that is to be streamed is not asked for here."""
         if request.method == "DELETE":
             return await self._delete(request)
-        if request.query_params.get("stream") == "true":
-            raise InvalidRequest(
-                "a kept response is not streamed again yet; leave 'stream' out to get it whole",
-                param="stream",
-                code="unsupported_parameter",
-            )
-        return self._shown(request)
+        return _json(await response_now(self._store, self._streams, _caller(request), _name(request)))
 
     async def cancel(self, request: Request) -> Response:
         """``POST …/cancel``: the response as it was when it stopped."""
-        live = self._live(request)
-        if live is None:
-            stored = self._stored(request)
-            status = msgspec.json.decode(stored.response).get("status")
-            if status == "cancelled":
-                return _json(stored.response)
+        name, caller = _name(request), _caller(request)
+        live = await kept_stream(self._streams, caller, name)
+        if live is not None and live.end is None:
+            await _stop(live)
+        elif (status := await self._status(caller, name)) != "cancelled":
             raise InvalidRequest(f"Cannot cancel a {status} response.")
-        await _stop(live)
-        return self._shown(request, last=live)
+        return _json(await response_now(self._store, self._streams, caller, name))
+
+    async def _status(self, caller: str, name: str) -> str:
+        response = msgspec.json.decode(await response_now(self._store, self._streams, caller, name))
+        return str(response.get("status"))
 
     async def input_items(self, request: Request) -> Response:
         """``GET …/input_items``, newest first unless asked otherwise."""
-        items = listed(self._stored(request))
+        items = listed(await self._stored(request))
         asked = request.query_params
         order = asked.get("order", "desc")
         if order not in ("asc", "desc"):
@@ -84,49 +78,30 @@ class ResponseEndpoints:
         return _json(ascii_json(told).encode("ascii"))
 
     async def _delete(self, request: Request) -> Response:
-        live = self._live(request)
-        if live is not None:
+        name, caller = _name(request), _caller(request)
+        live = await kept_stream(self._streams, caller, name)
+        if live is not None and live.end is None:
             await _stop(live)
-        name = _name(request)
-        if not self._store.delete(_caller(request), name) and live is None:
-            raise _not_found(name)
+        gone = await self._store.is_deleted(caller, name)
+        found = await self._store.delete(caller, name, streamed=live is not None)
+        if gone or not (found or live is not None):
+            raise not_found(name)
         told = {"id": name, "object": "response", "deleted": True}
         return _json(ascii_json(told).encode("ascii"))
 
-    def _shown(self, request: Request, last: Stream | None = None) -> Response:
-        """The response that is kept, else the one under way, else what ``last`` was when it was cancelled."""
-        stored = self._store.get(_caller(request), _name(request))
-        if stored is not None:
-            return _json(stored.response)
-        live = last or self._live(request)
-        if live is None:
-            raise _not_found(_name(request))
-        status = "in_progress" if last is None else "cancelled"
-        return _json(ascii_json(Answer(live.header).build(status, [])).encode("ascii"))
-
-    def _stored(self, request: Request) -> StoredResponse:
-        stored = self._store.get(_caller(request), _name(request))
+    async def _stored(self, request: Request) -> StoredResponse:
+        stored = await self._store.get(_caller(request), _name(request))
         if stored is None:
-            raise _not_found(_name(request))
+            raise not_found(_name(request))
         return stored
 
-    def _live(self, request: Request) -> Stream | None:
-        """The caller's response that is under way, if it is one that will be kept."""
-        stream = self._streams.get(_name(request).removeprefix("resp_"))
-        if stream is None or stream.producer.ended:
-            return None
-        header = stream.header
-        if header.dialect != DIALECT or header.caller != _caller(request):
-            return None
-        return stream if wants_keeping(_fields(header.body).get("store")) else None
 
-
-async def _stop(stream: Stream) -> None:
+async def _stop(stream: Readable) -> None:
+    """Cancel a stream, and wait until it has ended, wherever it is."""
     stream.cancel()
-    if stream.task is not None:
-        await asyncio.wait({stream.task}, timeout=_CANCEL_SECONDS)
-    # Its end is told to readers by a callback of the task, which is called after this one may be woken.
-    await asyncio.sleep(0)
+    deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
+    while stream.end is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _name(request: Request) -> str:
@@ -137,10 +112,6 @@ def _name(request: Request) -> str:
 def _caller(request: Request) -> str:
     caller: Any = request.scope["tidegate.caller"]
     return str(caller.id)
-
-
-def _not_found(name: str) -> NotFound:
-    return NotFound(f"Response with id '{name}' not found.", type="invalid_request_error")
 
 
 def _json(body: bytes) -> Response:

@@ -97,7 +97,7 @@ def _create_generations() -> None:
         Column("error", String),
         Column("created_ms", BigInteger, nullable=False),
         Column("first_ms", BigInteger),
-        Column("total_ms", BigInteger, nullable=False),
+        Column("total_ms", BigInteger),
         Column("input_tokens", BigInteger, nullable=False),
         Column("output_tokens", BigInteger, nullable=False),
         Column("cached_tokens", BigInteger, nullable=False),

@@ -1,0 +1,89 @@
+"""Looking at streams and stopping them, for the ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.errors import InvalidRequest
+from tidegate.server.incoming import read_limit
+from tidegate.server.streams.state import Json, state, told, whole_state
+from tidegate.streams.archive import Summary
+from tidegate.streams.registry import Readable, Streams
+from tidegate.wire.ascii_json import ascii_json
+
+_CANCEL_SECONDS: Final = 5.0
+"""A source that is cancelled lets go within this time."""
+
+_POLL_SECONDS: Final = 0.01
+_MOST_LISTED: Final = 100
+_LISTED: Final = 20
+_STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
+
+
+class StreamEndpoints:
+    """``/streams`` and ``/streams/{stream_id}``; what is streamed there is not served by ASGI."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def stream(self, request: Request) -> Response:
+        """``GET``: the stream's state. ``DELETE``: stop it."""
+        found = await self._streams.find(request.path_params["stream_id"], _caller(request))
+        if request.method != "DELETE":
+            return _json(await whole_state(found))
+        if found.end is None:
+            found.cancel()
+            await _ended(found)
+        return _json(await whole_state(found), 202 if found.end is None else 200)
+
+    async def streams(self, request: Request) -> Response:
+        """``GET``: the caller's streams, the newest first."""
+        asked, caller = request.query_params, _caller(request)
+        limit = read_limit(asked, _MOST_LISTED, _LISTED)
+        status = asked.get("status")
+        if status is not None and status not in _STATUSES:
+            raise InvalidRequest(f"'status' must be one of {', '.join(_STATUSES)}", param="status")
+        after = asked.get("after")
+        before = await self._before(after, caller) if after else None
+        page = await self._streams.listed(caller, before, limit + 1, status)
+        data = [_listed(each) for each in page[:limit]]
+        told = {
+            "object": "list",
+            "data": data,
+            "first_id": data[0]["id"] if data else None,
+            "last_id": data[-1]["id"] if data else None,
+            "has_more": len(page) > limit,
+        }
+        return _json(told)
+
+    async def _before(self, stream: str, caller: str) -> tuple[int, str]:
+        header = (await self._streams.find(stream, caller)).header
+        return header.created * 1000, header.id
+
+
+async def _ended(stream: Readable) -> None:
+    """Wait until a stream that is cancelled has ended, unless that takes too long."""
+    deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
+    while (  # noqa: ASYNC110 - only its readers are told of an end
+        stream.end is None and asyncio.get_running_loop().time() < deadline
+    ):
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _listed(stream: Readable | Summary) -> Json:
+    if isinstance(stream, Summary):
+        return told(stream.header, stream.last_seq, stream.end, stream.attempts, stream.seams)
+    return state(stream)
+
+
+def _caller(request: Request) -> str:
+    caller: Any = request.scope["tidegate.caller"]
+    return str(caller.id)
+
+
+def _json(value: Json, status: int = 200) -> Response:
+    return Response(ascii_json(value).encode("ascii"), status, media_type="application/json")

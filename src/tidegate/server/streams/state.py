@@ -1,0 +1,72 @@
+"""A stream as a JSON object: what became of it so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.event import End, Failure, Text
+from tidegate.core.request import Header
+from tidegate.core.usage import Usage
+from tidegate.streams.registry import Readable
+
+Json = dict[str, Any]
+
+_BATCH = 1024
+
+
+async def whole_state(stream: Readable) -> Json:
+    """All that is known of a stream, with the text of its first choice so far."""
+    words: list[str] = []
+    seq, last = 0, stream.last_seq
+    while seq < last:
+        events = await stream.events(seq, min(_BATCH, last - seq))
+        if not events:
+            break
+        seq += len(events)
+        words += [event.text for event in events if type(event) is Text and event.choice == 0]
+    return {**state(stream), "text": "".join(words)}
+
+
+def state(stream: Readable) -> Json:
+    """The same without the text."""
+    return told(stream.header, stream.last_seq, stream.end, stream.attempts, stream.seams)
+
+
+def told(
+    header: Header, last_seq: int, end: End | None, attempts: tuple[Attempt, ...], seams: tuple[Seam, ...]
+) -> Json:
+    """What is told of a stream; ``end`` is None while it is under way."""
+    return {
+        "id": header.id,
+        "object": "stream",
+        "status": "running" if end is None else end.outcome,
+        "model": header.model,
+        "dialect": header.dialect,
+        "created": header.created,
+        "stream": header.stream,
+        "on_disconnect": header.on_disconnect,
+        "last_seq": last_seq,
+        "outcome": None if end is None else end.outcome,
+        "error": None if end is None or end.error is None else _error(end.error),
+        "usage": None if end is None or end.usage is None else _usage(end.usage),
+        "attempts": [msgspec.to_builtins(attempt) for attempt in attempts],
+        "seams": [msgspec.to_builtins(seam) for seam in seams],
+    }
+
+
+def _error(error: Failure) -> Json:
+    return {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+        "status": error.status,
+    }
+
+
+def _usage(usage: Usage) -> Json:
+    names = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+    return {name: getattr(usage, name) for name in names}

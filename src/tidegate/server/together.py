@@ -1,0 +1,49 @@
+"""What several worker processes tell as one: each answers the others here, and adds up what they answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tidegate.errors import TidegateError
+from tidegate.observe.metrics import Metrics
+from tidegate.server.generate import Service
+from tidegate.server.handover import HAS, Answers
+
+METRICS: Final = "metrics"
+_STREAMS: Final = "streams"
+
+
+def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
+    """What the other workers may ask of this one."""
+    streams = service.gateway.streams
+
+    async def has(stream: Any) -> bool:
+        if streams.get(stream) is not None:
+            return True
+        try:
+            return await streams.archive.find(stream) is not None
+        except TidegateError:
+            return True  # what is wrong with it, such as its age, is told there
+
+    async def rendered(_: Any) -> str:
+        return render_metrics(service, metrics)
+
+    async def count(_: Any) -> int:
+        return len(streams)
+
+    return {HAS: has, METRICS: rendered, _STREAMS: count}
+
+
+def render_metrics(service: Service, metrics: Metrics) -> str:
+    """The exposition text of this process."""
+    metrics.open_streams.set(len(service.gateway.streams))
+    return metrics.render().decode()
+
+
+async def state(service: Service) -> dict[str, int]:
+    """The streams under way in all workers, and how many workers answer, where there are several."""
+    streams = len(service.gateway.streams)
+    if service.peers is None:
+        return {"streams": streams}
+    counts = await service.peers.ask(_STREAMS)
+    return {"streams": streams + sum(counts), "workers": 1 + len(counts)}

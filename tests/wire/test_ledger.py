@@ -1,0 +1,188 @@
+"""The ledger of a running gateway: one row for each generation, whatever became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from sqlalchemy import select
+
+from tests import messages
+from tests.chat import broken_off, error, frame, text_chunks, text_stream
+from tests.chat_stream import body_for, post_chat, start_chat
+from tests.fixtures import StartGateway
+from tests.gateway import Gateway, eventually, gateway_config
+from tests.raw_http import Response
+from tests.script import Head, Send, Stall
+from tests.upstream import Upstream
+from tidegate.store.database import Database
+from tidegate.store.schema import generations
+
+
+def rows_of(gateway: Gateway) -> dict[str, Any]:
+    """The rows of its ledger, by stream."""
+
+    async def main() -> dict[str, Any]:
+        database = Database(gateway.folder / "tidegate.db")
+        await database.open()
+        found = await database.read(lambda connection: list(connection.execute(select(generations))))
+        await database.close()
+        return {row.stream: row for row in found}
+
+    return asyncio.run(main())
+
+
+def row_of(gateway: Gateway, stream: str | None) -> Any:
+    """The row of a stream, once it is there."""
+    assert stream is not None
+    found: dict[str, Any] = {}
+
+    def written() -> bool:
+        found.update(rows_of(gateway))
+        return stream in found
+
+    eventually(written, "the generation is in the ledger")
+    return found[stream]
+
+
+def stream_of(response: Response) -> str | None:
+    return response.head.get("tidegate-stream")
+
+
+@pytest.fixture(scope="module")
+def _counted(tmp_path_factory: pytest.TempPathFactory, _shared_upstream: Upstream) -> Iterator[Gateway]:
+    running = Gateway(tmp_path_factory.mktemp("counted"), gateway_config(_shared_upstream.url))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def counted(_counted: Gateway, upstream: Upstream) -> Gateway:
+    """A gateway whose ledger these tests read."""
+    return _counted
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_completed_answer(counted: Gateway, upstream: Upstream, stream: bool) -> None:
+    upstream.play(text_stream())
+    response = post_chat(counted.address, body_for(stream=stream))
+    row = row_of(counted, stream_of(response))
+    assert (row.caller, row.model, row.dialect, row.outcome) == ("open", "m", "openai-chat", "completed")
+    assert (row.input_tokens, row.output_tokens, row.estimated, row.error) == (11, 7, False, None)
+    assert 0 <= row.first_ms <= row.total_ms < 10_000
+    (attempt,) = row.attempts
+    assert (attempt["deployment"], attempt["outcome"], attempt["deltas"]) == ("up/mock", "completed", 2)
+    assert attempt["usage"]["output_tokens"] == 7
+
+
+def test_an_upstream_that_counts_nothing(counted: Gateway, upstream: Upstream) -> None:
+    upstream.play(text_stream(["One", " two", " three"], usage=None))
+    row = row_of(counted, stream_of(post_chat(counted.address, body_for())))
+    assert (row.output_tokens, row.estimated) == (3, True)
+    assert 3 < row.input_tokens < 20
+
+
+def test_a_client_that_hangs_up(counted: Gateway, upstream: Upstream) -> None:
+    """What it was shown is counted; what it was not shown is not."""
+    upstream.play([Head(), *(Send(each) for each in pieces(["One", " two"])), Stall()])
+    with start_chat(counted.address, body_for()) as connection:
+        name = connection.read_head().get("tidegate-stream")
+        connection.read_until(b"two")
+    row = row_of(counted, name)
+    assert (row.outcome, row.error) == ("cancelled", "cancelled")
+    assert (row.output_tokens, row.estimated) == (2, True)
+    assert row.input_tokens > 0
+
+
+def test_what_was_told_before_the_answer_broke_off(counted: Gateway, upstream: Upstream) -> None:
+    """Anthropic counts the input at the start."""
+    begun = [messages.message_start(usage={"input_tokens": 321, "output_tokens": 1})]
+    said = messages.text(0, ["One", " two"])[:-1]
+    upstream.play([Head(), *(Send(messages.event(each)) for each in [*begun, *said]), Stall()])
+    with start_chat(counted.address, body_for(model="c")) as connection:
+        name = connection.read_head().get("tidegate-stream")
+        connection.read_until(b"two")
+    row = row_of(counted, name)
+    assert (row.input_tokens, row.output_tokens, row.outcome) == (321, 2, "cancelled")
+
+
+def test_an_answer_that_breaks_off(counted: Gateway, upstream: Upstream) -> None:
+    upstream.play(broken_off(text_chunks(["One", " two"], finish=None)))
+    row = row_of(counted, stream_of(post_chat(counted.address, body_for())))
+    assert (row.outcome, row.output_tokens, row.estimated) == ("failed", 2, True)
+    assert row.error == "upstream_error"
+
+
+def test_a_refusal_costs_nothing(counted: Gateway, upstream: Upstream) -> None:
+    upstream.play(error(400, code="bad"))
+    response = post_chat(counted.address, body_for())
+    assert response.status == 400
+    (row,) = rows_when(counted, lambda row: row.error == "bad")
+    assert (row.outcome, row.input_tokens, row.output_tokens, row.first_ms) == ("failed", 0, 0, None)
+
+
+def test_every_attempt_is_told_and_the_generation_counts_once(counted: Gateway, upstream: Upstream) -> None:
+    upstream.play(error(500), text_stream())
+    row = row_of(counted, stream_of(post_chat(counted.address, body_for(model="again"))))
+    assert [each["outcome"] for each in row.attempts] == ["failed", "completed"]
+    assert (row.outcome, row.input_tokens, row.output_tokens) == ("completed", 11, 7)
+
+
+def test_the_model_that_answered_is_told(counted: Gateway, upstream: Upstream) -> None:
+    upstream.play(error(500), text_stream())
+    body = body_for(fallback_models=["again"])
+    row = row_of(counted, stream_of(post_chat(counted.address, body)))
+    assert (row.model, row.answered) == ("m", "again")
+
+
+def test_a_generation_that_a_killed_process_had_begun_counts_once(tmp_path: Path, upstream: Upstream) -> None:
+    """Whatever became of it, the next process writes its row."""
+    upstream.play([Head(), *(Send(each) for each in pieces(["One", " two"])), Stall()])
+    gateway = Gateway(tmp_path, gateway_config(upstream.url))
+    headers = {"Tidegate-On-Disconnect": "detach"}
+    with start_chat(gateway.address, body_for(), headers) as connection:
+        name = connection.read_head().get("tidegate-stream")
+        connection.read_until(b"two")
+        gateway.kill()
+    (tmp_path / "server.json").unlink()
+    again = Gateway(tmp_path, gateway_config(upstream.url))
+    try:
+        row = row_of(again, name)
+        assert row.outcome in ("interrupted", "completed", "failed")
+        assert row.output_tokens >= 2
+        assert row.estimated
+        assert row.first_ms is None or row.outcome == "completed"
+        assert list(rows_of(again)) == [name]
+    finally:
+        again.stop()
+
+
+def test_a_stop_loses_no_row(start_gateway: StartGateway, upstream: Upstream) -> None:
+    """Also those that still collect."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    with OpenAI(base_url=gateway.base_url, api_key="k", max_retries=0) as client:
+        for _ in range(20):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+        gateway.stop()
+    assert len(rows_of(gateway)) == 20
+
+
+def pieces(texts: list[str]) -> Iterator[bytes]:
+    """The frames of an answer that has not ended."""
+    return (frame(value) for value in text_chunks(texts, finish=None))
+
+
+def rows_when(gateway: Gateway, wanted: Callable[[Any], bool]) -> list[Any]:
+    """The rows that are wanted, once there is one."""
+    found: list[Any] = []
+
+    def written() -> bool:
+        found[:] = [row for row in rows_of(gateway).values() if wanted(row)]
+        return bool(found)
+
+    eventually(written, "such a generation is in the ledger")
+    return found

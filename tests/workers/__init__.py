@@ -1,0 +1,1 @@
+"""Several worker processes, and what they tell and hand each other."""
