@@ -59,7 +59,7 @@ class Worker:
         return stream in self.own
 
     def resume(self, exchange: Exchange) -> None:
-        raise AssertionError("no stream is asked for here")
+        self.generate(exchange)
 
     def generate(self, exchange: Exchange) -> None:
         task = asyncio.get_running_loop().create_task(self._generate(exchange))
