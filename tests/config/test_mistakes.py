@@ -45,6 +45,7 @@ server: {port: [1]} => 1: server.port must be a single value.
 server: 7860 => 1: server must be a mapping.
 server: {host: 'http://x'} => 1: server.host must be a host name or an address
 server: {workers: 0} => 1: server.workers must be a number of processes from 1 to 256, not "0".
+server: {workers: 2}⏎streams: {log: memory} => 2: streams.log memory is of one process
 server: {max_body: 2GiB} => 1: server.max_body must be a size from 1KiB to 1GiB, not "2GiB".
 server: {header_hold: 6s} => 1: server.header_hold must be a duration from 0s to 5s, not "6s".
 server: {keep_alive: 11s} => 1: server.keep_alive must be a duration from 100ms to 10s, not "11s".

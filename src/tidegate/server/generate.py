@@ -82,7 +82,7 @@ class Service:
         self.peers: Peers | None = None
         """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resuming = Resuming(gateway.streams, self.refuse)
+        self._resuming = Resuming(gateway.streams, self.refuse, self.hand_over)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
