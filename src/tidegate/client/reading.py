@@ -85,8 +85,6 @@ class Reading:
         )
         if ask is None:
             self.pursuit.ask = self.pursuit.continuation()
-        else:
-            self.pursuit.ask = ask._replace(path=server.target(ask.path))
 
     @property
     def text(self) -> str:
