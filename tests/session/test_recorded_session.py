@@ -22,7 +22,6 @@ import pytest
 from tests.chat import chunk
 from tests.client.sdks import MESSAGES, openai_client
 from tests.cutting_proxy import Cut, CuttingProxy
-from tests.fixtures import StartGateway
 from tests.gateway import Gateway, clean_environment, eventually, gateway_config
 from tests.raw_http import fetch
 from tests.script import End, Gate, Head, Reach, Reset, Script, Send, Stall, WaitFor
@@ -140,15 +139,15 @@ def scripts(said: Gate, killed: Gate) -> list[Script]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_three_readers_end_with_the_same_text(
-    start_gateway: StartGateway, upstream: Upstream, tmp_path: Path
-) -> None:
+def test_three_readers_end_with_the_same_text(upstream: Upstream, tmp_path: Path) -> None:
     said, killed = Gate(), Gate()
     upstream.play(*scripts(said, killed))
     config = gateway_config(upstream.url)
     config["providers"]["up"]["continues"] = "continue_final_message"
     config["models"]["long"] = {"use": ["up/mock"], "retry": {"backoff": "10ms"}}
-    gateway = start_gateway(config)
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    gateway = Gateway(folder, config)
     with CuttingProxy(gateway.address) as proxy:
         proxy.plan(Cut(3000), Cut(9000, "reset"))  # the network of the SDK's client goes twice
         sdk = Asked(proxy.url)
@@ -169,14 +168,15 @@ def test_three_readers_end_with_the_same_text(
                 rows = usage(again)
             finally:
                 again.stop()
+    shown_by_then = ["".join(WORDS[:DIES]), "".join(WORDS[:KILLED])]
     prefixes = [upstream.request(number).json["messages"][-1]["content"] for number in (1, 2)]
     told = [sdk.text, curl.text, shown.decode().strip() + " "]
     assert [digest(text) for text in told] == [digest(WHOLE)] * 3
     outcomes = [attempt["outcome"] for attempt in state["attempts"]]
     assert outcomes == ["failed", "interrupted", "completed"]
-    assert [seam["characters"] for seam in state["seams"]] == [len(prefix) for prefix in prefixes]
-    assert [row["answers"] for row in rows] == [1]
-    assert prefixes == ["".join(WORDS[:DIES]), "".join(WORDS[:KILLED])]
+    assert [seam["characters"] for seam in state["seams"]] == [len(text) for text in shown_by_then]
+    assert [row["generations"] for row in rows] == [1]
+    assert prefixes == [text.rstrip() for text in shown_by_then]
 
 
 def killed_and_started_again(gateway: Gateway, config: dict[str, Any]) -> Gateway:

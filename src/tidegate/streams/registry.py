@@ -12,7 +12,7 @@ from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
-from tidegate.errors import Forbidden, NotFound, TidegateError
+from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
@@ -319,9 +319,11 @@ class Streams:
         return iter([stream for stream in self._streams.values() if not stream.producer.ended])
 
     async def settle(self) -> None:
-        """Wait until what has ended is in the archive, or cannot be for now."""
+        """Wait until what has ended is in the archive, or for a few seconds where it cannot be for now."""
         if self._archiving is not None:
-            await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
+            _, late = await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
 
     @property
     def unsettled(self) -> bool:
@@ -346,29 +348,38 @@ class Streams:
         pause = _ARCHIVE_PAUSE
         while self._ended:
             await asyncio.sleep(pause)
-            batch, self._ended = self._ended, []
-            self.archiving()
+            pause = _ARCHIVE_PAUSE
+            batch = {stream: end for stream in self._ended if (end := self._told(stream)) is not None}
             try:
-                await self.archive.keep([self._summed_up(stream) for stream in batch])
+                if batch:
+                    self.archiving()
+                    await self.archive.keep([self._summed_up(*each) for each in batch.items()])
             except TidegateError as error:
                 logger.error("%d streams wait for the store: %s", len(batch), error.message)
-                self._ended = batch + self._ended
                 pause = _ARCHIVE_RETRY
                 continue
-            pause = _ARCHIVE_PAUSE
+            self._ended = [stream for stream in self._ended if stream not in batch]
             for stream in batch:
                 stream.archived = True
                 if not stream.readers:
                     self.forget(stream)
         self._archiving = None
 
-    def _summed_up(self, stream: Stream) -> Summary:
+    def _told(self, stream: Stream) -> End | None:
+        """The end as readers are told it, once they may be: a log that syncs does so first."""
+        name = stream.header.id
+        try:
+            last = self.log.read(name, self.log.last_seq(name) - 1, 1)
+        except LogError:  # damaged, which whoever reads it is told
+            return stream.producer.end_event
+        return last[0] if last and isinstance(last[0], End) else None
+
+    def _summed_up(self, stream: Stream, end: End) -> Summary:
         producer, header = stream.producer, stream.header
-        assert producer.end_event is not None
         now = self._clock.now_ms()
         return Summary(
             header=header,
-            end=producer.end_event,
+            end=end,
             last_seq=self.log.last_seq(header.id),
             size=self.log.size(header.id),
             created_ms=header.created * 1000,
