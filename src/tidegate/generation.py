@@ -135,8 +135,8 @@ class Gateway:
                 began_ms=header.created * 1000,
                 seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
                 outcome="interrupted",
-                deltas=producer.deltas,
-                characters=producer.characters,
+                deltas=producer.deltas - sum(attempt.deltas for attempt in producer.attempts),
+                characters=producer.characters - sum(attempt.characters for attempt in producer.attempts),
             )
         )
         stream.run(self._generate(stream, self._go_on(stream, request, said)))

@@ -257,6 +257,14 @@ async def test_deadlines(deed: Deed, code: str, at: float, message: str) -> None
 
 
 @in_virtual_time
+async def test_silence_is_noticed_in_time_where_the_first_token_may_take_long() -> None:
+    run = Run(Doing(stalls("a")), timeouts=Timeouts(first_token=500, idle=20))
+    error = await run.fail()
+    assert error.code == "idle"
+    assert asyncio.get_running_loop().time() == pytest.approx(20, abs=0.01)
+
+
+@in_virtual_time
 async def test_a_slow_first_token_is_not_worth_a_retry_but_a_fallback() -> None:
     slow, quick = Doing(stalls()), Doing(says("b"))
     run = Run(slow, quick, timeouts=TIMEOUTS)

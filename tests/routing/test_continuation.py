@@ -341,7 +341,7 @@ async def test_the_text_goes_on_in_its_block() -> None:
         out.emit_all([Text(text="one", block=2)])
         raise CUT
 
-    more = [Text(text=" two"), Text(text=" three"), Tool(arguments="", name="f", block=1)]
+    more: list[AnyEvent] = [Text(text=" two"), Text(text=" three"), Tool(arguments="", name="f", block=1)]
     run = Run(Doing(cut), GoingOn(says(*more)))
     await run.answer()
     blocks = [event.block for event in run.events if isinstance(event, (Text, Tool))]

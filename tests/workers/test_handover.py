@@ -58,6 +58,9 @@ class Worker:
     async def has(self, stream: Any) -> bool:
         return stream in self.own
 
+    def resume(self, exchange: Exchange) -> None:
+        raise AssertionError("no stream is asked for here")
+
     def generate(self, exchange: Exchange) -> None:
         task = asyncio.get_running_loop().create_task(self._generate(exchange))
         self.tasks.add(task)

@@ -103,7 +103,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_GENERATIONS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_POSTS),
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),

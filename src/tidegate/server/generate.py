@@ -39,7 +39,7 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.handover import Peer, Peers
 from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
-from tidegate.server.responses.background import response_now, status_of, watch
+from tidegate.server.responses.background import not_found, response_now, status_of, watch
 from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.streams import Resuming
 from tidegate.server.streams.asked import read_asked
@@ -147,7 +147,10 @@ class Service:
     async def _resume(self, exchange: Exchange) -> None:
         caller = await self.identify_surely(exchange.headers)
         cors = self.cors.headers(exchange.header(b"origin"))
-        await self._resuming.answer(exchange, caller.id, read_asked(exchange), self.pace, cors)
+        asked = read_asked(exchange)
+        if asked.response and await self.responses.is_deleted(caller.id, f"resp_{asked.stream}"):
+            raise not_found(f"resp_{asked.stream}")
+        await self._resuming.answer(exchange, caller.id, asked, self.pace, cors)
 
     def _respond(
         self, exchange: Exchange, stream: Readable, caller: Caller, request: Request, headers: bytes

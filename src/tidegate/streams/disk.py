@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure, Record
 from tidegate.core.request import Header
@@ -19,6 +21,7 @@ from tidegate.streams.records import (
     Kept,
     events_record,
     header_record,
+    note_record,
     placed,
     read_events,
     read_record,
@@ -133,6 +136,11 @@ class DiskLog:
             self._sync.add(stream, events)
         else:
             self._commit(stream, kept, events)
+
+    def note(self, stream: str, note: Attempt | Seam) -> None:
+        kept = self._streams[stream]
+        with contextlib.suppress(Full):
+            self._segments.append(note_record(kept.key, kept.epoch, self._clock.now_ms(), note))
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)

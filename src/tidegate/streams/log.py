@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
@@ -34,6 +35,10 @@ class StreamLog(Protocol):
         The log then calls ``committed``, or the stream's follower; a local log does so before this returns.
         An End is always taken: where it cannot be kept, readers are told all the same.
         """
+        ...
+
+    def note(self, stream: str, note: Attempt | Seam) -> None:
+        """Keep beside the events what whoever takes the stream over should know, if there is room."""
         ...
 
     def follow(self, stream: str, follower: Follower | None) -> None:

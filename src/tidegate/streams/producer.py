@@ -180,11 +180,14 @@ class Producer:
     def attempted(self, attempt: Attempt) -> None:
         """A source was asked, and this is what came of it."""
         self.attempts = (*self.attempts, attempt)
+        if attempt.outcome != "completed" and not self.ended:
+            self._log.note(self._stream, attempt)
         self.usage = None
 
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
         self.seams = (*self.seams, seam)
+        self._log.note(self._stream, seam)
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""

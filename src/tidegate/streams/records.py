@@ -14,13 +14,16 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 import msgspec
+from msgspec import Struct as Value
 
+from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
 from tidegate.errors import LogError
 
 HEADER: Final = 1
 EVENTS: Final = 2
+NOTE: Final = 3
 
 FRAME: Final = Struct("<II")
 _HEAD: Final = Struct("<BxxxI16sIxxxxQQ")
@@ -32,6 +35,16 @@ _decode_events = msgspec.json.Decoder(list[AnyEvent]).decode
 _decode_header = msgspec.json.Decoder(Header).decode
 _pack_frame = FRAME.pack
 _pack_head = _HEAD.pack
+
+
+class Note(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened beside the events of a stream: one of these."""
+
+    attempt: Attempt | None = None
+    seam: Seam | None = None
+
+
+_decode_note = msgspec.json.Decoder(Note).decode
 
 
 class Kept(NamedTuple):
@@ -74,6 +87,12 @@ def events_record(key: bytes, epoch: int, seq: int, at_ms: int, events: Sequence
     return _pack_frame(len(body), crc32(body)) + body
 
 
+def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam) -> bytes:
+    """The record of what happened beside the events; it has no seq."""
+    told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
+    return _record(NOTE, 0, key, epoch, 0, at_ms, _encode_json(told))
+
+
 def _record(kind: int, count: int, key: bytes, epoch: int, seq: int, at_ms: int, content: bytes) -> bytes:
     body = _pack_head(kind, count, key, epoch, seq, at_ms) + content
     return _pack_frame(len(body), crc32(body)) + body
@@ -102,6 +121,14 @@ def read_header(content: bytes) -> Header:
     """The header in a record's content. Raises LogError for one of another version."""
     try:
         return _decode_header(content)
+    except msgspec.DecodeError as error:
+        raise LogError(f"the stream was written by another version of Tidegate: {error}") from None
+
+
+def read_note(content: bytes) -> Note:
+    """The note in a record's content. Raises LogError for one of another version."""
+    try:
+        return _decode_note(content)
     except msgspec.DecodeError as error:
         raise LogError(f"the stream was written by another version of Tidegate: {error}") from None
 

@@ -16,7 +16,7 @@ from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
 from tidegate.errors import LogError, TidegateError
 from tidegate.streams.archive import Archive
-from tidegate.streams.records import EVENTS, HEADER, Kept, read_events, read_header
+from tidegate.streams.records import EVENTS, HEADER, NOTE, Kept, Note, read_events, read_header, read_note
 from tidegate.streams.registry import Stream, Streams
 from tidegate.streams.segments import Slot, read_segment
 
@@ -104,6 +104,7 @@ def _take_over(slot: Slot, epochs: dict[str, int], streams: Streams) -> list[Rec
     """Copy streams of a slot into our own log."""
     headers: dict[str, Header] = {}
     said: dict[str, list[AnyEvent]] = {}
+    notes: dict[str, list[Note]] = {}
     cut: set[str] = set()
     for record in _records(slot):
         name = record.stream
@@ -112,17 +113,19 @@ def _take_over(slot: Slot, epochs: dict[str, int], streams: Streams) -> list[Rec
         try:
             if record.kind == HEADER:
                 headers[name] = read_header(record.content)
-                said[name] = []
+                said[name], notes[name] = [], []
             elif record.kind == EVENTS and name in said:
                 if record.seq != len(said[name]) + 1:
                     raise LogError(f"events are missing before {record.seq}")
                 said[name] += read_events(record.content)
+            elif record.kind == NOTE and name in said:
+                notes[name].append(read_note(record.content))
         except LogError as error:  # what comes before is whole, and is all that can be told
             logger.error("stream %s is cut where its log is damaged: %s", name, error.message)
             cut.add(name)
     recovered = []
     for name, header in headers.items():
-        stream = streams.adopt(header, epochs[name] + 1, said[name])
+        stream = streams.adopt(header, epochs[name] + 1, said[name], notes[name])
         if not said[name] or type(said[name][-1]) is not End:
             recovered.append(Recovered(stream, said[name]))
     return recovered

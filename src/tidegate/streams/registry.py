@@ -18,6 +18,7 @@ from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
+from tidegate.streams.records import Note
 
 logger = logging.getLogger("tidegate")
 
@@ -253,9 +254,16 @@ class Streams:
         self.under_way += 1
         return stream
 
-    def adopt(self, header: Header, epoch: int, said: Sequence[AnyEvent]) -> Stream:
+    def adopt(
+        self, header: Header, epoch: int, said: Sequence[AnyEvent], notes: Sequence[Note] = ()
+    ) -> Stream:
         """A stream that another process began, with what is in its log so far."""
         stream = self.create(header, epoch)
+        for note in notes:
+            if note.attempt is not None:
+                stream.producer.attempted(note.attempt)
+            if note.seam is not None:
+                stream.producer.join(note.seam)
         if said:
             stream.producer.adopt(said)
         return stream
