@@ -22,7 +22,7 @@ LIMIT = 1 << 20
 def answer(upstream: str) -> list[AnyEvent]:
     """What an upstream's decoder tells of an answer that cites a page twice."""
     pages = [*cited(upstream, URL, TITLE, start=0, end=4), *cited(upstream, f"{URL}?2", None)]
-    last = [Finish(reason="stop"), End(outcome="completed")]
+    last: list[AnyEvent] = [Finish(reason="stop"), End(outcome="completed")]
     return [Start(), Text(text="The "), Text(text="moon."), *pages, *last]
 
 
