@@ -288,7 +288,7 @@ async def test_claims_outlive_their_streams_and_go_in_the_end(open_archive: Open
 
 
 def change(tmp_path: Path, statement: str, *values: object) -> None:
-    with sqlite3.connect(folder / "0.db") as connection:
+    with sqlite3.connect(tmp_path / "0.db") as connection:
         assert connection.execute(statement, values).rowcount == 1
     connection.close()
 
