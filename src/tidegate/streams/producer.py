@@ -201,7 +201,7 @@ class Producer:
             self._close((end,), end)
 
     def pause(self) -> None:
-        """Stop the source: its only reader has no room. One that has ended is on its way to its next request."""
+        """Stop the source: its only reader has no room. One that has ended may be at its next request."""
         if not self.paused and not self.ended:
             self.paused = True
             self.pauses += 1
