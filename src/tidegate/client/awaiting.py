@@ -292,7 +292,7 @@ def _rest() -> Generator[Command, Any, bytes]:
 
 async def _cancel(pool: Pool, server: Server, stream_id: str) -> None:
     ask = about_stream(server, "DELETE", stream_id)
-    await _call(pool, server, ask, stream_id, _CANCEL_SECONDS)
+    await _call(pool, server, ask, stream_id)
 
 
 async def _call(

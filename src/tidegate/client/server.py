@@ -45,11 +45,11 @@ def named_server(url: str, key: str | None) -> Server:
     """The server at an address as people write it: with ``/v1`` or without. Raises ConfigError."""
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError("the key must be visible ASCII characters")
-    return Server(_normalised(url.strip()), key)
+    return Server(normalised(url.strip()), key)
 
 
-def _normalised(address: str) -> str:
-    """The address without what people copy along with it: a slash at the end, ``/v1``."""
+def normalised(address: str) -> str:
+    """The address without what people copy along with it: a slash at the end, ``/v1``. Raises ConfigError."""
     url = address if "://" in address else f"http://{address}"
     try:
         parts = urlsplit(url)
