@@ -55,6 +55,7 @@ INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer end
 _REPLAYED = b"idempotent-replayed: true\r\n"
 _ON_DISCONNECT = get_args(OnDisconnect)
 _ON_BREAK = get_args(OnBreak)
+_FALLBACK = ("any", "none")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -334,6 +335,7 @@ def _policies(exchange: Exchange, caller: Caller) -> Policies:
         or caller.on_disconnect,
         key.decode("latin-1") if key else None,
         cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+        _chosen(exchange, "Tidegate-Fallback", _FALLBACK) != "none",
         caller.key,
         caller.models,
     )
