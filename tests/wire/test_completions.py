@@ -82,7 +82,13 @@ def others(_others: Gateway, upstream: Upstream) -> Gateway:
 
 def test_the_body_goes_to_the_upstreams_own_completions(gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(raw_stream("n", "):"))
-    more = {"suffix": "return", "echo": False, "logprobs": 2, "guided_regex": "x", "max_tokens": 5}
+    more: dict[str, Any] = {
+        "suffix": "return",
+        "echo": False,
+        "logprobs": 2,
+        "guided_regex": "x",
+        "max_tokens": 5,
+    }
     chunks = frames(ask(gateway, stream=True, **more))
     asked = upstream.request()
     assert asked.path == RAW
