@@ -98,6 +98,7 @@ class Request(Struct, frozen=True):
     choices: int = 1
     headers: Mapping[str, str] = {}
     fallback_models: tuple[str, ...] = ()
+    disable_fallbacks: bool = False
     reasoning: Reasoning | None = None
     form: str = ""
     thinking_to_content: bool | None = None

@@ -96,7 +96,8 @@ class Attempts:
     ) -> None:
         """Run deployments of the route until one has answered. Raises the last SourceError."""
         last: SourceError | None = None
-        for deployment in choose(route.deployments, self._random):
+        deployments = choose(route.deployments, self._random)
+        for deployment in deployments[:1] if request.disable_fallbacks else deployments:
             for number in range(1, route.retry.attempts + 1):
                 try:
                     await self._attempt(deployment, timeouts, deadline, request, out)

@@ -66,7 +66,7 @@ class Continuation:
         Raises the error of the last break where that is not possible or fails. ``said`` is what was shown, if
         that is known.
         """
-        if (request.on_break or route.on_break) == "fail":
+        if request.disable_fallbacks or (request.on_break or route.on_break) == "fail":
             raise error
         tries: Counter[str] = Counter()
         while True:

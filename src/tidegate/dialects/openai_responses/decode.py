@@ -13,7 +13,7 @@ from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text,
 from tidegate.dialects.openai_responses.errors import reported_error
 from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
 from tidegate.dialects.openai_responses.learned import Known, learn
-from tidegate.dialects.openai_responses.output import CALLS, OutputItem, Said
+from tidegate.dialects.openai_responses.output import CALLS, OutputItem, Said, noted
 from tidegate.dialects.openai_responses.usage import NAME, read_usage
 from tidegate.errors import Broken, SourceError
 from tidegate.wire.payload import read_object
@@ -266,6 +266,7 @@ class ResponsesDecoder:
         index = event.get("content_index") or 0
         self._item_of(event, "message").part("output_text", index).annotations += 1
         events.append(Item(kind=NAME, value=quiet(event)))
+        events += noted(event.get("annotation"))
 
     def _call_delta(self, event: Fields, events: list[AnyEvent]) -> None:
         item = self._find(event)

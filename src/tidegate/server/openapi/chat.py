@@ -65,6 +65,11 @@ def _request() -> Json:
                 "maxItems": 8,
                 "description": "Models to try, in this order, when the model cannot answer.",
             },
+            "disable_fallbacks": {
+                "type": ["boolean", "null"],
+                "description": "Ask one deployment only; a failure of it is told, before and after the first "
+                "token.",
+            },
             "thinking_to_content": {
                 "type": ["boolean", "null"],
                 "description": "Show thinking as part of the text, between `<think>` and `</think>`.",
