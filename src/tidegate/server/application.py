@@ -154,7 +154,7 @@ def _routes_of_what_is_kept(service: Service) -> list[Route]:
     streams = StreamEndpoints(service.gateway.streams, partial(listed_by_others, service))
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
-        Route(urls.STREAMS, streams.streams, methods=["GET"]),
+        Route(urls.STREAMS, streams.streams, methods=["GET", "DELETE"]),
         Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
