@@ -258,7 +258,7 @@ def test_what_keeps_it_from_starting_is_said_once(tmp_path: Path) -> None:
         env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         check=False,
     )
     assert done.returncode == 1
