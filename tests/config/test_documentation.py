@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tidegate.config import (
+    CONTINUES,
     QUIRKS,
     Auth,
     Config,
@@ -48,7 +49,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
 NOT_WRITTEN: Mapping[type[msgspec.Struct], set[str]] = {
     Config: {"source_path", "implicit_providers"},
     Auth: {"with_keys", "without_keys"},
-    Provider: {"name", "title", "docs", "local"},
+    Provider: {"name", "title", "docs", "local", "continues_path"},
     Model: {"name"},
 }
 RENAMED: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
@@ -158,3 +159,13 @@ def test_links_within_the_page_lead_somewhere() -> None:
         heading.strip().lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= anchors
+
+
+def test_every_way_to_go_on_is_documented_in_the_words_of_the_code() -> None:
+    documented = rows("continues")
+    ways = {name: cells[0] for name, cells in documented.items() if name in CONTINUES}
+    assert ways == dict(CONTINUES)
+    for preset in load_presets().values():
+        assert (preset.name in documented) is (preset.continues is not None)
+        if preset.continues is not None:
+            assert documented[preset.name][0].startswith(f"[`{preset.continues}`]({preset.continues_docs})")

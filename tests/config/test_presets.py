@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import tidegate
-from tidegate.config import QUIRKS, Preset, load_presets, local_providers
+from tidegate.config import CONTINUES, QUIRKS, Preset, load_presets, local_providers
 from tidegate.config.values import parse_auth_form, parse_base_url, parse_provider_name
-from tidegate.dialects import load_dialect
+from tidegate.dialects import Continuable, load_dialect
 from tidegate.errors import ConfigError
 
 PRESETS = load_presets()
@@ -103,3 +103,13 @@ def test_local_servers_are_asked_at_their_ports_with_their_keys() -> None:
 def test_a_key_that_no_header_can_carry_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^VLLM_API_KEY: the environment variable must be a key"):
         local_providers({"VLLM_API_KEY": "two words"})
+
+
+@each_preset
+def test_who_goes_on_with_an_answer_has_a_page_that_says_so(preset: Preset) -> None:
+    if preset.continues is None:
+        assert (preset.continues_docs, preset.continues_path) == (None, None)
+        return
+    assert preset.continues in set(CONTINUES) - {"none"}
+    assert urlsplit(preset.continues_docs or "").scheme == "https"
+    assert isinstance(load_dialect(preset.dialect), Continuable)

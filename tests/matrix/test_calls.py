@@ -25,6 +25,16 @@ def values(found: Answer) -> list[tuple[str, object]]:
     return [(name, json.loads(arguments)) for name, arguments in found.calls]
 
 
+def half_call(found: Answer) -> tuple[str, str]:
+    """The one call of an answer; where arguments are an object it holds the text of the half as a value."""
+    [(name, arguments)] = found.calls
+    try:
+        [text] = json.loads(arguments).values()
+    except ValueError:
+        text = arguments
+    return name, text
+
+
 @pairs("parallel calls")
 @in_both_forms
 def test_parallel_calls_keep_apart(
@@ -78,7 +88,10 @@ def test_a_call_that_the_limit_cut_is_no_use_of_a_tool(
     whole = answer(matrix, upstream, spoken, served, script, stream=False)
     for found in (streamed, whole):
         assert (found.text, found.reason) == (TEXT.whole, "length")
-        assert found.calls == ([] if spoken == "gemini" else [("remove", HALF.whole)])
+        if spoken == "gemini":
+            assert found.calls == []
+        else:
+            assert half_call(found) == ("remove", HALF.whole)
     if spoken == "openai-responses":
         assert streamed.complete == []
 

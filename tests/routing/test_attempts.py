@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.loops import LoopClock, in_virtual_time
@@ -91,6 +92,15 @@ async def test_then_the_next_deployment_is_tried() -> None:
     await run.answer()
     assert run.text == "c"
     assert [name for name, _ in run.watching.attempts] == ["a", "a", "b", "b", "c"]
+
+
+@in_virtual_time
+async def test_without_a_fallback_only_the_first_is_asked() -> None:
+    run = Run(Doing(fails(GONE)), Doing(says("b")), retry=Retry(attempts=2))
+    plan = (Asked(run.route, msgspec.structs.replace(REQUEST, fallback=False)),)
+    with pytest.raises(Unreachable):
+        await Attempts(run.clock, lambda: 0.0, run.watching).answer(plan, run.out)
+    assert [name for name, _ in run.watching.attempts] == ["a", "a"]
 
 
 @in_virtual_time
@@ -254,6 +264,14 @@ async def test_deadlines(deed: Deed, code: str, at: float, message: str) -> None
     assert source.cancelled == 1
     assert len(source.asked_at) == 1
     assert run.deployments[0].health.failures == 1
+
+
+@in_virtual_time
+async def test_silence_is_noticed_in_time_where_the_first_token_may_take_long() -> None:
+    run = Run(Doing(stalls("a")), timeouts=Timeouts(first_token=500, idle=20))
+    error = await run.fail()
+    assert error.code == "idle"
+    assert asyncio.get_running_loop().time() == pytest.approx(20, abs=0.01)
 
 
 @in_virtual_time

@@ -22,7 +22,6 @@ import pytest
 from tests.chat import chunk
 from tests.client.sdks import MESSAGES, openai_client
 from tests.cutting_proxy import Cut, CuttingProxy
-from tests.fixtures import StartGateway
 from tests.gateway import Gateway, clean_environment, eventually, gateway_config
 from tests.raw_http import fetch
 from tests.script import End, Gate, Head, Reach, Reset, Script, Send, Stall, WaitFor
@@ -86,13 +85,16 @@ def _whole_frames(body: bytes) -> bytes:
 
 
 @contextmanager
-def resuming(url: str, stream: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``tidegate resume`` as somebody types it in another terminal."""
+def resuming(url: str, stream: str, shown: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """``tidegate resume`` as somebody types it in another terminal, which is the file ``shown``."""
     command = [sys.executable, "-m", "tidegate", "resume", stream, "--url", url]
-    environment = {**clean_environment(), "TIDEGATE_HOME": str(home)}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    environment = {**clean_environment(), "TIDEGATE_HOME": str(shown.parent)}
+    with (
+        shown.open("wb") as output,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -140,21 +142,23 @@ def scripts(said: Gate, killed: Gate) -> list[Script]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_three_readers_end_with_the_same_text(
-    start_gateway: StartGateway, upstream: Upstream, tmp_path: Path
-) -> None:
+def test_three_readers_end_with_the_same_text(upstream: Upstream, tmp_path: Path) -> None:
     said, killed = Gate(), Gate()
     upstream.play(*scripts(said, killed))
     config = gateway_config(upstream.url)
     config["providers"]["up"]["continues"] = "continue_final_message"
     config["models"]["long"] = {"use": ["up/mock"], "retry": {"backoff": "10ms"}}
-    gateway = start_gateway(config)
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    gateway = Gateway(folder, config)
     with CuttingProxy(gateway.address) as proxy:
         proxy.plan(Cut(3000), Cut(9000, "reset"))  # the network of the SDK's client goes twice
         sdk = Asked(proxy.url)
         eventually(lambda: bool(sdk.stream or sdk.error), "the SDK was not answered")
         curl = Curl(gateway.url, sdk.stream)
-        with resuming(gateway.url, sdk.stream, tmp_path) as terminal:
+        shown = tmp_path / "shown"
+        with resuming(gateway.url, sdk.stream, shown) as terminal:
+            eventually(lambda: shown.stat().st_size > 0, "the terminal shows nothing", 15)
             eventually(sdk.has(DIES), "the SDK has not read what came before the upstream died")
             said.open()
             eventually(sdk.has(KILLED), "the SDK has not read what another attempt went on with")
@@ -163,20 +167,21 @@ def test_three_readers_end_with_the_same_text(
             try:
                 sdk.wait(30)
                 curl.wait(30)
-                shown, complaints = terminal.communicate(timeout=30)
+                _, complaints = terminal.communicate(timeout=30)
                 assert terminal.returncode == 0, complaints
                 state = stream_state(again, sdk.stream)
                 rows = usage(again)
             finally:
                 again.stop()
+    shown_by_then = ["".join(WORDS[:DIES]), "".join(WORDS[:KILLED])]
     prefixes = [upstream.request(number).json["messages"][-1]["content"] for number in (1, 2)]
-    told = [sdk.text, curl.text, shown.decode().strip() + " "]
+    told = [sdk.text, curl.text, shown.read_text().strip() + " "]
     assert [digest(text) for text in told] == [digest(WHOLE)] * 3
     outcomes = [attempt["outcome"] for attempt in state["attempts"]]
     assert outcomes == ["failed", "interrupted", "completed"]
-    assert [seam["characters"] for seam in state["seams"]] == [len(prefix) for prefix in prefixes]
-    assert [row["answers"] for row in rows] == [1]
-    assert prefixes == ["".join(WORDS[:DIES]), "".join(WORDS[:KILLED])]
+    assert [seam["characters"] for seam in state["seams"]] == [len(text) for text in shown_by_then]
+    assert [row["generations"] for row in rows] == [1]
+    assert prefixes == [text.rstrip() for text in shown_by_then]
 
 
 def killed_and_started_again(gateway: Gateway, config: dict[str, Any]) -> Gateway:

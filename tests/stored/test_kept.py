@@ -133,14 +133,6 @@ def test_failed_response_is_kept_as_failed(client: OpenAI, upstream: Upstream) -
     assert failed.error is not None
 
 
-def test_streaming_a_kept_response_is_refused_for_now(client: OpenAI, upstream: Upstream) -> None:
-    upstream.play(text_stream())
-    made = client.responses.create(model="m", input="hi")
-    with pytest.raises(BadRequestError) as raised:
-        client.responses.retrieve(made.id, stream=True)
-    assert raised.value.param == "stream"
-
-
 # Under way.
 
 

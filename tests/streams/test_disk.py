@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gateway import eventually
-from tests.streams.parts import END, ManualClock, S, T, header, texts
+from tests.streams.parts import END, ManualClock, Page, Plain, S, T, header, texts
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.errors import Full, LogError
 from tidegate.streams.disk import DiskLog
+from tidegate.streams.reader import Reader
 from tidegate.streams.records import EVENTS, HEADER, Kept, read_events, read_header
 from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
 
@@ -127,6 +128,24 @@ def test_a_damaged_record_is_an_error_and_never_a_gap(disk: Disk, bit: int) -> N
                 disk.log.read(S, after, ALL)
         path.write_bytes(data)
     assert disk.log.read(S, 0, ALL) == texts("one", "two", "three")
+
+
+def test_a_damaged_record_ends_whoever_needs_it_and_nobody_else(disk: Disk) -> None:
+    for word in ("one", "two"):
+        disk.log.append(S, 1, texts(word))
+    path, data = disk.slot.files()[0], disk.bytes()
+    path.write_bytes(data.replace(b'"two"', b'"2.0"'))
+    early, late = Page(), Page()
+    ahead, behind = (Reader(S, disk.log, Plain(), page, seq) for page, seq in ((early, 2), (late, 0)))
+    behind.advance()
+    disk.log.append(S, 1, [*texts("three"), END])
+    for reader in (ahead, behind):
+        reader.advance()
+    assert (early.body, early.last) == (b"three<End>", END)
+    assert late.last is not None
+    assert late.last.error is not None
+    assert "damaged" in late.last.error.message
+    assert late.body == b"<End>"
 
 
 def test_a_record_that_stands_where_another_belongs_is_an_error(disk: Disk) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from tests.loops import in_virtual_time
-from tests.streams.parts import END, ManualClock, Page, Plain, S, Tap, header, texts
+from tests.loops import in_virtual_time, turns
+from tests.streams.parts import END, ManualClock, Page, Plain, S, T, Tap, header, texts
 from tidegate.core.event import End
 from tidegate.core.request import OnDisconnect
-from tidegate.streams.archive import Archive, MemoryArchive
+from tidegate.errors import StoreError
+from tidegate.streams.archive import Archive, MemoryArchive, Summary
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
@@ -297,3 +299,71 @@ async def test_streams_are_apart() -> None:
     two.producer.emit_all([*texts("b"), END])
     assert [page.body for page in pages] == [b"<Start>a", b"<Start>b<End>"]
     assert [stream.header.id for stream in streams] == ["one"]
+
+
+class Refusing(MemoryArchive):
+    """An archive whose database is not there."""
+
+    refuses = True
+
+    async def keep(self, ended: Sequence[Summary]) -> None:
+        if self.refuses:
+            raise StoreError("the store is not there")
+        await super().keep(ended)
+
+
+def refusing() -> tuple[Streams, Refusing]:
+    archives: list[Refusing] = []
+
+    def make(committed: Committed) -> tuple[StreamLog, Archive]:
+        log = MemoryLog(ManualClock(), committed)
+        archives.append(Refusing(log, ManualClock()))
+        return log, archives[0]
+
+    return Streams(ManualClock(), make, 60.0), archives[0]
+
+
+@in_virtual_time
+async def test_a_stop_does_not_wait_for_a_store_that_is_not_there() -> None:
+    streams, _ = refusing()
+    streams.create(header()).producer.emit_all([*texts("a"), END])
+    await asyncio.sleep(3)
+    began = asyncio.get_running_loop().time()
+    await streams.settle()
+    await turns()
+    assert asyncio.get_running_loop().time() - began <= 5
+    assert streams.unsettled
+
+
+@in_virtual_time
+async def test_a_store_that_comes_back_gets_what_has_waited() -> None:
+    streams, archive = refusing()
+    for name in (S, T):
+        streams.create(header(name)).producer.emit_all([*texts(name), END])
+        await asyncio.sleep(1)
+    assert streams.get(S) is not None
+    archive.refuses = False
+    await streams.settle()
+    assert not streams.unsettled
+    assert streams.get(S) is None
+    for name in (S, T):
+        assert (await streams.find(name, "c")).end == END
+        assert await archive.events(name, 1, 9) == [*texts(name), END]
+
+
+@in_virtual_time
+async def test_a_stop_waits_for_what_is_on_its_way_to_the_store() -> None:
+    streams, archive = refusing()
+    archive.refuses = False
+    going = asyncio.Event()
+
+    async def slow(ended: Sequence[Summary]) -> None:
+        going.set()
+        await asyncio.sleep(1)
+        await MemoryArchive.keep(archive, ended)
+
+    archive.keep = slow  # type: ignore[method-assign]
+    streams.create(header()).producer.emit_all([*texts("a"), END])
+    await going.wait()
+    await streams.settle()
+    assert not streams.unsettled

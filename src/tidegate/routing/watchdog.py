@@ -67,6 +67,8 @@ class Watchdog:
             self._timer = self._armed(due - now)
 
     def _armed(self, seconds: float) -> asyncio.TimerHandle:
+        # The first delta may come at any time, and with it another deadline.
+        seconds = min(seconds, self._timeouts.idle)
         if self._timeouts.min_speed:
             seconds = min(seconds, _WINDOW)
         return self._loop.call_later(seconds, self._fire)

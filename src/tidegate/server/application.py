@@ -39,7 +39,7 @@ from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
 from tidegate.server.streams import StreamEndpoints
-from tidegate.server.together import METRICS, render_metrics, state
+from tidegate.server.together import METRICS, listed_by_others, render_metrics, state
 from tidegate.streams.registry import Elsewhere
 from tidegate.wire.ascii_json import ascii_json
 
@@ -103,7 +103,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_GENERATIONS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_POSTS),
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -151,7 +151,7 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
-    streams = StreamEndpoints(service.gateway.streams)
+    streams = StreamEndpoints(service.gateway.streams, partial(listed_by_others, service))
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
         Route(urls.STREAMS, streams.streams, methods=["GET", "DELETE"]),

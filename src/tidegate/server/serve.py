@@ -10,6 +10,7 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
@@ -18,6 +19,7 @@ from uvicorn.server import ServerState
 from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
 from tidegate.server.handover import Adopt
+from tidegate.server.loads import Counted, Loads
 from tidegate.server.process import Ending
 from tidegate.server.protocol import GatewayProtocol
 
@@ -38,18 +40,24 @@ async def serve(
     ending: Ending,
     started: Callable[[], Awaitable[None]],
     serving: Callable[[Adopt], Awaitable[None]] | None = None,
+    loads: Loads | None = None,
 ) -> None:
     """Serve until the end is asked for, then let live streams finish for up to ``shutdown`` seconds.
 
     ``started`` makes everything ready before the first connection is accepted; ``serving`` is called when
-    connections are, with what takes over those of other workers.
+    connections are, with what takes over those of other workers. ``loads`` are those of all that serve the
+    same listener.
     """
     connections = _Connections(app, service, idle_timeout)
+    leave = None
+    if loads is not None:
+        open_ones = connections.state.connections = cast(set[Any], Counted(loads))
+        leave = lambda coming: loads.is_ahead(len(open_ones) + coming)  # noqa: E731
     # Until then connections wait in the listener's backlog, so nobody meets a server without routes.
     await started()
     accepting: Accepting | asyncio.Server
     try:
-        accepting = Accepting(listener, connections.serve)
+        accepting = Accepting(listener, connections.serve, leave)
     except NotImplementedError:  # Windows
         loop = asyncio.get_running_loop()
         accepting = await loop.create_server(connections.protocol, sock=listener)

@@ -21,12 +21,12 @@ GENERATIONS: Final = {
 COUNT_TOKENS: Final = "/messages/count_tokens"
 METHODS: Final = re.compile(r"(?:/v1beta|/v1alpha)?/models/[^?]+:(?:streamG|g)enerateContent")
 """Google's paths, which name the model and then what is asked of it, where ``gemini`` is served."""
-GOOGLE_GENERATIONS: Final = tuple(
+GOOGLE_POSTS: Final = tuple(
     f"{version}/models/{{model:path}}:{verb}"
     for version in ("", "/v1beta", "/v1alpha")
-    for verb in ("generateContent", "streamGenerateContent")
+    for verb in ("generateContent", "streamGenerateContent", "countTokens")
 )
-"""The same as routes, for methods other than POST."""
+"""What is asked there with POST alone, as routes for other methods."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
 """The dialects that callers may speak."""
 

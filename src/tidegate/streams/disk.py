@@ -241,9 +241,15 @@ class DiskLog:
                 kept.places.append(place)
                 kept.firsts.append(kept.seq + 1)
                 kept.seq += len(events)
-                self._commit(stream, kept, events)
+                if self._sync is not None:
+                    self._sync.add(stream, events)
+                else:
+                    self._commit(stream, kept, events)
                 return
         logger.error("the end of stream %s could not be kept: %s", stream, kept.broken)
+        while kept.firsts and kept.firsts[-1] > kept.committed:  # written, and not safe
+            kept.firsts.pop()
+            kept.places.pop()
         kept.unkept = last
         kept.seq = kept.committed + 1
         self._commit(stream, kept, (last,))

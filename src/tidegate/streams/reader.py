@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.dialects import Renderer
+from tidegate.errors import LogError
 from tidegate.streams.log import StreamLog
 
 logger = logging.getLogger("tidegate")
@@ -89,7 +90,12 @@ class Reader:
         if self.blocked or self.finished:
             return
         while True:
-            events = self._log.read(self._stream, self.seq, _BATCH)
+            try:
+                events = self._log.read(self._stream, self.seq, _BATCH)
+            except LogError as error:  # neither the producer nor another reader is to blame for it
+                logger.error("stream %s cannot be read on: %s", self._stream, error.message)
+                self.give_up(error.message)
+                return
             if not events:
                 return
             self.take(events)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
-from tidegate.errors import Forbidden, NotFound, TidegateError
+from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
+from tidegate.streams.readable import Elsewhere, Readable
 from tidegate.streams.reader import Reader
 from tidegate.streams.records import Note
 
@@ -30,80 +30,6 @@ _ARCHIVE_PAUSE = 0.05
 _ARCHIVE_RETRY = 2.0
 _SETTLE_SECONDS = 5.0
 """So long the end waits for a store that does not take what has ended; the log keeps it then."""
-
-
-class Readable(Protocol):
-    """A stream that readers can attach to: one under way, or one that has ended."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is produced in this process, or its end is still on the way to the archive."""
-        ...
-
-    @property
-    def header(self) -> Header: ...
-
-    @property
-    def dropped(self) -> tuple[str, ...]: ...
-
-    @property
-    def visible(self) -> bool: ...
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]: ...
-
-    @property
-    def seams(self) -> tuple[Seam, ...]: ...
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the last event that can be read."""
-        ...
-
-    @property
-    def end(self) -> End | None:
-        """The last event, once it is there."""
-        ...
-
-    def attach(self, reader: Reader) -> None:
-        """Begin to read: what is there at once or in a moment, then as it comes."""
-        ...
-
-    def detach(self, reader: Reader) -> None:
-        """A reader has gone or has finished; the last one to go decides by the stream's policy."""
-        ...
-
-    def block(self, reader: Reader) -> None:
-        """A reader has no room for more."""
-        ...
-
-    def unblock(self, reader: Reader) -> None:
-        """A reader has room again."""
-        ...
-
-    def commit_start(self) -> None:
-        """Headers must be sent: have the stream begin, if it has not."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop the generation; the only thing that does."""
-        ...
-
-    async def events(self, after: int, most: int) -> list[AnyEvent]:
-        """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
-        ...
-
-    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
-        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
-        ...
-
-
-class Elsewhere(Exception):
-    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
-
-    def __init__(self, holder: object) -> None:
-        super().__init__(repr(holder))
-        self.holder = holder
 
 
 class Stream:
@@ -319,9 +245,11 @@ class Streams:
         return iter([stream for stream in self._streams.values() if not stream.producer.ended])
 
     async def settle(self) -> None:
-        """Wait until what has ended is in the archive, or cannot be for now."""
+        """Wait until what has ended is in the archive, or for a few seconds where it cannot be for now."""
         if self._archiving is not None:
-            await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
+            _, late = await asyncio.wait({self._archiving}, timeout=_SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
 
     @property
     def unsettled(self) -> bool:
@@ -346,29 +274,38 @@ class Streams:
         pause = _ARCHIVE_PAUSE
         while self._ended:
             await asyncio.sleep(pause)
-            batch, self._ended = self._ended, []
-            self.archiving()
+            pause = _ARCHIVE_PAUSE
+            batch = {stream: end for stream in self._ended if (end := self._told(stream)) is not None}
             try:
-                await self.archive.keep([self._summed_up(stream) for stream in batch])
+                if batch:
+                    self.archiving()
+                    await self.archive.keep([self._summed_up(*each) for each in batch.items()])
             except TidegateError as error:
                 logger.error("%d streams wait for the store: %s", len(batch), error.message)
-                self._ended = batch + self._ended
                 pause = _ARCHIVE_RETRY
                 continue
-            pause = _ARCHIVE_PAUSE
+            self._ended = [stream for stream in self._ended if stream not in batch]
             for stream in batch:
                 stream.archived = True
                 if not stream.readers:
                     self.forget(stream)
         self._archiving = None
 
-    def _summed_up(self, stream: Stream) -> Summary:
+    def _told(self, stream: Stream) -> End | None:
+        """The end as readers are told it, once they may be: a log that syncs does so first."""
+        name = stream.header.id
+        try:
+            last = self.log.read(name, self.log.last_seq(name) - 1, 1)
+        except LogError:  # damaged, which whoever reads it is told
+            return stream.producer.end_event
+        return last[0] if last and isinstance(last[0], End) else None
+
+    def _summed_up(self, stream: Stream, end: End) -> Summary:
         producer, header = stream.producer, stream.header
-        assert producer.end_event is not None
         now = self._clock.now_ms()
         return Summary(
             header=header,
-            end=producer.end_event,
+            end=end,
             last_seq=self.log.last_seq(header.id),
             size=self.log.size(header.id),
             created_ms=header.created * 1000,

@@ -18,7 +18,7 @@ from tidegate.streams.records import FRAME, HEAD_SIZE, Kept, read_record
 
 try:
     import fcntl
-except ImportError:  # Windows, where a process has its folders to itself
+except ImportError:  # Windows, which has no log on disk
     fcntl = None  # type: ignore[assignment]
 
 MAGIC: Final = b"tidegate log 1\r\n"
@@ -115,6 +115,8 @@ class Segments:
         self._base = 0
         self._held: dict[int, int] = {}
         """How many streams begin in a segment."""
+        self._synced = 0
+        """The first segment that may hold what is not safe yet."""
 
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
@@ -164,8 +166,16 @@ class Segments:
 
     def sync(self) -> None:
         """Wait until all that is written would survive a power cut; may be called from any thread."""
-        for file in tuple(self._files.values())[-2:]:
-            os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
+        newest, first = self._number, self._synced
+        for number in range(first, newest + 1):
+            file = self._files.get(number)
+            try:
+                if file is not None:
+                    os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
+            except OSError:
+                if number in self._files:  # else it went meanwhile, since nothing in it is needed any more
+                    raise
+        self._synced = max(newest, 0)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from zlib import compress, decompress
+from zlib import error as ZlibError  # noqa: N812 - an exception of that name says nothing
 
 import msgspec
 from sqlalchemy import Connection
@@ -19,6 +21,8 @@ from tidegate.store.database import Database
 from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.records import HEAD_SIZE, Kept, read_events, read_header, read_records
+
+logger = logging.getLogger("tidegate")
 
 _CHUNK_EVENTS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
@@ -49,7 +53,7 @@ class StoredStreams:
         """See :class:`tidegate.streams.archive.Archive`, as for all that follow."""
 
         def work(connection: Connection) -> None:
-            chunks = {each.header.id: list(self._chunks(each.header.id)) for each in ended}
+            chunks = {each.header.id: self._chunks(each.header.id) for each in ended}
             sizes = {name: sum(len(chunk.events) for chunk in found) for name, found in chunks.items()}
             found = [_row(each, max(sizes[each.header.id], 1)) for each in ended]
             rows.insert_streams(connection, found, (chunk for each in chunks.values() for chunk in each))
@@ -72,6 +76,8 @@ class StoredStreams:
             if await self.find(stream) is None:
                 raise expired(stream)
             return []
+        if chunk.first_seq > after + 1:
+            raise LogError(f"a part of stream {stream} is missing from the store")
         return events_in(chunk.events, after, most)
 
     async def passed(self, stream: str, upto: int) -> tuple[list[Skipped], int]:
@@ -81,7 +87,10 @@ class StoredStreams:
         for chunk in found:
             if chunk.summary is None:
                 break
-            items += decode(_unpacked(chunk.summary))
+            try:
+                items += decode(_unpacked(chunk.summary))
+            except (LogError, ValueError):  # damaged: the events themselves will do
+                break
             reached = chunk.last_seq
         return items, reached
 
@@ -116,8 +125,15 @@ class StoredStreams:
     async def release(self, caller: str, key: str, stream: str) -> None:
         await self._database.run(lambda each: rows.drop_claim(each, caller, key, stream))
 
-    def _chunks(self, stream: str) -> Iterator[rows.ChunkRow]:
-        return chunks_of(stream, self._log.kept_records(stream))
+    def _chunks(self, stream: str) -> list[rows.ChunkRow]:
+        chunks: list[rows.ChunkRow] = []
+        try:
+            chunks.extend(chunks_of(stream, self._log.kept_records(stream)))
+        except LogError as error:
+            if error.status == 410:  # the log is closed: whoever takes it over will have it
+                raise
+            logger.error("stream %s is kept up to where its log is damaged", stream)
+        return chunks
 
 
 def chunks_of(stream: str, records: Iterable[Kept]) -> Iterator[rows.ChunkRow]:
@@ -165,7 +181,10 @@ def _packed(data: bytes) -> bytes:
 
 
 def _unpacked(chunk: bytes) -> bytes:
-    return decompress(chunk[1:]) if chunk[:1] == _PACKED else chunk[1:]
+    try:
+        return decompress(chunk[1:]) if chunk[:1] == _PACKED else chunk[1:]
+    except ZlibError:
+        raise LogError("a part of the stream is damaged in the store") from None
 
 
 def _found(connection: Connection, stream: str) -> tuple[rows.StreamRow | None, End | None]:

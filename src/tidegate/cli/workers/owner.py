@@ -26,6 +26,7 @@ from tidegate.engines.shared import READY, RELEASE
 from tidegate.errors import ConfigError
 from tidegate.net import Pool
 from tidegate.server.handover import socket_name
+from tidegate.server.loads import Loads
 from tidegate.server.process import Ending, obey_signals
 from tidegate.server.workers import Child, Supervisor
 from tidegate.sources.discovery import Found, all_providers, discover, told, worth_telling
@@ -54,11 +55,15 @@ class Owner:
         except OSError as error:
             raise ConfigError(f"no folder for the sockets of workers: {error}") from None
 
+        self._loads = Loads(self._folder.path, workers)
+        for number in range(workers):
+            self._loads.gone(number)
+
     async def run(self) -> None:
         """Serve until a signal ends it. Raises ConfigError when it cannot be begun."""
         ending = Ending()
         config, found, task = await self._look()
-        supervisor = Supervisor(self._workers, task, self._spawn, ended=self._engines.left)
+        supervisor = Supervisor(self._workers, task, self._spawn, ended=self._ended)
 
         async def reload() -> None:
             _, _, task = await self._look()
@@ -76,6 +81,10 @@ class Owner:
             await self._engines.stop()
             self._pool.close()
             self._folder.remove()
+
+    def _ended(self, worker: int) -> None:
+        self._engines.left(worker)
+        self._loads.gone(worker)
 
     async def _started(
         self, supervisor: Supervisor, ending: Ending, config: Config, found: Sequence[Found]

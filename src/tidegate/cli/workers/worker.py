@@ -24,6 +24,7 @@ from tidegate.cli.workers.whole_lines import log_as
 from tidegate.engines import RemoteEngine
 from tidegate.errors import ConfigError, StoreError
 from tidegate.server.handover import Adopt, Peers
+from tidegate.server.loads import Loads
 from tidegate.server.process import Ending
 from tidegate.server.serve import serve
 from tidegate.server.together import answers_to_peers
@@ -91,6 +92,7 @@ class _Worker:
                 ending=self._ending,
                 started=started,
                 serving=serving,
+                loads=Loads(Path(task.folder), task.workers, number),
             )
         finally:
             peers.close()

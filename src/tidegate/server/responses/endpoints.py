@@ -33,15 +33,9 @@ class ResponseEndpoints:
         self._streams = streams
 
     async def retrieve(self, request: Request) -> Response:
-        """``GET``, ``DELETE``."""
+        """``GET``, ``DELETE``; one that is to be streamed is not asked for here."""
         if request.method == "DELETE":
             return await self._delete(request)
-        if request.query_params.get("stream") == "true":
-            raise InvalidRequest(
-                "a kept response is not streamed again yet; leave 'stream' out to get it whole",
-                param="stream",
-                code="unsupported_parameter",
-            )
         return _json(await response_now(self._store, self._streams, _caller(request), _name(request)))
 
     async def cancel(self, request: Request) -> Response:

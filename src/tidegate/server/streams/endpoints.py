@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,11 +26,31 @@ _LISTED: Final = 20
 _STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
 
 
+class Wanted(Struct, frozen=True):
+    """A page of a caller's streams, as :meth:`tidegate.streams.registry.Streams.listed` takes it."""
+
+    caller: str
+    before: tuple[int, str] | None
+    most: int
+    status: str | None
+
+
+Others = Callable[[Wanted], Awaitable[list[list[Json]]]]
+"""The same page as each of the other worker processes has it."""
+
+
+async def listed(streams: Streams, wanted: Wanted) -> list[Json]:
+    """The page as this process has it."""
+    page = await streams.listed(wanted.caller, wanted.before, wanted.most, wanted.status)
+    return [_listed(each) for each in page]
+
+
 class StreamEndpoints:
     """``/streams`` and ``/streams/{stream_id}``; what is streamed there is not served by ASGI."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, others: Others) -> None:
         self._streams = streams
+        self._others = others
 
     async def stream(self, request: Request) -> Response:
         """``GET``: the stream's state. ``DELETE``: stop it."""
@@ -46,8 +68,14 @@ class StreamEndpoints:
             raise InvalidRequest(f"'status' must be one of {', '.join(_STATUSES)}", param="status")
         after = asked.get("after")
         before = await self._before(after, caller) if after else None
-        page = await self._streams.listed(caller, before, limit + 1, status)
-        data = [_listed(each) for each in page[:limit]]
+        wanted = Wanted(caller, before, limit + 1, status)
+        page = await listed(self._streams, wanted)
+        for more in await self._others(wanted):
+            page += more
+        # What has ended is in the archive of all; those of one second are in the order of their ids.
+        page = sorted({each["id"]: each for each in page}.values(), key=lambda each: each["id"])
+        page.sort(key=lambda each: -int(each["created"]))
+        data = page[:limit]
         told = {
             "object": "list",
             "data": data,
