@@ -86,6 +86,8 @@ class TinyModel:
     script: str | None = None
     loop: bool = False
     """Begin the script again instead of ending."""
+    goes_on: bool = False
+    """Go on with the script also when its text is given up to the end of a piece that ends in a semicolon."""
     think: bool = False
     """Give it a chat template that knows reasoning."""
     architecture: str = "llama"
@@ -296,10 +298,10 @@ def _write_weights(writer: gguf.GGUFWriter, model: TinyModel, vocabulary: _Vocab
         add(prefix + "ffn_down.weight", model.dim, model.feed_forward, mute=silent)
     writer.add_tensor("output_norm.weight", np.ones(model.dim, dtype=np.float32))
     output = noise(len(vocabulary.tokens), model.dim) * np.float32(2)
-    writer.add_tensor("output.weight", _scripted(output, embeddings, vocabulary, loop=model.loop))
+    writer.add_tensor("output.weight", _scripted(output, embeddings, vocabulary, model))
 
 
-def _scripted(output: Matrix, embeddings: Matrix, vocabulary: _Vocabulary, *, loop: bool) -> Matrix:
+def _scripted(output: Matrix, embeddings: Matrix, vocabulary: _Vocabulary, model: TinyModel) -> Matrix:
     """Make the output matrix a table: the row of the next token points where the one before it points."""
     output[vocabulary.plain :] = 0  # specials have a logit of 0: they come now and then, not at once
     if not vocabulary.pieces:
@@ -307,7 +309,11 @@ def _scripted(output: Matrix, embeddings: Matrix, vocabulary: _Vocabulary, *, lo
     output *= np.float32(0.05)
     directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     ids = [vocabulary.ids[piece] for piece in vocabulary.pieces]
-    chain = [vocabulary.ids[vocabulary.newline], *ids, ids[0] if loop else vocabulary.ids["<|im_end|>"]]
-    for before, after in pairwise(chain):
+    last = ids[0] if model.loop else vocabulary.ids["<|im_end|>"]
+    steps = list(pairwise([vocabulary.ids[vocabulary.newline], *ids, last]))
+    if model.goes_on:  # a text that is given has tokens of its own: the semicolon is one
+        (at,) = (at for at, piece in enumerate(vocabulary.pieces) if piece.endswith(";"))
+        steps.append((vocabulary.ids[";"], ids[at + 1]))
+    for before, after in steps:
         output[after] += directions[before] * 8
     return output

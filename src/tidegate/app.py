@@ -226,6 +226,18 @@ class Application:
             await engine.stop()
 
 
+async def check_routes(config: Config, environ: Mapping[str, str]) -> None:
+    """Raise the ConfigError that a start would raise for its routes: a default model that nobody has, say."""
+    clock = SystemClock(asyncio.get_running_loop())
+    pool = Pool(clock.monotonic)
+    try:
+        providers = all_providers(config, environ)
+        found = [] if config.models else await discover(providers.values(), pool)
+        _Wiring(config, providers, {}, Engine, {}, pool, clock).routes(found)
+    finally:
+        pool.close()
+
+
 class _Wiring:
     """Makes the routes of one configuration. Takes over engines and health of the one before."""
 

@@ -42,12 +42,14 @@ def with_keys(tmp_path: Path, check: Callable[[Database, StoredKeys, KeyRing], A
 
 def test_a_key_of_the_store_stands_for_its_caller(tmp_path: Path) -> None:
     async def check(database: Database, stored: StoredKeys, ring: KeyRing) -> None:
-        await database.run(lambda c: insert_key(c, row(models=["fast"], workspaces=["w"])))
+        await database.run(
+            lambda c: insert_key(c, row(models=["fast"], workspaces=["w"], on_disconnect="drain"))
+        )
         assert ring.identify(KEY) is None
         assert ring.may_be_new(KEY)
         assert ring.may_be_new(KEY.encode())
         await ring.refresh()
-        assert ring.identify(KEY) == Caller("caller-1", "laptop", "k1", ("fast",), ("w",))
+        assert ring.identify(KEY) == Caller("caller-1", "laptop", "k1", ("fast",), ("w",), "drain")
         assert ring.identify(KEY.encode()) == ring.identify(KEY)
         assert ring.identify(KEY + "0") is None
 

@@ -31,3 +31,28 @@ def test_an_address_of_another_machine_is_refused(run_command: RunCommand, host:
     done = run_command("serve", "--port", "0", "--host", host, environment={"TIDEGATE_API_KEYS": "sk-1"})
     assert done.returncode == 1
     assert done.stderr == f"tidegate: '{host}' is no address of this machine; try --host 127.0.0.1\n"
+
+
+@pytest.mark.parametrize("options", [("serve", "--check"), ("serve", "--port", "0")])
+@pytest.mark.parametrize("models", ["", "models: {m: {use: [openai/gpt-4o-mini]}}"])
+def test_a_default_model_that_nobody_has_is_refused(
+    run_command: RunCommand, tmp_path: Path, options: tuple[str, ...], models: str
+) -> None:
+    """Also where the providers come from the environment, so that only they know their models."""
+    (tmp_path / "tidegate.yaml").write_text(f"default_model: nope\n{models}\n")
+    key = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"} if models else {}
+    done = run_command(*options, environment=key)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "default_model: there is no model 'nope' here" in done.stderr
+
+
+@pytest.mark.parametrize("options", [("serve", "--check"), ("serve", "--port", "0")])
+def test_two_model_files_of_one_name_are_refused(
+    run_command: RunCommand, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "qwen.gguf").write_bytes(b"GGUF")
+    done = run_command(*options, "--gguf", "a/qwen.gguf", "--gguf", "b/qwen.gguf")
+    assert done.returncode == 1
+    assert "is a second model 'qwen'" in done.stderr

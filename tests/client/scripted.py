@@ -140,6 +140,7 @@ class ScriptedGateway:
         self.keys: set[str] = set()
         self.go_on = threading.Event()
         self.cancelled = threading.Event()
+        self.asked = threading.Event()
         scripted = self
 
         class Handler(_Handler):
@@ -190,12 +191,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         seen = self._note()
+        self.gateway.asked.set()
         if self.gateway.post_refusals:
             self._refuse(self.gateway.post_refusals.popleft())
             return
         key = seen.headers.get("idempotency-key")
         if key is not None:
             self.gateway.keys.add(key)
+        if self.gateway.silent:
+            self.gateway.go_on.wait(20)
         if json.loads(seen.body).get("stream"):
             self._stream(self.gateway.frames, seen)
         else:
@@ -243,8 +247,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, frames: Sequence[Framed], seen: Seen) -> None:
         gateway = self.gateway
-        if gateway.silent:
-            gateway.go_on.wait(20)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Tidegate-Stream", STREAM)

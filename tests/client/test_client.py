@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.client.readers import ASKED, Awaiting, Blocking
 from tests.client.scripted import STREAM, TEXT, Framed, Refusal, ScriptedGateway, events_of, frames_of
 from tests.cutting_proxy import Cut, CuttingProxy
 from tidegate.client import (
+    AsyncClient,
     End,
     GatewayUnreachable,
     Patience,
@@ -246,6 +248,31 @@ def test_cancelling_by_name(scripted: ScriptedGateway, kind: Kind) -> None:
 @BOTH
 def test_the_address_may_have_what_people_copy_along(scripted: ScriptedGateway, kind: Kind) -> None:
     assert kind(f"{scripted.url}/v1/").read(ask).error is None
+
+
+@BOTH
+def test_a_gateway_below_a_path(scripted: ScriptedGateway, proxy: CuttingProxy, kind: Kind) -> None:
+    scripted.hold = 5
+    kind(f"{scripted.url}/llm/v1").read(ask, 2)
+    assert [seen.path for seen in scripted.seen] == [
+        "/llm/v1/chat/completions",
+        f"/llm/v1/streams/{STREAM}",
+    ]
+
+
+def test_cancelling_before_anything_came_cancels(scripted: ScriptedGateway) -> None:
+    scripted.silent = True
+
+    async def leave() -> None:
+        task = asyncio.create_task(AsyncClient(scripted.url).collect(**ASKED))
+        await asyncio.to_thread(scripted.asked.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    [cancelled] = scripted.of("DELETE")
+    assert cancelled.query == {"idempotency_key": scripted.of("POST")[0].headers["idempotency-key"]}
 
 
 def test_importing_it_imports_no_server() -> None:

@@ -131,6 +131,25 @@ def test_closing_the_sdks_stream_closes_the_upstream(gateway: Gateway, upstream:
         upstream.request().connection.wait_closed()
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+def test_cancelling_before_anything_came_closes_the_upstream(
+    gateway: Gateway, upstream: Upstream, streamed: bool
+) -> None:
+    upstream.play([Stall()])
+
+    async def leave() -> None:
+        async with async_openai(gateway.url) as client:
+            asked: Any = client.chat.completions.create(model="m", messages=MESSAGES, stream=streamed)
+            task = asyncio.ensure_future(asked)
+            await asyncio.to_thread(upstream.request)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(leave())
+    upstream.request().connection.wait_closed()
+
+
 @BOTH
 def test_left_running_it_is_read_by_somebody_else(gateway: Gateway, upstream: Upstream, kind: Kind) -> None:
     more = Gate()

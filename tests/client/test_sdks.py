@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -261,6 +262,48 @@ def test_cancelling_the_task_cancels(scripted: ScriptedGateway, proxy: CuttingPr
 
     asyncio.run(leave())
     assert scripted.cancelled.is_set()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_cancelling_before_anything_came_cancels(scripted: ScriptedGateway, streamed: bool) -> None:
+    """Nothing has told the stream's id yet: the key of the request stands for it."""
+    scripted.frames, scripted.silent = frames_of("openai-chat", events_of()), True
+
+    async def leave() -> None:
+        async with async_openai(scripted.url) as client:
+            asked: Any = client.chat.completions.create(model="m", messages=MESSAGES, stream=streamed)
+            task = asyncio.ensure_future(asked)
+            await asyncio.to_thread(scripted.asked.wait, 10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(leave())
+    [cancelled] = scripted.of("DELETE")
+    assert cancelled.path.startswith("/v1/streams?")
+    assert {cancelled.query["idempotency_key"]} == {scripted.of("POST")[0].headers["idempotency-key"]}
+
+
+def test_interrupting_before_anything_came_cancels() -> None:
+    """What Ctrl-C does in a program that blocks."""
+    sent: list[httpx2.Request] = []
+
+    class Interrupted(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            sent.append(request)
+            if request.method == "POST":
+                raise KeyboardInterrupt
+            return httpx2.Response(200)
+
+    interrupted = openai_client("http://gateway.example", transport=Interrupted())
+    with interrupted as client, pytest.raises(KeyboardInterrupt):
+        client.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+    asked, cancelled = sent
+    key = asked.headers["idempotency-key"]
+    assert (cancelled.method, str(cancelled.url)) == (
+        "DELETE",
+        f"http://gateway.example/v1/streams?idempotency_key={key}",
+    )
 
 
 def test_other_requests_pass_as_they_are(scripted: ScriptedGateway, proxy: CuttingProxy) -> None:

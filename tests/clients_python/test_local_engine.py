@@ -13,15 +13,21 @@ from typing import Any
 import pytest
 from openai import APIError, OpenAI
 
+from tests.chat import stream, text_chunks
 from tests.chat_stream import body_for, start_chat
+from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually
+from tests.script import Close
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
+from tests.upstream import Upstream
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("xllamacpp") is None, reason="needs xllamacpp: pip install 'tidegate[local]'"
 )
 
 HELLO = "Hello from a tiny local model. Every word of this answer is known beforehand."
+COUNT = "One two abc; four five six seven."
+"""The semicolon ends a piece of it."""
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 THOUGHT = "<think>I should greet.</think>\n\nGood morning"
 WEATHER: Any = {
@@ -42,9 +48,10 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         "weather": TinyModel(script=CALL),
         "thinker": TinyModel(script=THOUGHT, think=True),
         "endless": TinyModel(script="one two three. ", loop=True, context=32768),
+        "counter": TinyModel(script=COUNT, goes_on=True),
     }
     files = {name: shared_tiny_gguf(tmp_path_factory, model) for name, model in models.items()}
-    config = {
+    config: dict[str, Any] = {
         "models": {
             name: {
                 "gguf": str(path),
@@ -56,6 +63,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             for name, path in files.items()
         }
     }
+    config["models"]["sturdy"] = {**config["models"]["endless"], "retry": {"attempts": 3}}
     running = Gateway(tmp_path_factory.mktemp("local"), config)
     yield running
     running.stop()
@@ -123,7 +131,8 @@ def test_a_client_that_leaves_frees_the_slot(local: Gateway, sdk: OpenAI) -> Non
 
 
 def test_a_crash_is_one_error_and_the_next_request_is_answered(local: Gateway, sdk: OpenAI) -> None:
-    stream = sdk.chat.completions.create(model="endless", messages=ASKED, stream=True)
+    alone: Any = {"Tidegate-On-Break": "fail"}
+    stream = sdk.chat.completions.create(model="endless", messages=ASKED, stream=True, extra_headers=alone)
     assert next(iter(stream)).choices
     for pid in children_of(local.pid, "endless"):
         os.kill(pid, signal.SIGKILL)
@@ -138,6 +147,45 @@ def test_a_crash_is_one_error_and_the_next_request_is_answered(local: Gateway, s
         "the engine answers again",
         timeout=20,
     )
+
+
+def test_a_crash_is_healed_by_the_engine_that_comes_after_it(local: Gateway, sdk: OpenAI) -> None:
+    stream = sdk.chat.completions.create(model="sturdy", messages=ASKED, stream=True, max_tokens=1000)
+    assert any(chunk.choices[0].delta.content for chunk in stream)
+    for pid in children_of(local.pid, "sturdy"):
+        os.kill(pid, signal.SIGKILL)
+    *_, last = stream
+    assert last.choices[0].finish_reason in ("length", "stop")
+    told: Any = last.model_extra
+    assert len(told["tidegate"]["seams"]) == 1
+
+
+def test_the_engine_goes_on_with_what_another_upstream_began(
+    local: Gateway, upstream: Upstream, start_gateway: StartGateway
+) -> None:
+    """In conversation and raw: llama.cpp is given the text, and says what follows it and nothing else."""
+    providers = {
+        "cannot": {"base_url": f"{upstream.url}/v1", "api_key": "none", "continues": "none"},
+        "local": {"base_url": local.base_url, "api_key": "none", "continues": "continue_final_message"},
+    }
+    use = ["cannot/mock", "local/counter"]
+    models = {"count": {"use": use, "same_as": "counter", "retry": {"attempts": 1}}}
+    gateway = start_gateway({"providers": providers, "models": models})
+    upstream.answer = lambda request: [*stream(text_chunks(["One two", " abc;"], finish=None))[:-2], Close()]
+    with OpenAI(base_url=gateway.base_url, api_key="any", max_retries=0, timeout=30) as client:
+        with client.chat.completions.create(
+            model="count", messages=ASKED, temperature=0, stream=True, stream_options={"include_usage": True}
+        ) as answer:
+            chunks = list(answer)
+        whole = client.chat.completions.create(model="count", messages=ASKED, temperature=0)
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == COUNT
+    assert pieces[1:3] == ["One two", " abc;"]
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 2 + len(pieces[3:-1]) + 1  # and the token that ends it
+    assert whole.choices[0].message.content == COUNT
 
 
 def test_local_models_are_listed_with_their_context(sdk: OpenAI) -> None:

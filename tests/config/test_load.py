@@ -85,7 +85,7 @@ def test_the_documented_example_becomes_typed_values(load: Load, tmp_path: Path)
             retry: {attempts: 5, backoff: 0s}
           qwen:   {gguf: "models/qwen3-0.6b-q8_0.gguf", context: 8192}
         default_model: fast
-        timeouts: {idle: 90s}
+        timeouts: {idle: 90s, min_speed: 1.5}
         demo: {delay: 0ms}
         streams: {log: memory}
         """,
@@ -102,14 +102,14 @@ def test_the_documented_example_becomes_typed_values(load: Load, tmp_path: Path)
         Deployment(provider="gpu1", model="qwen3-8b"),
         Deployment(provider="openai", model="gpt-4o-mini"),
     )
-    assert fast.timeouts == Timeouts(connect=0.25, first_token=30.0, idle=90.0, total=3600.0)
+    assert fast.timeouts == Timeouts(connect=0.25, first_token=30.0, idle=90.0, total=3600.0, min_speed=1.5)
     assert (fast.on_break, fast.on_disconnect, fast.retry) == (
         "fail",
         "detach",
         Retry(attempts=5, backoff=0.0),
     )
     assert (config.models["qwen"].gguf, config.models["qwen"].context) == (path, 8192)
-    assert config.models["qwen"].timeouts == Timeouts(idle=90.0)
+    assert config.models["qwen"].timeouts == Timeouts(idle=90.0, min_speed=1.5)
     assert (config.default_model, config.demo) == ("fast", Demo(delay=0.0))
 
 
@@ -186,7 +186,7 @@ def test_the_command_line_wins(load: Load, tmp_path: Path) -> None:
         "server: {host: 0.0.0.0, port: 1, gguf: missing.gguf}",
         command_line={"host": "localhost", "port": "2", "gguf": [str(path), str(path)]},
     )
-    assert config.server == Server(host="localhost", port=2, gguf=(path, path))
+    assert config.server == Server(host="localhost", port=2, gguf=(path,))
 
 
 def test_paths_begin_at_the_file_or_at_the_working_directory(

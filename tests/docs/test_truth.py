@@ -8,7 +8,7 @@ import re
 from importlib import import_module
 
 import pytest
-from click import Context
+from click import Context, Group
 
 from tests.docs.examples import ROOT, blocks, documents
 from tests.docs.test_openapi import paths_of_urls
@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "tidegate"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 ENDPOINTS = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
 EVERYTHING = "\n".join(path.read_text(encoding="utf-8") for path in documents())
-UNITS = {"": 1, "s": 1, "min": 60, "KiB": 2**10, "MiB": 2**20}
+UNITS = {"": 1, "ms": 0.001, "s": 1, "min": 60, "KiB": 2**10, "MiB": 2**20}
 
 
 def headers_of_ours() -> set[str]:
@@ -59,6 +59,11 @@ def test_documented_commands_and_options_exist() -> None:
         _, name, *rest = line.split("#")[0].split()
         command = main.get_command(context, name)
         assert command is not None, line
+        if isinstance(command, Group) and rest and not rest[0].startswith("-"):
+            group = command
+            for each in rest.pop(0).split("|"):  # `create|list`
+                command = group.get_command(Context(group), each)
+                assert command is not None, line
         known = {option for parameter in command.params for option in parameter.opts}
         options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
         assert [option for option in options if option not in known] == [], line

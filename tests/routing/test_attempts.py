@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.loops import LoopClock, in_virtual_time
@@ -91,6 +92,15 @@ async def test_then_the_next_deployment_is_tried() -> None:
     await run.answer()
     assert run.text == "c"
     assert [name for name, _ in run.watching.attempts] == ["a", "a", "b", "b", "c"]
+
+
+@in_virtual_time
+async def test_without_a_fallback_only_the_first_is_asked() -> None:
+    run = Run(Doing(fails(GONE)), Doing(says("b")), retry=Retry(attempts=2))
+    plan = (Asked(run.route, msgspec.structs.replace(REQUEST, fallback=False)),)
+    with pytest.raises(Unreachable):
+        await Attempts(run.clock, lambda: 0.0, run.watching).answer(plan, run.out)
+    assert [name for name, _ in run.watching.attempts] == ["a", "a"]
 
 
 @in_virtual_time

@@ -85,13 +85,16 @@ def _whole_frames(body: bytes) -> bytes:
 
 
 @contextmanager
-def resuming(url: str, stream: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``tidegate resume`` as somebody types it in another terminal."""
+def resuming(url: str, stream: str, shown: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """``tidegate resume`` as somebody types it in another terminal, which is the file ``shown``."""
     command = [sys.executable, "-m", "tidegate", "resume", stream, "--url", url]
-    environment = {**clean_environment(), "TIDEGATE_HOME": str(home)}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    environment = {**clean_environment(), "TIDEGATE_HOME": str(shown.parent)}
+    with (
+        shown.open("wb") as output,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -153,7 +156,9 @@ def test_three_readers_end_with_the_same_text(upstream: Upstream, tmp_path: Path
         sdk = Asked(proxy.url)
         eventually(lambda: bool(sdk.stream or sdk.error), "the SDK was not answered")
         curl = Curl(gateway.url, sdk.stream)
-        with resuming(gateway.url, sdk.stream, tmp_path) as terminal:
+        shown = tmp_path / "shown"
+        with resuming(gateway.url, sdk.stream, shown) as terminal:
+            eventually(lambda: shown.stat().st_size > 0, "the terminal shows nothing", 15)
             eventually(sdk.has(DIES), "the SDK has not read what came before the upstream died")
             said.open()
             eventually(sdk.has(KILLED), "the SDK has not read what another attempt went on with")
@@ -162,7 +167,7 @@ def test_three_readers_end_with_the_same_text(upstream: Upstream, tmp_path: Path
             try:
                 sdk.wait(30)
                 curl.wait(30)
-                shown, complaints = terminal.communicate(timeout=30)
+                _, complaints = terminal.communicate(timeout=30)
                 assert terminal.returncode == 0, complaints
                 state = stream_state(again, sdk.stream)
                 rows = usage(again)
@@ -170,7 +175,7 @@ def test_three_readers_end_with_the_same_text(upstream: Upstream, tmp_path: Path
                 again.stop()
     shown_by_then = ["".join(WORDS[:DIES]), "".join(WORDS[:KILLED])]
     prefixes = [upstream.request(number).json["messages"][-1]["content"] for number in (1, 2)]
-    told = [sdk.text, curl.text, shown.decode().strip() + " "]
+    told = [sdk.text, curl.text, shown.read_text().strip() + " "]
     assert [digest(text) for text in told] == [digest(WHOLE)] * 3
     outcomes = [attempt["outcome"] for attempt in state["attempts"]]
     assert outcomes == ["failed", "interrupted", "completed"]

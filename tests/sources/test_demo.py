@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.loops import VirtualLoop, in_virtual_time
 from tests.loops import run as run_on
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.fold import Fold
+from tidegate.core.request import Begun
 from tidegate.core.source import Flow
 from tidegate.dialects import load_dialect
+from tidegate.errors import Broken
 from tidegate.sources.demo import DemoSource
 
 CHAT = load_dialect("openai-chat")
@@ -288,3 +291,24 @@ async def test_it_waits_for_a_reader_and_can_be_cancelled_meanwhile() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+def begun(beginning: str) -> Said:
+    """What the demo goes on with after a beginning."""
+    out = Said()
+    request = CHAT.read_request(json.dumps({"messages": [{"role": "user", "content": "Hi"}]}).encode())
+    request = msgspec.structs.replace(request, begun=Begun(beginning, 1))
+    run_on(DemoSource(0.0).run(request, out), VirtualLoop)
+    return out
+
+
+def test_it_goes_on_with_its_own_answer_wherever_that_broke_off() -> None:
+    whole = text(say("Hi"))
+    for at in range(0, len(whole), 7):
+        assert whole[:at] + text(begun(whole[:at])) == whole
+    assert [type(event) for event in begun(whole).events] == [Start, Finish, End]
+
+
+def test_it_does_not_go_on_with_what_it_would_not_say() -> None:
+    with pytest.raises(Broken):
+        begun("I am a large")

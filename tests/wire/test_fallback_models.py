@@ -10,7 +10,7 @@ from tests.chat import chunk, completion, envelope, error, frame, plain, stream,
 from tests.chat_stream import body_for, post_chat, stream_chat
 from tests.gateway import Gateway, eventually
 from tests.raw_http import fetch
-from tests.script import Head, Script, Send, Stall
+from tests.script import Head, Reset, Script, Send, Stall
 from tests.upstream import Request, Upstream
 
 DOWN = error(503, "no capacity", kind="overloaded_error")
@@ -119,3 +119,18 @@ def test_metrics_and_log_tell_who_was_asked_and_who_answered(gateway: Gateway, u
     assert 'gen_ai_server_request_duration_seconds_count{error_type="",gen_ai_request_model="m"}' in metrics
     assert 'tidegate_attempts_total{error_type="",tidegate_deployment="up/mock-' in metrics
     eventually(lambda: "completed model=m>pair " in gateway.output(), "the line of the access log")
+
+
+def test_a_request_may_want_no_fallback_before_the_first_token(gateway: Gateway, upstream: Upstream) -> None:
+    play(upstream, mock_a=DOWN, mock_b=DOWN)
+    body = body_for(model="pair", fallback_models=["demo"], disable_fallbacks=True)
+    response = post_chat(gateway.address, body)
+    assert response.status == 503
+    assert len(models_asked(upstream)) == 1
+    assert "disable_fallbacks" not in upstream.request().json
+
+
+def test_nor_after_it(gateway: Gateway, upstream: Upstream) -> None:
+    play(upstream, mock=[Head(), Send(frame(chunk("one "))), Reset()])
+    stream_chat(gateway.address, model="m", disable_fallbacks=True).failed()
+    assert len(upstream.requests) == 1

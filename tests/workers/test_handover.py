@@ -59,7 +59,7 @@ class Worker:
         return stream in self.own
 
     def resume(self, exchange: Exchange) -> None:
-        raise AssertionError("no stream is asked for here")
+        self.generate(exchange)
 
     def generate(self, exchange: Exchange) -> None:
         task = asyncio.get_running_loop().create_task(self._generate(exchange))
@@ -207,8 +207,17 @@ async def test_a_chunked_body_moves_whole() -> None:
 async def test_what_the_application_serves_moves_too(method: str) -> None:
     async with machine() as both, client(both) as (reader, writer):
         for _ in range(2):
-            writer.write(request_bytes(method, "/v1/streams/1", None, {"wanted": "of-1"}))
+            writer.write(request_bytes(method, "/v1/files/1", None, {"wanted": "of-1"}))
             assert await answer(reader) == f"1 {method} of-1".encode()
+
+
+@on_both_loops
+async def test_a_request_for_a_stream_moves_without_a_body() -> None:
+    async with machine() as both, client(both) as (reader, writer):
+        for number in (1, 0):
+            wanted = {"wanted": f"of-{number}"}
+            writer.write(request_bytes("GET", f"/v1/streams/{'a' * 32}?after=3", None, wanted))
+            assert await answer(reader) == b"%d says of-%d" % (number, number)
 
 
 @on_both_loops

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qs
 
 import msgspec
 
 from tidegate.access.stored_keys import PREFIX, StoredKeys
 from tidegate.config import Auth
+from tidegate.core.request import OnDisconnect
 from tidegate.errors import ConfigError, Unauthenticated
 from tidegate.store.keys import KeyRow
 
@@ -26,7 +27,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     ``id`` is the same after every restart and with every key of the caller's, and may be shown, logged and
     stored; ``name`` is for people. ``key`` is the id of a key of the store; ``models`` and ``workspaces`` are
-    what that key is for, None being everything.
+    what that key is for, None being everything. ``on_disconnect`` is what the key says of its streams.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Caller(msgspec.Struct, frozen=True):
     key: str | None = None
     models: tuple[str, ...] | None = None
     workspaces: tuple[str, ...] | None = None
+    on_disconnect: OnDisconnect | None = None
 
 
 OPEN: Final = Caller("open", "anyone")
@@ -89,7 +91,8 @@ class KeyRing:
         if row is None or not hmac.compare_digest(row.digest, digest):
             return None
         self._check(row)
-        return Caller(row.caller, row.name, row.id, _frozen(row.models), _frozen(row.workspaces))
+        policy = cast(OnDisconnect | None, row.on_disconnect)
+        return Caller(row.caller, row.name, row.id, _frozen(row.models), _frozen(row.workspaces), policy)
 
     def may_be_new(self, presented: bytes | str | None) -> bool:
         """Whether a key that is not known here may have been made a moment ago: the store should be asked."""

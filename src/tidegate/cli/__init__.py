@@ -15,6 +15,8 @@ _COMMANDS: Final = MappingProxyType(
     {
         "serve": "Start the gateway.",
         "chat": "Talk to a model in the terminal.",
+        "resume": "Go on with an answer that was begun before.",
+        "streams": "List the answers under way and of late, look at one, stop one.",
         "models": "List the models that the gateway serves.",
         "keys": "Make keys for callers, list them, and take them back.",
         "usage": "Show how many tokens were used, and by whom.",

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
-import msgspec
-
-from tidegate.cli.connection import Server, broken_off, failures_told, open_stream
+from tidegate.cli.connection import Server, failures_told, refusal
+from tidegate.client.blocking import Wire, call
+from tidegate.client.driving import pieces, run
+from tidegate.client.errors import ClientError, StreamFailed
+from tidegate.client.patience import Patience
+from tidegate.client.pursuit import Denied, GaveUp, Lost, Rest
+from tidegate.client.reading import Reading
+from tidegate.client.server import question
+from tidegate.client.splice import Piece
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
-from tidegate.dialects import load_dialect
-from tidegate.errors import SourceError
+from tidegate.errors import Broken, SourceError
 
-_DIALECT: Final = "openai-chat"
-_PATH: Final = "/v1/chat/completions"
-_CONNECT_SECONDS: Final = 10.0
-_MOST_READ: Final = 65536
-_LONGEST_FRAME: Final = 64 * 1024 * 1024
+_CANCEL_SECONDS: Final = 3.0
 
 
 class Arrival(NamedTuple):
@@ -37,18 +37,40 @@ class Arrival(NamedTuple):
 
 
 class Answer:
-    """The answer to one request, read by a thread of its own: a blocked read of a socket cannot be
-    interrupted on every platform, and drawing must not wait for the network."""
+    """An answer, read by a thread of its own: a blocked read of a socket cannot be interrupted on every
+    platform, and drawing must not wait for the network. It survives connections that are lost."""
 
-    def __init__(self, server: Server, fields: Mapping[str, Any]) -> None:
+    def __init__(self, server: Server, reading: Reading, patience: Patience, *, ours: bool) -> None:
         self._server = server
-        usage = {"stream": True, "stream_options": {"include_usage": True}}
-        self._body = msgspec.json.encode({**fields, **usage})
-        self._socket: socket.socket | None = None
+        self._reading = reading
+        self._ours = ours
+        self._wire = Wire(server.url, patience.silence)
         self._arrivals: SimpleQueue[Arrival] = SimpleQueue()
-        self._cancelled = threading.Event()
+        self._over = False
+        """What there is of it has come, or cannot be had."""
         self.asked_at = time.monotonic()
         threading.Thread(target=self._read, name="answer", daemon=True).start()
+
+    @classmethod
+    def asked(cls, server: Server, fields: Mapping[str, Any], patience: Patience) -> Answer:
+        """The answer to a request; nobody else wants it, so that closing it early stops it."""
+        reading = Reading(server, patience, question(server, fields, uuid4().hex), None, None)
+        return cls(server, reading, patience, ours=True)
+
+    @classmethod
+    def resumed(cls, server: Server, stream_id: str, after: str | None, patience: Patience) -> Answer:
+        """A stream from a place on; closing it early leaves it running."""
+        return cls(server, Reading(server, patience, None, stream_id, after), patience, ours=False)
+
+    @property
+    def stream_id(self) -> str:
+        """The id to resume by; empty before it is known."""
+        return self._reading.pursuit.stream_id or ""
+
+    @property
+    def cursor(self) -> str | None:
+        """The place behind what has come."""
+        return self._reading.cursor
 
     def next(self, timeout: float) -> Arrival | None:
         """What came next; None when nothing did within ``timeout`` seconds."""
@@ -63,57 +85,73 @@ class Answer:
         Fit for a signal handler, because SimpleQueue.put may interrupt itself
         (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put).
         """
-        self._cancelled.set()
         self._arrivals.put(Arrival(time.monotonic(), [], last=True))
 
     def close(self) -> None:
-        """Let go of the connection, which makes the gateway stop generating if it has not finished."""
-        self._cancelled.set()
-        if self._socket is not None:
-            try:
-                # close() would not wake the thread; the shutdown() of a TLS socket is not made for threads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other side was faster
+        """Let go of the connection. An answer of ours that has not finished is generated no further."""
+        self._wire.abort()
+        ask = self._reading.pursuit.cancellation() if self._ours and not self._over else None
+        if ask is None:
+            return
+        try:
+            call(self._server, ask, seconds=_CANCEL_SECONDS)
+        except ClientError:
+            pass  # it ends by itself
 
     def _read(self) -> None:
-        connection = self._server.connect(_CONNECT_SECONDS)
         try:
-            self._exchange(connection)
+            self._exchange()
         except Exception as error:  # also a defect must reach the one who waits, who would wait forever
+            self._over = not self._wire.aborted
             self._put([], error, last=True)
         finally:
-            connection.close()
+            self._wire.close()
 
-    def _exchange(self, connection: http.client.HTTPConnection) -> None:
-        with failures_told(self._server):
-            connection.connect()
-        self._socket = connection.sock
-        if self._cancelled.is_set():
-            return
-        self.asked_at = time.monotonic()
-        with open_stream(self._server, connection, _PATH, self._body) as response:
-            self._put_all(response)
+    def _exchange(self) -> None:
+        reading, wire = self._reading, self._wire
+        try:
+            head = run(reading.pursuit.opening(), wire.do)
+            if not head.streams and not reading.ended:
+                raise refusal(self._server, head.status, wire.do(Rest()))
+            for several in () if reading.ended else pieces(reading.pursuit.frames(), wire.do):
+                if self._put_all(several):
+                    return
+        except Lost as lost:
+            with failures_told(self._server):
+                raise lost.cause or ConnectionResetError from None
+        except GaveUp as error:
+            raise self._given_up(error) from None
+        except Denied as denied:
+            raise refusal(self._server, denied.head.status, denied.body) from None
+        self._over = True
+        self._put([End(outcome="completed")], last=True)
 
-    def _put_all(self, response: http.client.HTTPResponse) -> None:
-        decoder = load_dialect(_DIALECT).decoder(_LONGEST_FRAME)
-        while data := self._data(response):
-            events: list[AnyEvent] = []
-            try:
-                decoder.feed(data, events)
-            except SourceError as error:
-                self._put(events, error, last=True)
-                return
-            last = bool(events) and isinstance(events[-1], End)
-            if events:
-                self._put(events, last=last)
-            if last:
-                return
-        raise broken_off()
+    def _put_all(self, several: Sequence[Piece]) -> bool:
+        """Whether this was the end."""
+        events: list[AnyEvent] = []
+        try:
+            for event in self._reading.events(several):
+                events.append(event)  # noqa: PERF402 - what came before an error stays
+        except StreamFailed as error:
+            self._over = True
+            self._put(events, error, last=True)
+            return True
+        last = bool(events) and isinstance(events[-1], End)
+        self._over = last
+        if events:
+            self._put(events, last=last)
+        return last
 
-    def _data(self, response: http.client.HTTPResponse) -> bytes:
-        with failures_told(self._server):
-            return response.read1(_MOST_READ)
+    def _given_up(self, error: GaveUp) -> SourceError:
+        stream, cursor = self._reading.pursuit.stream_id, self.cursor
+        message = "the connection to the gateway broke before the answer was complete"
+        if stream is None:
+            return Broken(message)
+        after = f" --after {cursor}" if cursor is not None else ""
+        return Broken(
+            f"{message}, and was not found again within {error.seconds:.0f} s; "
+            f"later: tidegate resume {stream}{after}"
+        )
 
     def _put(self, events: list[AnyEvent], error: Exception | None = None, *, last: bool = False) -> None:
         self._arrivals.put(Arrival(time.monotonic(), events, error, last))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 from rich.console import Console
 
-from tidegate.cli.connection import Server, find_server, server_options
+from tidegate.cli.answer import Answer
+from tidegate.cli.connection import find_server, patience_option, server_options
 from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import follow
 from tidegate.cli.home import home
 from tidegate.cli.session import Session
 from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay
-from tidegate.cli.terminal.lines import printable
+from tidegate.cli.terminal.lines import printable, tolerate_any_text
 from tidegate.cli.terminal.markdown import THEME
+from tidegate.client.patience import Patience
 from tidegate.errors import ConfigError, SourceError
 
 _INTERRUPTED = 130
@@ -35,6 +37,7 @@ _INTERRUPTED = 130
 @click.option("--plain", is_flag=True, help="Text as it comes: no Markdown, no colours, nothing redrawn.")
 @click.option("--no-markdown", is_flag=True, help="Show Markdown as it is written instead of rendering it.")
 @click.option("--thinking", is_flag=True, help="Leave what the model thinks on the screen.")
+@patience_option
 @server_options
 def command(
     model: str | None,
@@ -43,6 +46,7 @@ def command(
     plain: bool,
     no_markdown: bool,
     thinking: bool,
+    patience: float,
     url: str | None,
     key: str | None,
 ) -> None:
@@ -59,6 +63,8 @@ def command(
       git diff | tidegate chat --system "Write a commit message for this."
       tidegate chat -m - < question.txt > answer.txt
 
+    An answer survives a lost connection and a restart of the gateway.
+
     Without -m, a question that is piped in is answered once. Into a pipe or a file goes the plain text of the
     answer. The exit code is 0 for a complete answer, 1 for an error and 130 after Ctrl-C.
     """
@@ -67,7 +73,7 @@ def command(
             f"{model!r} is not the name of a model; to ask one question: tidegate chat -m TEXT"
         )
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        _tolerate_any_text(stream)
+        tolerate_any_text(stream)
     conversation = Conversation(_encodable(model), _encodable(system))
     console = Console(theme=THEME, highlight=False, no_color=True if plain else None)
     plain = plain or not console.is_terminal or console.is_dumb_terminal
@@ -81,9 +87,11 @@ def command(
         server = find_server(url, key, os.environ)
         question = _encodable(_question(message))
         if question is None:
-            Session(server, conversation, console, display, home(os.environ)).run()
+            folder = home(os.environ)
+            Session(server, conversation, console, display, folder, Patience(patience)).run()
         else:
-            _answer_once(server, conversation, question, console, display(), summary=not plain)
+            answer = Answer.asked(server, conversation.ask(question), Patience(patience))
+            _answer_once(answer, console, display(), summary=not plain)
     except (SourceError, ConfigError) as error:
         _fail(error.message)
 
@@ -103,29 +111,14 @@ def _encodable(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
-def _answer_once(
-    server: Server,
-    conversation: Conversation,
-    question: str,
-    console: Console,
-    display: Display,
-    *,
-    summary: bool,
-) -> None:
-    ended = follow(server, conversation.ask(question), display)
+def _answer_once(answer: Answer, console: Console, display: Display, *, summary: bool) -> None:
+    ended = follow(answer, display)
     if ended.error is not None:
         _fail(ended.error.message)
     if ended.cancelled:
         sys.exit(_INTERRUPTED)
     if summary:
         console.print(f"\n{printable(ended.measured.summary())}", style="dim", markup=False)
-
-
-def _tolerate_any_text(stream: TextIO) -> None:
-    """Replace what the encoding of a terminal or file does not have, rather than fail in mid-answer."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
 
 
 def _fail(message: str) -> NoReturn:

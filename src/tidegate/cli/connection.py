@@ -7,33 +7,27 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
 import msgspec
 
-from tidegate import __version__
 from tidegate.cli.home import recorded_address
+from tidegate.client import server as client
 from tidegate.errors import Broken, ConfigError, Rejected, SourceError, TimedOut, Unreachable
 
 DEFAULT_URL: Final = "http://127.0.0.1:7860"
 
 _SECONDS: Final = 10.0
-_SILENCE_SECONDS: Final = 60.0
-"""A gateway is never silent for more than ten; this much more is a network that has gone away."""
-
 _LONGEST_BODY: Final = 64 * 1024 * 1024
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(client.Server):
     """Where a gateway listens, without ``/v1``, and the key that it is sent."""
 
-    url: str
-    key: str | None = None
+    __slots__ = ()
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
         """A connection that is made with its first request; ``timeout`` seconds for making it."""
@@ -41,17 +35,6 @@ class Server:
         if parts.scheme == "https":
             return http.client.HTTPSConnection(parts.hostname or "", parts.port or 443, timeout=timeout)
         return http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout)
-
-    def target(self, path: str) -> str:
-        """What to ask for in a request line: the path below this server's own."""
-        return urlsplit(self.url).path + path
-
-    def headers(self) -> dict[str, str]:
-        """The headers of every request."""
-        headers = {"User-Agent": f"tidegate/{__version__}", "Accept": "application/json, text/event-stream"}
-        if self.key is not None:
-            headers["Authorization"] = f"Bearer {self.key}"
-        return headers
 
 
 def server_options(command: _Command) -> _Command:
@@ -67,6 +50,18 @@ def server_options(command: _Command) -> _Command:
     return url(key(command))
 
 
+def patience_option(command: _Command) -> _Command:
+    """Add ``--patience``, for commands whose answer survives a lost connection."""
+    option = click.option(
+        "--patience",
+        type=click.FloatRange(0),
+        default=60.0,
+        metavar="SECONDS",
+        help="How long to look for a gateway whose connection was lost in mid-answer; default 60.",
+    )
+    return option(command)
+
+
 def find_server(url: str | None, key: str | None, environ: Mapping[str, str]) -> Server:
     """The gateway to talk to: as given, else from the environment, else the one that recorded itself.
 
@@ -77,59 +72,30 @@ def find_server(url: str | None, key: str | None, environ: Mapping[str, str]) ->
     secret = key or environ.get("TIDEGATE_API_KEY", "").strip() or next(filter(None, listed), None)
     if secret is not None and not (secret.isascii() and secret.isprintable() and " " not in secret):
         raise ConfigError("the key must be visible ASCII characters; check --key and TIDEGATE_API_KEY")
-    return Server(_normalised(address.strip()), secret)
+    return Server(client.normalised(address.strip()), secret)
 
 
-def _normalised(address: str) -> str:
-    """The address without what people copy along with it: a slash at the end, ``/v1``."""
-    url = address if "://" in address else f"http://{address}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not match
-        usable = False
-    if not usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(f"{address!r} is no address of a gateway; write it like {DEFAULT_URL}")
-    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def get(server: Server, path: str, timeout: float = _SECONDS) -> tuple[int, bytes]:
+def get(server: Server, path: str, timeout: float = _SECONDS, method: str = "GET") -> tuple[int, bytes]:
     """Status and body of the answer to ``GET path``. Raises SourceError when there is none."""
     connection = server.connect(timeout)
     try:
         with failures_told(server):
-            connection.request("GET", server.target(path), None, server.headers())
+            connection.request(method, server.target(path), None, server.headers())
             response = connection.getresponse()
             return response.status, response.read(_LONGEST_BODY)
     finally:
         connection.close()
 
 
-def get_json(server: Server, path: str, timeout: float = _SECONDS) -> Any:
+def get_json(server: Server, path: str, timeout: float = _SECONDS, method: str = "GET") -> Any:
     """The value in the answer to ``GET path``. Raises SourceError, in words for whoever typed the command."""
-    status, body = get(server, path, timeout)
-    if status != 200:
-        raise _refusal(server, status, body)
+    status, body = get(server, path, timeout, method)
+    if status not in (200, 202):
+        raise refusal(server, status, body)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _stranger(server) from None
-
-
-def open_stream(
-    server: Server, connection: http.client.HTTPConnection, path: str, body: bytes
-) -> http.client.HTTPResponse:
-    """Send ``POST path`` and return its response once that has begun with 200. Raises SourceError."""
-    with failures_told(server):
-        headers = {**server.headers(), "Content-Type": "application/json"}
-        connection.request("POST", server.target(path), body, headers)
-        connection.sock.settimeout(_SILENCE_SECONDS)
-        response = connection.getresponse()
-        if response.status == 200:
-            return response
-        body = response.read(_LONGEST_BODY)
-    raise _refusal(server, response.status, body)
 
 
 @contextmanager
@@ -172,7 +138,7 @@ def _stranger(server: Server) -> SourceError:
     return Broken(f"{server.url} answers, but not like a Tidegate; give the right address with --url")
 
 
-def _refusal(server: Server, status: int, body: bytes) -> SourceError:
+def refusal(server: Server, status: int, body: bytes) -> SourceError:
     """The error in an answer of a status other than 200, in the words of the gateway where they help."""
     if status == 401:
         wrong = "does not take this key; give the right one" if server.key else "wants a key; give it"

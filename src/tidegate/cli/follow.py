@@ -1,18 +1,16 @@
-"""Asks a question and shows the answer while it comes, until it has ended or Ctrl-C cancels it."""
+"""Shows an answer while it comes, until it has ended or Ctrl-C ends it."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from tidegate.cli.answer import Answer, Arrival, Measured
-from tidegate.cli.connection import Server
 from tidegate.cli.terminal.display import FRAME_SECONDS, Display
 from tidegate.core.event import AnyEvent, Text, Thinking, Tool
-from tidegate.errors import SourceError
+from tidegate.errors import TidegateError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +18,12 @@ class Ended:
     """How an answer ended: with an error, cancelled, or well."""
 
     measured: Measured
-    error: SourceError | None
+    error: TidegateError | None
     cancelled: bool
 
 
-def follow(server: Server, fields: Mapping[str, Any], display: Display) -> Ended:
-    """Ask with the fields of a request and show the answer. Ctrl-C cancels it and raises nothing."""
-    answer = Answer(server, fields)
+def follow(answer: Answer, display: Display) -> Ended:
+    """Show an answer to its end. Ctrl-C ends it here, and raises nothing."""
     measured = Measured()
     try:
         with _interrupt_calls(answer.cancel), display.drawing():
@@ -35,7 +32,7 @@ def follow(server: Server, fields: Mapping[str, Any], display: Display) -> Ended
     finally:
         answer.close()
     measured.asked_at = answer.asked_at
-    if last.error is not None and not isinstance(last.error, SourceError):
+    if last.error is not None and not isinstance(last.error, TidegateError):
         raise last.error
     return Ended(measured, last.error, cancelled=last.error is None and not last.events)
 

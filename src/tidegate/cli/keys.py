@@ -57,7 +57,9 @@ class _Made:
     row: KeyRow
 
 
-def _made(now_ms: int, caller: str, name: str, expires_ms: int | None, scope: tuple[Any, Any]) -> _Made:
+def _made(
+    now_ms: int, caller: str, name: str, expires_ms: int | None, scope: tuple[Any, Any, str | None]
+) -> _Made:
     key = PREFIX + secrets.token_hex(20)
     row = KeyRow(
         id=secrets.token_hex(5),
@@ -69,6 +71,7 @@ def _made(now_ms: int, caller: str, name: str, expires_ms: int | None, scope: tu
         expires_ms=expires_ms,
         models=scope[0],
         workspaces=scope[1],
+        on_disconnect=scope[2],
     )
     return _Made(key, row)
 
@@ -105,6 +108,11 @@ def command() -> None:
     help="The models that it is for; a * at the end of a name stands for anything. Without it all.",
 )
 @click.option("--workspaces", metavar="A,B", type=_names, help="The workspaces that it is for, or all.")
+@click.option(
+    "--on-disconnect",
+    type=click.Choice(["cancel", "drain", "detach"]),
+    help="What becomes of its streams when their readers have left; without it what the model says.",
+)
 @click.option("--expires", metavar="PERIOD", type=period, help="How long it is good for, such as 30d.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known of the key, as JSON.")
 @config_option
@@ -113,6 +121,7 @@ def create(
     caller: str | None,
     models: list[str] | None,
     workspaces: list[str] | None,
+    on_disconnect: str | None,
     expires: int | None,
     as_json: bool,
     config_path: Path | None,
@@ -120,7 +129,8 @@ def create(
     """Make a key and print it, this once: only a hash of it is kept."""
     now_ms = _now_ms()
     owner = caller or f"caller-{secrets.token_hex(6)}"
-    made = _made(now_ms, owner, name, None if expires is None else now_ms + expires, (models, workspaces))
+    scope = (models, workspaces, on_disconnect)
+    made = _made(now_ms, owner, name, None if expires is None else now_ms + expires, scope)
     in_store(config_path, lambda connection: insert_key(connection, made.row))
     _tell(made, as_json=as_json)
 
@@ -177,7 +187,8 @@ def rotate(key_id: str, grace: int, expires: int | None, as_json: bool, config_p
         if period is None and old.expires_ms is not None:
             period = old.expires_ms - old.created_ms
         ends_ms = None if period is None else now_ms + period
-        made = _made(now_ms, old.caller, old.name, ends_ms, (old.models, old.workspaces))
+        scope = (old.models, old.workspaces, old.on_disconnect)
+        made = _made(now_ms, old.caller, old.name, ends_ms, scope)
         insert_key(connection, made.row)
         if grace:
             expire_key(connection, key_id, now_ms + grace)

@@ -94,7 +94,7 @@ def command(
 
 
 def _check(config: Config) -> None:
-    """What a start would refuse beside the settings themselves: model files, and a want of keys.
+    """What a start would refuse beside the settings themselves: model files, routes, and a want of keys.
 
     Raises ConfigError and StoreError.
     """
@@ -102,6 +102,11 @@ def _check(config: Config) -> None:
         if path is not None:
             read_gguf(path)
     resolve(config.auth, count_keys(config))
+    if config.default_model is not None:
+        # The application is slow to import, and most commands have no use for it.
+        from tidegate.app import check_routes  # noqa: PLC0415
+
+        asyncio.run(check_routes(config, os.environ))
 
 
 def _run(config_path: Path | None, given: Settings) -> None:

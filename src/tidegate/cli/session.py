@@ -12,6 +12,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
+from tidegate.cli.answer import Answer
 from tidegate.cli.connection import Server, get_json
 from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import Ended, follow
@@ -19,6 +20,7 @@ from tidegate.cli.models import Listing, fetch_listing, table
 from tidegate.cli.terminal.display import Display
 from tidegate.cli.terminal.lines import printable
 from tidegate.cli.terminal.prompt import Prompt
+from tidegate.client.patience import Patience
 from tidegate.errors import SourceError
 
 _COMMAND: Final = re.compile(r"/([a-z]+)(?:\s+(.*))?", re.DOTALL)
@@ -40,7 +42,9 @@ class Session:
         console: Console,
         make_display: Callable[[], Display],
         folder: Path,
+        patience: Patience,
     ) -> None:
+        self._patience = patience
         self._server = server
         self._conversation = conversation
         self._console = console
@@ -101,7 +105,8 @@ class Session:
     def _ask(self, question: str) -> None:
         self._console.print()
         fields = self._conversation.ask(question)
-        ended = follow(self._server, fields, self._make_display())
+        answer = Answer.asked(self._server, fields, self._patience)
+        ended = follow(answer, self._make_display())
         measured = ended.measured
         self._conversation.answered("".join(measured.text), measured.model)
         self._tell_end(ended)

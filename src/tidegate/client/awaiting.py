@@ -10,11 +10,11 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from tidegate.client.driving import pieces_async, run_async
-from tidegate.client.errors import ClientError
+from tidegate.client.errors import ClientError, RequestRefused
 from tidegate.client.patience import Patience
-from tidegate.client.pursuit import Ask, Command, Denied, GaveUp, Head, Lost, Pause, Read, Rest, cancellation
+from tidegate.client.pursuit import Ask, Command, Denied, GaveUp, Head, Lost, Pause, Read, Rest
 from tidegate.client.reading import Answer, Reading
-from tidegate.client.server import STREAMS, Server, named_server, question, stream_path
+from tidegate.client.server import Server, about_stream, about_streams, named_server, question
 from tidegate.core.event import AnyEvent, Text
 from tidegate.core.usage import Usage
 from tidegate.errors import TidegateError
@@ -123,8 +123,11 @@ class AsyncStream:
         except (Lost, GaveUp) as error:
             self._wire.close()
             raise reading.failure(error) from error.__cause__
-        except BaseException:
+        except RequestRefused:
             self._wire.close()
+            raise
+        except BaseException:
+            await self._leave()
             raise
         return self
 
@@ -192,9 +195,10 @@ class AsyncStream:
     async def cancel(self) -> None:
         """Stop the generation. What came is kept, by the gateway too."""
         self._wire.close()
-        if self.stream_id is not None and not self._reading.ended:
-            self._keep_running = True
-            stopping = _cancel(self._pool, self._server, self.stream_id)
+        self._keep_running = True
+        ask = self._reading.pursuit.cancellation()
+        if ask is not None:
+            stopping = _call(self._pool, self._server, ask, self.stream_id, _CANCEL_SECONDS)
             await asyncio.shield(asyncio.get_running_loop().create_task(stopping))
 
     def close(self) -> None:
@@ -207,6 +211,9 @@ class AsyncStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._leave()
+
+    async def _leave(self) -> None:
         if self._keep_running:
             self.close()
             return
@@ -268,14 +275,13 @@ class AsyncClient:
 
     async def streams(self) -> list[dict[str, Any]]:
         """The streams of this key, newest first, as ``GET /v1/streams`` tells them."""
-        told = await _call(self._pool, self._server, Ask("GET", STREAMS, self._server.headers()))
+        told = await _call(self._pool, self._server, about_streams(self._server))
         return list(told["data"])
 
     async def state(self, stream_id: str) -> dict[str, Any]:
         """What the gateway knows of one stream: its model, its outcome, where it is."""
-        headers = {**self._server.headers(), "Accept": "application/json"}
         return dict(
-            await _call(self._pool, self._server, Ask("GET", stream_path(stream_id), headers), stream_id)
+            await _call(self._pool, self._server, about_stream(self._server, "GET", stream_id), stream_id)
         )
 
 
@@ -285,8 +291,8 @@ def _rest() -> Generator[Command, Any, bytes]:
 
 
 async def _cancel(pool: Pool, server: Server, stream_id: str) -> None:
-    ask = cancellation(STREAMS, stream_id, server.headers())
-    await _call(pool, server, ask, stream_id, _CANCEL_SECONDS)
+    ask = about_stream(server, "DELETE", stream_id)
+    await _call(pool, server, ask, stream_id)
 
 
 async def _call(

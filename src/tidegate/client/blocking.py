@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tidegate.client.driving import pieces, run
-from tidegate.client.errors import ClientError
+from tidegate.client.errors import ClientError, RequestRefused
 from tidegate.client.patience import Patience
-from tidegate.client.pursuit import Ask, Command, Denied, GaveUp, Head, Lost, Pause, Read, Rest, cancellation
+from tidegate.client.pursuit import Ask, Command, Denied, GaveUp, Head, Lost, Pause, Read, Rest
 from tidegate.client.reading import Answer, Reading
-from tidegate.client.server import STREAMS, Server, named_server, question, stream_path
+from tidegate.client.server import Server, about_stream, about_streams, named_server, question
 from tidegate.core.event import AnyEvent, Text
 from tidegate.core.usage import Usage
 
@@ -158,8 +158,11 @@ class Stream:
         except (Lost, GaveUp) as error:
             self._wire.close()
             raise reading.failure(error) from error.__cause__
-        except BaseException:
+        except RequestRefused:
             self._wire.close()
+            raise
+        except BaseException:
+            self._leave()
             raise
         return self
 
@@ -226,9 +229,10 @@ class Stream:
     def cancel(self) -> None:
         """Stop the generation. What came is kept, by the gateway too."""
         self._wire.close()
-        if self.stream_id is not None and not self._reading.ended:
-            self._keep_running = True
-            _cancel(self._server, self.stream_id)
+        self._keep_running = True
+        ask = self._reading.pursuit.cancellation()
+        if ask is not None:
+            call(self._server, ask, self.stream_id, _CANCEL_SECONDS)
 
     def close(self) -> None:
         """Stop reading, without a word to the gateway."""
@@ -240,6 +244,9 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         if self._keep_running:
             self.close()
             return
@@ -300,13 +307,12 @@ class Client:
 
     def streams(self) -> list[dict[str, Any]]:
         """The streams of this key, newest first, as ``GET /v1/streams`` tells them."""
-        told = call(self._server, Ask("GET", STREAMS, self._server.headers()))
+        told = call(self._server, about_streams(self._server))
         return list(told["data"])
 
     def state(self, stream_id: str) -> dict[str, Any]:
         """What the gateway knows of one stream: its model, its outcome, where it is."""
-        headers = {**self._server.headers(), "Accept": "application/json"}
-        return dict(call(self._server, Ask("GET", stream_path(stream_id), headers), stream_id))
+        return dict(call(self._server, about_stream(self._server, "GET", stream_id), stream_id))
 
 
 def _rest() -> Generator[Command, Any, bytes]:
@@ -315,7 +321,7 @@ def _rest() -> Generator[Command, Any, bytes]:
 
 
 def _cancel(server: Server, stream_id: str) -> None:
-    call(server, cancellation(STREAMS, stream_id, server.headers()), stream_id, _CANCEL_SECONDS)
+    call(server, about_stream(server, "DELETE", stream_id), stream_id)
 
 
 def call(server: Server, ask: Ask, stream_id: str | None = None, seconds: float = CONNECT_SECONDS) -> Any:

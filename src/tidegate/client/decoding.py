@@ -49,6 +49,8 @@ class EventFrames:
             return
         try:
             event = self._decoder.decode(data[6:-2])
+        except msgspec.ValidationError:  # of a kind that is newer than this client
+            return
         except msgspec.DecodeError as error:
             raise Broken(f"the gateway sent an event that cannot be read: {error}") from None
         if isinstance(event, End) and event.outcome != "completed":

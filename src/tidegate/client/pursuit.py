@@ -31,6 +31,8 @@ _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of servers, and of proxies before them, that may answer another time."""
 
 
+_KEY: Final = "idempotency-key"
+
 _NOTHING_MORE: Final = 204
 """The status of a stream that has ended, for whoever has all of it."""
 
@@ -137,6 +139,8 @@ class Pursuit:
     query: str = ""
     stream_id: str | None = None
     insist: bool = False
+    sent: bool = False
+    """A request for the answer may have reached the gateway, and has not been refused."""
 
     def opening(self) -> Generator[Command, Any, Head]:
         """Until there is a response to look at; its body has not been read.
@@ -144,18 +148,22 @@ class Pursuit:
         A request whose response was lost is repeated, which re-attaches to the same generation. One that
         never left is not: nothing is under way, and whoever asked should know at once.
         """
-        sent = False
+        repeated = False
         while True:
+            sent_before, self.sent = self.sent, True
             try:
                 head: Head = yield self.ask
             except Lost as lost:
-                sent = sent or lost.sent
-                if not sent:
+                self.sent = sent_before or lost.sent
+                if not self.sent:
                     raise
+                repeated = True
                 yield self._pause(lost.cause, None)
                 continue
-            pause = self.waiting.pause(head.retry_after) if head.later and (sent or self.insist) else None
+            again = head.later and (repeated or self.insist)
+            pause = self.waiting.pause(head.retry_after) if again else None
             if pause is None:
+                self.sent = head.status == 200
                 self.stream_id = head.headers.get(STREAM, self.stream_id)
                 self.splice.ended = self.splice.ended or head.status == _NOTHING_MORE
                 return head
@@ -222,13 +230,22 @@ class Pursuit:
         path = f"{self.streams}/{quote(self.stream_id, safe='')}"
         return Ask("GET", f"{path}?{query}" if query else path, headers)
 
+    def cancellation(self) -> Ask | None:
+        """The request that stops the generation; None when there is none to stop.
+
+        Before a response has told the stream's id, the key of the request stands for it.
+        """
+        if self.splice.ended or not self.sent:
+            return None
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept"}
+        if self.stream_id is not None:
+            return Ask("DELETE", f"{self.streams}/{quote(self.stream_id, safe='')}", headers)
+        named = (value for name, value in self.ask.headers.items() if name.lower() == _KEY)
+        key = next(named, None)
+        return None if key is None else Ask("DELETE", f"{self.streams}?idempotency_key={quote(key)}", headers)
+
     def _pause(self, cause: Exception | None, head: Head | None) -> Pause:
         seconds = self.waiting.pause(head.retry_after if head is not None else None)
         if seconds is None:
             raise GaveUp(cause, head, self.waiting.waited) from cause
         return Pause(seconds)
-
-
-def cancellation(streams: str, stream_id: str, headers: Mapping[str, str]) -> Ask:
-    """The request that stops a generation."""
-    return Ask("DELETE", f"{streams}/{quote(stream_id, safe='')}", headers)

@@ -57,6 +57,30 @@ class Answer:
     stream_id: str | None = None
 
 
+def pursuit_of(
+    server: Server,
+    patience: Patience,
+    ask: Ask | None,
+    stream_id: str | None,
+    after: str | None,
+    dialect: str | None,
+) -> Pursuit:
+    """The pursuit of an answer: of the one that ``ask`` asks for, or of a stream from a place on."""
+    pursuit = Pursuit(
+        ask or Ask("GET", ""),
+        server.target(STREAMS),
+        server.stream_headers(),
+        Waiting(patience),
+        Splice(after, LONGEST_FRAME),
+        query=f"dialect={dialect}" if dialect is not None else "",
+        stream_id=stream_id,
+        insist=True,
+    )
+    if ask is None:
+        pursuit.ask = pursuit.continuation()
+    return pursuit
+
+
 class Reading:
     """One answer under way."""
 
@@ -73,20 +97,7 @@ class Reading:
         # A cursor within an event is that of a frame, which other dialects may not have.
         dialect = DIALECT if ask is not None or (after is not None and "-" in after) else "events"
         self._decoder: _Decoder = ChatFrames(resumed=self._resumed) if dialect == DIALECT else EventFrames()
-        self.pursuit = Pursuit(
-            ask or Ask("GET", ""),
-            server.target(STREAMS),
-            server.stream_headers(),
-            Waiting(patience),
-            Splice(after, LONGEST_FRAME),
-            query=f"dialect={dialect}",
-            stream_id=stream_id,
-            insist=True,
-        )
-        if ask is None:
-            self.pursuit.ask = self.pursuit.continuation()
-        else:
-            self.pursuit.ask = ask._replace(path=server.target(ask.path))
+        self.pursuit = pursuit_of(server, patience, ask, stream_id, after, dialect)
 
     @property
     def text(self) -> str:

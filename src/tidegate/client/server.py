@@ -45,11 +45,11 @@ def named_server(url: str, key: str | None) -> Server:
     """The server at an address as people write it: with ``/v1`` or without. Raises ConfigError."""
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError("the key must be visible ASCII characters")
-    return Server(_normalised(url.strip()), key)
+    return Server(normalised(url.strip()), key)
 
 
-def _normalised(address: str) -> str:
-    """The address without what people copy along with it: a slash at the end, ``/v1``."""
+def normalised(address: str) -> str:
+    """The address without what people copy along with it: a slash at the end, ``/v1``. Raises ConfigError."""
     url = address if "://" in address else f"http://{address}"
     try:
         parts = urlsplit(url)
@@ -70,9 +70,15 @@ def question(server: Server, fields: Mapping[str, Any], key: str) -> Ask:
     usage = {**(asked.get("stream_options") or {}), "include_usage": True}
     body = msgspec.json.encode({**asked, "stream": True, "stream_options": usage})
     headers = {**server.stream_headers(), "Content-Type": "application/json", "Idempotency-Key": key}
-    return Ask("POST", "/v1/chat/completions", headers, body)
+    return Ask("POST", server.target("/v1/chat/completions"), headers, body)
 
 
-def stream_path(stream_id: str) -> str:
-    """The path of one stream."""
-    return f"{STREAMS}/{quote(stream_id, safe='')}"
+def about_stream(server: Server, method: str, stream_id: str) -> Ask:
+    """The request that looks at a stream, or stops it."""
+    headers = {**server.headers(), "Accept": "application/json"}
+    return Ask(method, server.target(f"{STREAMS}/{quote(stream_id, safe='')}"), headers)
+
+
+def about_streams(server: Server) -> Ask:
+    """The request for the list of streams."""
+    return Ask("GET", server.target(STREAMS), server.headers())

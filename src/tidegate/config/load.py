@@ -104,7 +104,7 @@ def _read_root(
         default_model=_read_default_model(root, models, providers, server),
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),
-        streams=read_streams(root.section("streams")),
+        streams=read_streams(root.section("streams"), server.workers),
         store=read_store(root),
         source_path=str(path) if path else None,
         implicit_providers=providers.found,

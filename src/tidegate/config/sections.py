@@ -151,8 +151,11 @@ def read_demo(section: Section) -> Demo:
     return demo
 
 
-def read_streams(section: Section) -> Streams:
+def read_streams(section: Section, workers: int) -> Streams:
     """Return where streams are logged, how surely, and for how long."""
+    kept = section.get("log")
+    if kept is not None and workers > 1 and kept.text() == "memory":
+        kept.complain("memory is of one process, and server.workers is above 1; set it to disk")
     default = Streams()
     log = section.parsed("log", one_of("memory", "disk"), "disk")
     durability = section.parsed("durability", one_of("process", "power"), "process")

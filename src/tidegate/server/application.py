@@ -39,7 +39,7 @@ from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
 from tidegate.server.streams import StreamEndpoints
-from tidegate.server.together import METRICS, render_metrics, state
+from tidegate.server.together import METRICS, listed_by_others, render_metrics, state
 from tidegate.streams.registry import Elsewhere
 from tidegate.wire.ascii_json import ascii_json
 
@@ -151,10 +151,10 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
-    streams = StreamEndpoints(service.gateway.streams)
+    streams = StreamEndpoints(service.gateway.streams, partial(listed_by_others, service))
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
-        Route(urls.STREAMS, streams.streams, methods=["GET"]),
+        Route(urls.STREAMS, streams.streams, methods=["GET", "DELETE"]),
         Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),

@@ -42,7 +42,7 @@ from tidegate.server.responses import Keeping
 from tidegate.server.responses.background import not_found, response_now, status_of, watch
 from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.streams import Resuming
-from tidegate.server.streams.asked import read_asked
+from tidegate.server.streams.asked import read_asked, read_repeated
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
@@ -55,6 +55,7 @@ INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer end
 _REPLAYED = b"idempotent-replayed: true\r\n"
 _ON_DISCONNECT = get_args(OnDisconnect)
 _ON_BREAK = get_args(OnBreak)
+_FALLBACK = ("any", "none")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -82,7 +83,7 @@ class Service:
         self.peers: Peers | None = None
         """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resuming = Resuming(gateway.streams, self.refuse)
+        self._resuming = Resuming(gateway.streams, self.refuse, self.hand_over)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids
@@ -207,7 +208,13 @@ class Service:
             if request.dialect == KEPT:
                 request = await self._keeping.expanded(caller.id, request)
             path = keyless(exchange.path)
-            stream = self.gateway.start(caller.id, request, policies, exchange.body, path, claimed)
+            try:
+                stream = self.gateway.start(caller.id, request, policies, exchange.body, path, claimed)
+            except TidegateError:
+                if policies.idempotency_key is not None:  # it stands for nothing
+                    archive = self.gateway.streams.archive
+                    await archive.release(caller.id, policies.idempotency_key, claimed)
+                raise
         except Elsewhere as elsewhere:
             await self.hand_over(exchange, elsewhere)
         except TidegateError as error:
@@ -234,8 +241,13 @@ class Service:
             body = await response_now(self.responses, streams, header.caller, name)
             self._answer_with(exchange, found, body, headers)
             return
-        respond(exchange, found, streams, self._dialects[exchange.dialect], self.pace, headers)
-        _leave(exchange)
+        dialect = self._dialects[exchange.dialect]
+        asked = read_repeated(exchange, header.id) if request.stream else None
+        if asked is None:
+            respond(exchange, found, streams, dialect, self.pace, headers)
+            _leave(exchange)
+            return
+        await self._resuming.go_on(exchange, found, dialect, header, asked, self.pace, headers)
 
     async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
         """Have the worker process that has a stream answer this request for it."""
@@ -319,9 +331,11 @@ def _policies(exchange: Exchange, caller: Caller) -> Policies:
     key = exchange.header(b"idempotency-key")
     wants_event_ids(exchange)
     return Policies(
-        cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT)),
+        cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT))
+        or caller.on_disconnect,
         key.decode("latin-1") if key else None,
         cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+        _chosen(exchange, "Tidegate-Fallback", _FALLBACK) != "none",
         caller.key,
         caller.models,
     )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from tidegate.errors import TidegateError
 from tidegate.observe.metrics import Metrics
 from tidegate.server.generate import Service
 from tidegate.server.handover import HAS, Answers
+from tidegate.server.streams.endpoints import Wanted, listed
+from tidegate.server.streams.state import Json
 
 METRICS: Final = "metrics"
 _STREAMS: Final = "streams"
+_LIST: Final = "list"
 
 
 def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
@@ -31,7 +36,15 @@ def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
     async def count(_: Any) -> int:
         return len(streams)
 
-    return {HAS: has, METRICS: rendered, _STREAMS: count}
+    async def page(asked: Any) -> list[Json]:
+        return await listed(streams, msgspec.convert(asked, Wanted))
+
+    return {HAS: has, METRICS: rendered, _STREAMS: count, _LIST: page}
+
+
+async def listed_by_others(service: Service, wanted: Wanted) -> list[list[Json]]:
+    """A page of a caller's streams as each of the other workers has it."""
+    return [] if service.peers is None else await service.peers.ask(_LIST, wanted)
 
 
 def render_metrics(service: Service, metrics: Metrics) -> str:

@@ -17,7 +17,8 @@ _COUNTER: Final = "keys"
 class KeyRow(NamedTuple):
     """A virtual key. ``digest`` is its SHA-256, ``shown`` its first characters; times are Unix ms.
 
-    ``models`` and ``workspaces`` are what it is for; None is everything.
+    ``models`` and ``workspaces`` are what it is for; None is everything. ``on_disconnect`` is what becomes of
+    its streams when their readers have left; None is what their route says.
     """
 
     id: str
@@ -30,6 +31,7 @@ class KeyRow(NamedTuple):
     revoked_ms: int | None = None
     models: list[str] | None = None
     workspaces: list[str] | None = None
+    on_disconnect: str | None = None
 
 
 def changes(connection: Connection) -> int:

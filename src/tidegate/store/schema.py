@@ -33,6 +33,7 @@ keys: Final = Table(
     Column("revoked_ms", BigInteger),
     Column("models", JSON(none_as_null=True), comment="The models that it is for; null is all."),
     Column("workspaces", JSON(none_as_null=True), comment="The workspaces that it is for; null is all."),
+    Column("on_disconnect", String, comment="What becomes of its streams when their readers have left."),
 )
 Index("keys_digest", keys.c.digest, unique=True)
 

@@ -78,6 +78,10 @@ class Archive(Protocol):
         """The claim that is there, else ``new``, which then is: of several that ask at once one gets it."""
         ...
 
+    async def claimed(self, caller: str, key: str) -> Claim | None:
+        """What the key stands for, if it stands for anything."""
+        ...
+
     async def release(self, caller: str, key: str, stream: str) -> None:
         """Let the key stand for nothing again, if it stands for this stream."""
         ...
@@ -149,6 +153,9 @@ class MemoryArchive:
 
     async def claim(self, caller: str, key: str, new: Claim) -> Claim:
         return self._claims.setdefault((caller, key), new)
+
+    async def claimed(self, caller: str, key: str) -> Claim | None:
+        return self._claims.get((caller, key))
 
     async def release(self, caller: str, key: str, stream: str) -> None:
         claim = self._claims.get((caller, key))

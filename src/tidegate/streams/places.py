@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.segments import Segments, Slot
 from tidegate.streams.stored import StoredStreams
+
+logger = logging.getLogger("tidegate")
 
 
 class Places:
@@ -31,7 +34,9 @@ class Places:
     def open(self, committed: Committed) -> tuple[StreamLog, Archive]:
         """The log and the archive. Raises ConfigError where the folder cannot be written."""
         settings, clock = self._settings, self._clock
-        if settings.log == "memory":
+        if settings.log == "disk" and not hasattr(os, "pread"):  # Windows
+            logger.warning("streams are kept in memory: this system has no log on disk")
+        if settings.log == "memory" or not hasattr(os, "pread"):
             memory = MemoryLog(clock, committed, most=settings.most)
             return memory, MemoryArchive(memory, clock)
         self.slot = Slot(self.folder / f"{clock.now_ms()}-{os.getpid()}")

@@ -201,8 +201,8 @@ class Producer:
             self._close((end,), end)
 
     def pause(self) -> None:
-        """Stop the source: its only reader has no room."""
-        if not self.paused:
+        """Stop the source: its only reader has no room. One that has ended may be at its next request."""
+        if not self.paused and not self.ended:
             self.paused = True
             self.pauses += 1
             if self._flow is not None:

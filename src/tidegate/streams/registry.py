@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Protocol
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
@@ -17,6 +16,7 @@ from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
+from tidegate.streams.readable import Elsewhere, Readable
 from tidegate.streams.reader import Reader
 from tidegate.streams.records import Note
 
@@ -30,80 +30,6 @@ _ARCHIVE_PAUSE = 0.05
 _ARCHIVE_RETRY = 2.0
 _SETTLE_SECONDS = 5.0
 """So long the end waits for a store that does not take what has ended; the log keeps it then."""
-
-
-class Readable(Protocol):
-    """A stream that readers can attach to: one under way, or one that has ended."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is produced in this process, or its end is still on the way to the archive."""
-        ...
-
-    @property
-    def header(self) -> Header: ...
-
-    @property
-    def dropped(self) -> tuple[str, ...]: ...
-
-    @property
-    def visible(self) -> bool: ...
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]: ...
-
-    @property
-    def seams(self) -> tuple[Seam, ...]: ...
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the last event that can be read."""
-        ...
-
-    @property
-    def end(self) -> End | None:
-        """The last event, once it is there."""
-        ...
-
-    def attach(self, reader: Reader) -> None:
-        """Begin to read: what is there at once or in a moment, then as it comes."""
-        ...
-
-    def detach(self, reader: Reader) -> None:
-        """A reader has gone or has finished; the last one to go decides by the stream's policy."""
-        ...
-
-    def block(self, reader: Reader) -> None:
-        """A reader has no room for more."""
-        ...
-
-    def unblock(self, reader: Reader) -> None:
-        """A reader has room again."""
-        ...
-
-    def commit_start(self) -> None:
-        """Headers must be sent: have the stream begin, if it has not."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop the generation; the only thing that does."""
-        ...
-
-    async def events(self, after: int, most: int) -> list[AnyEvent]:
-        """The events after a seq, at most ``most``; none when there are none yet. Raises LogError or Gone."""
-        ...
-
-    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
-        """See :meth:`tidegate.streams.log.StreamLog.passed`."""
-        ...
-
-
-class Elsewhere(Exception):
-    """Another process of this gateway has the stream: whoever asks for it has to ask ``holder``."""
-
-    def __init__(self, holder: object) -> None:
-        super().__init__(repr(holder))
-        self.holder = holder
 
 
 class Stream:

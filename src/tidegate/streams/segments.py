@@ -19,7 +19,7 @@ from tidegate.streams.records import FRAME, HEAD_SIZE, Kept, read_record
 
 try:
     import fcntl
-except ImportError:  # Windows, where a process has its folders to itself
+except ImportError:  # Windows, which has no log on disk
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger("tidegate")

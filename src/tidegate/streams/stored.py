@@ -118,6 +118,10 @@ class StoredStreams:
         wanted = rows.Claim(*new)
         return Claim(*await self._database.run(lambda each: rows.take_claim(each, caller, key, wanted)))
 
+    async def claimed(self, caller: str, key: str) -> Claim | None:
+        found = await self._database.run(lambda each: rows.find_claim(each, caller, key))
+        return None if found is None else Claim(*found)
+
     async def release(self, caller: str, key: str, stream: str) -> None:
         await self._database.run(lambda each: rows.drop_claim(each, caller, key, stream))
 

@@ -28,33 +28,34 @@ def check_gateway(config: Config, environ: Mapping[str, str]) -> Iterator[Findin
     running: int | None = None
     if recorded is not None:
         server = find_server(recorded, None, environ)
-        state = _state(server)
-        yield from _running(server, state)
-        running = urlsplit(recorded).port if state is not None else None
+        told = _state(server)
+        yield from _running(server, told)
+        running = urlsplit(recorded).port if told is not None else None
     if config.server.port not in (0, running):
         yield from _port(config, environ, recorded is not None)
 
 
-def _state(server: Server) -> str | None:
+def _state(server: Server) -> dict[str, Any] | None:
     """What ``/readyz`` says, when it is a gateway that says it."""
     try:
         _, body = get(server, "/readyz", _SECONDS)
         told = msgspec.json.decode(body)
     except (SourceError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    state = told.get("status") if isinstance(told, dict) else None
-    return state if state in _STATES else None
+    return told if isinstance(told, dict) and told.get("status") in _STATES else None
 
 
-def _running(server: Server, state: str | None) -> Iterator[Finding]:
-    if state is None:
+def _running(server: Server, told: dict[str, Any] | None) -> Iterator[Finding]:
+    if told is None:
         yield Finding(
             "warning", f"a gateway was started at {server.url} and does not answer there", "tidegate serve"
         )
         return
     version = _version(server)
-    told = f", version {version}" if version is not None else ""
-    yield Finding("ok", f"a gateway is {state} at {server.url}{told}: {_models(server)}")
+    more = f", version {version}" if version is not None else ""
+    if isinstance(workers := told.get("workers"), int):
+        more += f", {counted(workers, 'worker')}"
+    yield Finding("ok", f"a gateway is {told['status']} at {server.url}{more}: {_models(server)}")
     if version not in (None, __version__):
         yield Finding(
             "note", f"it is another version than this command, {__version__}; start it again to update it"
@@ -85,9 +86,9 @@ def _port(config: Config, environ: Mapping[str, str], runs: bool) -> Iterator[Fi
         bind(host, port).close()
     except ConfigError as error:
         server = find_server(f"http://127.0.0.1:{port}", None, environ)
-        state = _state(server)
-        if state is not None:
-            yield from _running(server, state)
+        told = _state(server)
+        if told is not None:
+            yield from _running(server, told)
             return
         what, _, remedy = error.message.partition("; try: ")
         owner = owner_of_port(port)

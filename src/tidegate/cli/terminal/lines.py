@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TextIO
 
 from rich.console import Console, RenderableType
 from rich.segment import Segment
@@ -44,3 +44,10 @@ def console_for_lines(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = _UNBOUNDED
     return console
+
+
+def tolerate_any_text(stream: TextIO) -> None:
+    """Replace what the encoding of a terminal or file does not have, rather than fail in mid-answer."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")

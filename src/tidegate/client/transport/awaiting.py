@@ -37,7 +37,7 @@ class AsyncResilientTransport:
             await work.close()
             raise call.failure(error) from error.__cause__
         except BaseException:
-            await work.close()
+            await work.leave()
             raise
         if not head.streams or STREAM not in head.headers:
             return work.response
@@ -93,10 +93,19 @@ class _Awaiting:
         if self.response is not None:
             await self.response.aclose()
 
-    async def stop(self) -> None:
-        """Stop the generation, if the gateway can be told so at once."""
+    async def leave(self) -> None:
+        """Let go of the connection, and stop a generation that has not ended.
+
+        The task that leaves may be cancelled, which does not hinder this.
+        """
+        await self.close()
+        cancellation = self.call.cancellation()
+        if cancellation is not None:
+            await asyncio.shield(asyncio.get_running_loop().create_task(self._stop(cancellation)))
+
+    async def _stop(self, cancellation: Any) -> None:
         try:
-            response = await self._inner.handle_async_request(self.call.cancellation())
+            response = await self._inner.handle_async_request(cancellation)
             await response.aclose()
         except self._library.TransportError:
             pass  # it goes on to its end, which harms nobody who waits
@@ -107,7 +116,8 @@ class _Frames:
 
     def __init__(self, work: _Awaiting) -> None:
         self._work = work
-        self._failed = False
+        self._left = False
+        """Or given up: then the stream is for whoever comes later."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         work = self._work
@@ -115,18 +125,16 @@ class _Frames:
             async for several in pieces_async(work.call.pursuit.frames(), work.do):
                 yield b"".join([piece.data for piece in several])
         except (GaveUp, Denied) as error:
-            self._failed = True
+            self._left = True
             raise work.call.failure(error) from error.__cause__
 
     async def aclose(self) -> None:
-        """The SDK has read enough: an answer that is not complete is wanted no more.
-
-        The task that leaves may be cancelled, which does not hinder this.
-        """
-        await self._work.close()
-        if self._work.call.unfinished and not self._failed:
-            self._failed = True
-            await asyncio.shield(asyncio.get_running_loop().create_task(self._work.stop()))
+        """The SDK has read enough: an answer that is not complete is wanted no more."""
+        left, self._left = self._left, True
+        if left:
+            await self._work.close()
+        else:
+            await self._work.leave()
 
 
 @cache

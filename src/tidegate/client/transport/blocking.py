@@ -40,7 +40,7 @@ class ResilientTransport:
             work.close()
             raise call.failure(error) from error.__cause__
         except BaseException:
-            work.close()
+            work.leave()
             raise
         if not head.streams or STREAM not in head.headers:
             return work.response
@@ -94,10 +94,14 @@ class _Blocking:
         if self.response is not None:
             self.response.close()
 
-    def stop(self) -> None:
-        """Stop the generation, if the gateway can be told so at once."""
+    def leave(self) -> None:
+        """Let go of the connection, and stop a generation that has not ended, if that can be done at once."""
+        self.close()
+        cancellation = self.call.cancellation()
+        if cancellation is None:
+            return
         try:
-            self._inner.handle_request(self.call.cancellation()).close()
+            self._inner.handle_request(cancellation).close()
         except self._library.TransportError:
             pass  # it goes on to its end, which harms nobody who waits
 
@@ -107,7 +111,8 @@ class _Frames:
 
     def __init__(self, work: _Blocking) -> None:
         self._work = work
-        self._failed = False
+        self._left = False
+        """Or given up: then the stream is for whoever comes later."""
 
     def __iter__(self) -> Iterator[bytes]:
         work = self._work
@@ -115,15 +120,16 @@ class _Frames:
             for several in pieces(work.call.pursuit.frames(), work.do):
                 yield b"".join([piece.data for piece in several])
         except (GaveUp, Denied) as error:
-            self._failed = True
+            self._left = True
             raise work.call.failure(error) from error.__cause__
 
     def close(self) -> None:
         """The SDK has read enough: an answer that is not complete is wanted no more."""
-        self._work.close()
-        if self._work.call.unfinished and not self._failed:
-            self._failed = True
-            self._work.stop()
+        left, self._left = self._left, True
+        if left:
+            self._work.close()
+        else:
+            self._work.leave()
 
 
 @cache

@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from tidegate.client.patience import Patience, Waiting
-from tidegate.client.pursuit import Ask, Denied, GaveUp, Head, Lost, Pursuit, cancellation
+from tidegate.client.pursuit import Ask, Denied, GaveUp, Head, Lost, Pursuit
 from tidegate.client.splice import Splice
 
 _GENERATION: Final = re.compile(r"(.*?)/(?:chat/completions|completions|responses|messages)/*$")
@@ -90,15 +90,10 @@ class Call:
             kind = self._library.RemoteProtocolError
         return cast(Exception, cast(Any, kind)(reason, request=self._request))
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether there is a generation to stop."""
-        return self.pursuit.stream_id is not None and not self.pursuit.splice.ended
-
     def cancellation(self) -> Any:
-        """The request that stops the generation."""
-        assert self.pursuit.stream_id is not None
-        return self.made(cancellation(self.streams, self.pursuit.stream_id, self.headers))
+        """The request that stops the generation; None where there is none to stop."""
+        ask = self.pursuit.cancellation()
+        return None if ask is None else self.made(ask)
 
     def answer(self, head: Head, response: Any, stream: Any) -> Any:
         """The response that the SDK gets."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, Extra, Item, Text, Thinking, Tool
 from tidegate.dialects.anthropic_messages.usage import NAME
+from tidegate.dialects.translation.citations import cited
 from tidegate.errors import Broken
 from tidegate.wire.ascii_json import ascii_json
 
@@ -109,6 +110,7 @@ class Blocks:
         elif kind is Text:
             if text := content.get("text"):
                 yield self._text(block, text, {})
+                yield from _cited(content.get("citations"))
         elif type_ == "redacted_thinking":
             extra = self._with_start(block, {})
             yield Thinking(text="", block=block.number, redacted=content["data"], origin=NAME, extra=extra)
@@ -142,6 +144,7 @@ class Blocks:
         extra: Fields = {"event": beside} if (beside := _beyond(event)) else {}
         if kind is None:
             events.append(self._empty(block, {**extra, "delta": delta}))
+            events += _cited([delta.get("citation")])
             return False
         if len(delta) > 2 and (
             unknown := {name: delta[name] for name in delta if name not in ("type", member)}
@@ -248,3 +251,13 @@ def _beyond(event: Fields) -> Fields:
     if event.keys() <= _EVENT_KNOWN:
         return {}
     return {name: event[name] for name in event if name not in _EVENT_KNOWN}
+
+
+def _cited(citations: Any) -> list[Item]:
+    """The pages among citations, for other dialects; passages of documents have no form there."""
+    pages = [each for each in citations if isinstance(each, dict)] if isinstance(citations, list) else []
+    return [
+        item
+        for page in pages
+        for item in cited(NAME, page.get("url"), page.get("title"), text=page.get("cited_text"))
+    ]

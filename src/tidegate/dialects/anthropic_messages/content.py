@@ -13,9 +13,10 @@ from tidegate.core.event import Delta, Event, Finish, Item, Text, Thinking, Tool
 from tidegate.core.lifecycle import Block
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
-from tidegate.dialects.anthropic_messages.signature import write_redacted, write_signature
+from tidegate.dialects.anthropic_messages.signature import FOREIGN_INDEX, write_redacted, write_signature
 from tidegate.dialects.anthropic_messages.stops import chat_reason, stop_reason
 from tidegate.dialects.anthropic_messages.usage import NAME, whole_usage, write_usage
+from tidegate.dialects.translation.citations import foreign_citation
 
 Fields = dict[str, Any]
 
@@ -102,6 +103,21 @@ def _thinking_deltas(event: Thinking, block: Block, said: Mapping[str, Any]) -> 
         # Text and redacted data in one block: the data stands where clients keep a signature.
         found.append({"type": "signature_delta", "signature": write_redacted(event.redacted, event.origin)})
     return found
+
+
+def citation_delta(item: Item) -> Fields | None:
+    """What a page that another dialect's upstream cites adds to the open text; None for any other item."""
+    page = foreign_citation(item, NAME)
+    if page is None:
+        return None
+    citation = {
+        "type": "web_search_result_location",
+        "cited_text": page.get("text", ""),
+        "url": page["url"],
+        "title": page.get("title") or None,
+        "encrypted_index": FOREIGN_INDEX,
+    }
+    return {"type": "citations_delta", "citation": citation}
 
 
 def stop_members(finish: Finish, *, refused: bool) -> Fields:

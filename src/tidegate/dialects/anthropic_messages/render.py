@@ -30,6 +30,7 @@ from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.content import (
     block_object,
+    citation_delta,
     delta_objects,
     message,
     own,
@@ -203,6 +204,9 @@ class MessagesStreamRenderer(Framed):
             frames.append(_frame({"type": "content_block_stop", "index": block.index, **closing}))
 
     def _item(self, item: Item, frames: list[str]) -> None:
+        block = self._life.block
+        if block is not None and block.kind is Text and (cited := citation_delta(item)) is not None:
+            frames.append(_frame({"type": "content_block_delta", "index": block.index, "delta": cited}))
         if item.kind != NAME:
             return
         if "between" in own(item) and self._life.block is not None:

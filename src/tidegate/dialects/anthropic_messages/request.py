@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from tidegate.core.request import Request
 from tidegate.dialects.anthropic_messages.reasoning import write_reasoning
-from tidegate.dialects.anthropic_messages.signature import is_marked, read_signature
+from tidegate.dialects.anthropic_messages.signature import FOREIGN_INDEX, is_marked, read_signature
 from tidegate.dialects.anthropic_messages.usage import NAME
 from tidegate.dialects.translation.body import read_body
 from tidegate.dialects.translation.options import OPTIONS, read_options
@@ -73,6 +73,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request:
         include_usage=True,
         headers=headers,
         fallback_models=own.fallback_models,
+        fallback=not own.disable_fallbacks,
         thinking_to_content=own.thinking_to_content,
     )
 
@@ -130,8 +131,22 @@ def _without_foreign_thinking(messages: list[Any], unsigned: bool) -> list[Any]:
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
-            message["content"] = [part for part in content if not _is_foreign(part, unsigned)]
+            kept = (part for part in content if not _is_foreign(part, unsigned))
+            message["content"] = [_without_foreign_pages(part) for part in kept]
     return [message for message in messages if not isinstance(message, dict) or message.get("content") != []]
+
+
+def _without_foreign_pages(part: Any) -> Any:
+    """A block without citations of pages that another dialect's upstream had found."""
+    notes = part.get("citations") if isinstance(part, dict) else None
+    if not isinstance(notes, list):
+        return part
+    kept = [each for each in notes if not _is_foreign_page(each)]
+    return part if len(kept) == len(notes) else {**part, "citations": kept or None}
+
+
+def _is_foreign_page(note: Any) -> bool:
+    return isinstance(note, dict) and note.get("encrypted_index") == FOREIGN_INDEX
 
 
 def _is_foreign(part: Any, unsigned: bool) -> bool:

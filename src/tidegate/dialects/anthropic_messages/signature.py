@@ -14,6 +14,10 @@ _REDACTED: Final = "tidegate-redacted:"
 """Marks data of redacted thinking that stands in the place of a signature, beside text."""
 
 
+FOREIGN_INDEX: Final = f"{_SIGNED}citation"
+"""Stands where Anthropic has a search's own mark in a citation; an upstream could not read it."""
+
+
 class Seal(NamedTuple):
     """What stood in a signature's place: whose it is, and whether it is redacted thinking instead."""
 

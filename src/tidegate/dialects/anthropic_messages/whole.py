@@ -12,6 +12,7 @@ from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.dialects.anthropic_messages.content import (
     block_object,
+    citation_delta,
     delta_objects,
     message,
     own,
@@ -98,6 +99,8 @@ class MessagesWholeRenderer(Framed):
             elif step.action is Action.START and isinstance(event, Start):
                 self._start = event
             elif step.action is Action.ITEM and isinstance(event, Item):
+                if block is not None and block.kind is Text and (cited := citation_delta(event)):
+                    self._blocks[block.index].add(cited)
                 self._item(event)
             elif step.action is Action.FINISH and isinstance(event, Finish):
                 self._finish = event

@@ -10,6 +10,7 @@ from tidegate.dialects.gemini.arguments import text_of_object
 from tidegate.dialects.gemini.logprobs import read_logprobs
 from tidegate.dialects.gemini.signatures import untag
 from tidegate.dialects.gemini.words import NAME, read_reason, write_reason
+from tidegate.dialects.translation.citations import cited
 from tidegate.errors import Broken
 
 _CANDIDATE_KNOWN = frozenset({"content", "finishReason", "index", "logprobsResult"})
@@ -24,7 +25,7 @@ Fields = dict[str, Any]
 class CandidateDecoder:
     """Decodes what chunks say of one candidate. ``shared`` gives equal extras in a row one object."""
 
-    __slots__ = ("_called", "_next_block", "_open", "_shared", "finished", "index")
+    __slots__ = ("_called", "_next_block", "_open", "_pages", "_shared", "finished", "index")
 
     def __init__(self, index: int, shared: Callable[[Fields], Extra | None]) -> None:
         self.index = index
@@ -33,6 +34,8 @@ class CandidateDecoder:
         self._open: type[Text] | type[Thinking] | None = None
         self._next_block = 0
         self._called = False
+        self._pages: list[Any] = []
+        """Addresses of what the answer is grounded on, so far."""
 
     def decode(self, candidate: Fields, chunk_extra: Fields, events: list[AnyEvent]) -> None:
         """Append the events of one candidate object of a chunk.
@@ -62,6 +65,8 @@ class CandidateDecoder:
         said = len(events) > first
         if self.finished and said:
             raise Broken("the upstream went on with a candidate that it had finished")
+        if not self.finished:
+            events += self._cited(candidate.get("groundingMetadata"))
         if reason and not self.finished:
             self.finish(str(reason), outer, events)
         elif not said and outer:
@@ -70,6 +75,17 @@ class CandidateDecoder:
                 value["content"] = outer["content"]
             whole = {**chunk_extra, "candidates": [{**value, "index": self.index}]}
             events.append(Item(kind=NAME, value=whole, choice=self.index))
+
+    def _cited(self, grounding: Any) -> list[Item]:
+        """The pages that an answer is grounded on, for other dialects; each is told once."""
+        chunks = grounding.get("groundingChunks") if isinstance(grounding, dict) else None
+        found: list[Item] = []
+        for chunk in chunks if isinstance(chunks, list) else ():
+            page = chunk.get("web") if isinstance(chunk, dict) else None
+            if isinstance(page, dict) and page.get("uri") not in self._pages:
+                self._pages.append(page.get("uri"))
+                found += cited(NAME, page.get("uri"), page.get("title"), choice=self.index)
+        return found
 
     def finish(self, word: str, outer: Fields, events: list[AnyEvent]) -> None:
         """The candidate ends, with a reason in Gemini's words."""

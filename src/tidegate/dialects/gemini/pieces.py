@@ -20,6 +20,7 @@ from tidegate.dialects.gemini.arguments import object_of_text
 from tidegate.dialects.gemini.logprobs import write_logprobs
 from tidegate.dialects.gemini.signatures import tag
 from tidegate.dialects.gemini.words import NAME, write_reason
+from tidegate.dialects.translation.citations import foreign_citation
 from tidegate.dialects.translation.customs import arguments_of
 
 Fields = Mapping[str, Any]
@@ -50,6 +51,8 @@ class Pieces:
         self._lives: dict[int, Lifecycle] = {}
         self._signatures: dict[int, str] = {}
         self._finishes: list[Finish] = []
+        self._pages: dict[int, list[dict[str, Any]]] = {}
+        """What each choice cites."""
         self._cut: set[int] = set()
         """Choices with a call that is not whole, which is not shown: its part would look like one that is."""
 
@@ -77,6 +80,8 @@ class Pieces:
             elif isinstance(event, Item) and event.block is None:
                 if event.kind == NAME:
                     yield Piece(None, chunk=event.value)
+                elif (page := foreign_citation(event, NAME)) is not None:
+                    self._pages.setdefault(event.choice, []).append(page)
             else:
                 for step in self._life(event.choice).steps([event]):
                     yield from self._step(step, event.choice)
@@ -168,7 +173,15 @@ class Pieces:
         last = len(self._finishes) - 1
         for at, finish in enumerate(self._finishes):
             usage = (end.usage or Usage()) if at == last else None
-            yield _finish(finish)._replace(usage=usage)
+            yield self._grounded(_finish(finish), finish.choice)._replace(usage=usage)
+
+    def _grounded(self, last: Piece, choice: int) -> Piece:
+        """The last piece of a candidate, with the pages that it cites."""
+        pages = self._pages.get(choice)
+        if not pages or "groundingMetadata" in last.candidate:
+            return last
+        chunks = [{"web": {"uri": page["url"], "title": page.get("title", "")}} for page in pages]
+        return last._replace(candidate={**last.candidate, "groundingMetadata": {"groundingChunks": chunks}})
 
 
 def _whole(block: Block, closing: AnyEvent) -> bool:

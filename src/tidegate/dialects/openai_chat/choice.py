@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tidegate.core.event import AnyEvent, Extra, Finish, Item, Text, Thinking, Tool
 from tidegate.dialects.openai_chat.errors import reported_error
 from tidegate.dialects.openai_chat.thinking import NAME, read_delta
+from tidegate.dialects.translation.citations import cited
 from tidegate.errors import Broken
 
 REASONING_NAMES = ("reasoning_content", "reasoning")
@@ -169,8 +170,18 @@ class ChoiceDecoder:
         for call in delta.get("tool_calls") or ():
             if isinstance(call, dict) and self._tool(call, extra, events):
                 extra, unknown = outer, {}
+        notes = delta.get("annotations")
         if unknown:
             events.append(Item(kind="delta", value=unknown, choice=self.index, extra=self._shared(beside)))
+        for note in notes if isinstance(notes, list) else ():
+            events += self._cited(note)
+
+    def _cited(self, note: Any) -> list[Item]:
+        page = note.get("url_citation") if isinstance(note, dict) else None
+        if not isinstance(page, dict):
+            return []
+        start, end = page.get("start_index"), page.get("end_index")
+        return cited(NAME, page.get("url"), page.get("title"), choice=self.index, start=start, end=end)
 
     def _seal(
         self, signature: str | None, redacted: str | None, extra: Fields, events: list[AnyEvent]

@@ -22,6 +22,7 @@ from tidegate.dialects.openai_chat.calls import CallWriter
 from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
+from tidegate.dialects.translation.citations import foreign_citation, openai_citation, told_here
 from tidegate.wire.ascii_json import ascii_json, quote
 
 FINISH_REASONS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
@@ -214,7 +215,12 @@ class ChatStreamRenderer(Framed):
         return f"{before}{_quoted(text)}{after}"
 
     def _item(self, item: Item) -> str:
+        if told_here(item, NAME):
+            return ""
         # A delta that is exactly {} is the mark of a keep-alive, hence the empty content.
+        if (page := foreign_citation(item, NAME)) is not None:
+            note = {"type": "url_citation", "url_citation": openai_citation(page)}
+            return self._frame(item.choice, ascii_json({"content": "", "annotations": [note]}), None)
         if item.kind == "delta":
             return self._frame(item.choice, ascii_json(item.value), item.extra)
         if item.kind == "choice":

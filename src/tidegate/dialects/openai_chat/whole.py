@@ -15,6 +15,7 @@ from tidegate.dialects.openai_chat.calls import Declared, custom_call
 from tidegate.dialects.openai_chat.render import FINISH_REASONS
 from tidegate.dialects.openai_chat.thinking import NAME, write_detail
 from tidegate.dialects.openai_chat.usage import write_usage
+from tidegate.dialects.translation.citations import foreign_citation, openai_citation, told_here
 from tidegate.wire.ascii_json import ascii_json
 
 
@@ -70,8 +71,16 @@ class ChatWholeRenderer(Framed):
             message.update(self._calls(index, choice, declared))
             reason = declared.reason(reason)
         message.update(choice.extra.get("delta", {}))
+        pages = [page for item in choice.items if (page := foreign_citation(item, NAME)) is not None]
+        if pages:
+            notes = [{"type": "url_citation", "url_citation": openai_citation(page)} for page in pages]
+            message["annotations"] = [*message.get("annotations", ()), *notes]
         items = [
-            {"kind": item.kind, "value": item.value} for item in choice.items if item.kind not in DIALECTS
+            {"kind": item.kind, "value": item.value}
+            for item in choice.items
+            if item.kind not in DIALECTS
+            and not told_here(item, NAME)
+            and foreign_citation(item, NAME) is None
         ]
         if items:
             message["tidegate"] = items

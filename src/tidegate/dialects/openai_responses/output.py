@@ -13,6 +13,7 @@ from typing import Any, Final
 from tidegate.core.event import AnyEvent, Extra, Item, Text, Thinking, Tool
 from tidegate.dialects.openai_responses.reasoning import sign
 from tidegate.dialects.openai_responses.usage import NAME
+from tidegate.dialects.translation.citations import cited
 
 Fields = dict[str, Any]
 
@@ -179,6 +180,7 @@ class OutputItem:
                 "annotation": annotation,
             }
             events.append(Item(kind=NAME, value=told))
+            events += noted(annotation)
             known.annotations += 1
 
     def finish(self, item: Fields, raw: Fields | None, events: list[AnyEvent]) -> None:
@@ -223,6 +225,14 @@ class OutputItem:
         """The fields of the item that are not what they were when it began."""
         changed = {name: value for name, value in self._kept(item).items() if self.fields.get(name) != value}
         return {NAME: {"done": changed}} if changed else None
+
+
+def noted(annotation: Any) -> list[Item]:
+    """The page that an annotation cites, for other dialects."""
+    if not isinstance(annotation, dict):
+        return []
+    start, end = annotation.get("start_index"), annotation.get("end_index")
+    return cited(NAME, annotation.get("url"), annotation.get("title"), start=start, end=end)
 
 
 def _check(value: Any, kind: type) -> None:

@@ -110,10 +110,13 @@ class Message(OpenItem):
         self.item["content"][-1]["logprobs"] += found
         return list(found)
 
-    def annotate(self, annotation: Any) -> None:
-        """Keep a note on the open part."""
-        if self._parts is not None and not self._refusal:
-            self.item["content"][-1]["annotations"].append(annotation)
+    def annotate(self, annotation: Any) -> int | None:
+        """Keep a note on the open part; its number, or None where there is no text to note it on."""
+        if self._parts is None or self._refusal:
+            return None
+        notes: list[Any] = self.item["content"][-1]["annotations"]
+        notes.append(annotation)
+        return len(notes) - 1
 
     def close_part(self) -> None:
         if self._parts is None:

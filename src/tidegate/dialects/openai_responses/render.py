@@ -32,6 +32,7 @@ from tidegate.dialects.openai_responses.pieces import (
     relocated,
 )
 from tidegate.dialects.openai_responses.usage import NAME
+from tidegate.dialects.translation.citations import foreign_citation, openai_citation
 from tidegate.wire.ascii_json import ascii_json, quote
 
 _INCOMPLETE: Final = {
@@ -242,6 +243,8 @@ class _Rendering(Framed):
 
     def _outside(self, item: Item) -> None:
         """What stands outside of blocks: told where it is in our own dialect, and nowhere else."""
+        if (page := foreign_citation(item, NAME)) is not None:
+            self._cite({"type": "url_citation", **openai_citation(page)})
         if item.kind != NAME:
             return
         value, here = item.value, self._item
@@ -252,6 +255,13 @@ class _Rendering(Framed):
         elif here is not None and value.get("item_id") == here.place["item_id"]:
             value = relocated(value, here.index) | {"type": value.get("type")}
         self._tell(str(value.get("type") or "message"), {k: v for k, v in value.items() if k != "type"})
+
+    def _cite(self, annotation: Fields) -> None:
+        """Note a page on the open text."""
+        here = self._item
+        if isinstance(here, Message) and (number := here.annotate(annotation)) is not None:
+            place = {**here.place, "content_index": len(here.item["content"]) - 1}
+            self._tell(_ANNOTATION, {**place, "annotation_index": number, "annotation": annotation})
 
     def _tell(self, kind: str, members: Fields) -> None:
         if self._telling:

@@ -14,9 +14,11 @@ from tidegate.errors import InvalidRequest
 _MOST_FALLBACKS: Final = 8
 _FALLBACKS: Final = "fallback_models"
 
+_ALONE: Final = "disable_fallbacks"
+
 _THINKING: Final = "thinking_to_content"
 
-OPTIONS: Final = frozenset({_FALLBACKS, _THINKING})
+OPTIONS: Final = frozenset({_FALLBACKS, _ALONE, _THINKING})
 """Their names."""
 
 
@@ -24,6 +26,7 @@ class Options(NamedTuple):
     """What a caller chose; the names are those of :class:`tidegate.core.request.Request`."""
 
     fallback_models: tuple[str, ...] = ()
+    disable_fallbacks: bool = False
     thinking_to_content: bool | None = None
 
 
@@ -32,10 +35,11 @@ _NONE: Final = Options()
 
 def read_options(fields: Mapping[str, Raw]) -> Options:
     """The options among the members of a body. Raises InvalidRequest, naming the field."""
-    if _FALLBACKS not in fields and _THINKING not in fields:
+    if OPTIONS.isdisjoint(fields):
         return _NONE
     return Options(
         _fallbacks(fields[_FALLBACKS]) if _FALLBACKS in fields else (),
+        bool(_switch(_ALONE, fields[_ALONE])) if _ALONE in fields else False,
         _switch(_THINKING, fields[_THINKING]) if _THINKING in fields else None,
     )
 

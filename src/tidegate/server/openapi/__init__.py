@@ -36,8 +36,8 @@ redirected. It stands here once, in the form that clients use.
 
 **Keys.** Open by default on loopback: no key is asked for, and any key that is sent is ignored. Then both \
 `Host` and, where a browser sends one, `Origin` must name this machine, on every path. With \
-`TIDEGATE_API_KEYS` or `auth.list` set, every path asks for a key but `/`, `/docs`, `/openapi.json`, \
-`/healthz` and `/readyz`.
+a key in the store (`tidegate keys create`), in `TIDEGATE_API_KEYS` or in `auth.list`, every path asks for \
+one but `/`, `/docs`, `/openapi.json`, `/healthz` and `/readyz`. A key may be for some models alone.
 
 **Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
 `/v1/messages` and at `/v1/models` with an `anthropic-version` header, and Google's on Google's paths. \

@@ -65,6 +65,11 @@ def _request() -> Json:
                 "maxItems": 8,
                 "description": "Models to try, in this order, when the model cannot answer.",
             },
+            "disable_fallbacks": {
+                "type": ["boolean", "null"],
+                "description": "Ask one deployment only; a failure of it is told, before and after the first "
+                "token.",
+            },
             "thinking_to_content": {
                 "type": ["boolean", "null"],
                 "description": "Show thinking as part of the text, between `<think>` and `</think>`.",
@@ -115,6 +120,13 @@ def parameters() -> list[Json]:
             "`fail` ends it in an error. Without the header the model's `on_break` decides, `continue` by "
             "default.",
             "schema": {"type": "string", "enum": ["continue", "fail"]},
+        },
+        {
+            "name": "Tidegate-Fallback",
+            "in": "header",
+            "description": "`none`: nobody but the first deployment of the model is asked, neither before "
+            "something was shown nor after. Without the header, or with `any`, the others may be.",
+            "schema": {"type": "string", "enum": ["any", "none"]},
         },
         {
             "name": "X-Request-Id",

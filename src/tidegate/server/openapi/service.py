@@ -58,14 +58,20 @@ def health() -> Json:
 
 def ready() -> Json:
     """``GET /readyz``."""
-    is_ready = object_of({"status": {"const": "ready"}, "streams": {"type": "integer", "minimum": 0}})
+    count = {"type": "integer", "minimum": 0}
+    is_ready = object_of(
+        {"status": {"const": "ready"}, "streams": count, "workers": count}, ["status", "streams"]
+    )
     is_not = object_of({"status": {"enum": ["starting", "shutting down"]}})
     return _operation(
         "ready",
         "operation",
         "Whether new generations are taken",
         {
-            "200": {"description": "Yes; `streams` are open.", "content": json_content(is_ready)},
+            "200": {
+                "description": "Yes; `streams` are open. `workers` are there, where there are several.",
+                "content": json_content(is_ready),
+            },
             "503": {
                 "description": "Not yet, or not any more. While the gateway starts, connections wait "
                 "instead; while it shuts down, new ones are refused.",

@@ -32,7 +32,7 @@ leave decides by the stream's `Tidegate-On-Disconnect`."""
 def paths() -> Json:
     """Operations by path, without its ``/v1``, and method."""
     return {
-        urls.STREAMS: {"get": _list()},
+        urls.STREAMS: {"get": _list(), "delete": _cancel_by_key()},
         urls.STREAM: {"get": _read(), "delete": _cancel()},
     }
 
@@ -116,6 +116,16 @@ def _cancel() -> Json:
     operation = _operation("cancelStream", "Stop a stream", answers)
     description = "Its upstream's connection is closed. All its readers get the error `cancelled` as its end."
     return {**operation, "description": description, "parameters": [_path()]}
+
+
+def _cancel_by_key() -> Json:
+    asked = _query("idempotency_key", _STRING, "The `Idempotency-Key` of the request that began it.")
+    operation = _cancel()
+    operation["operationId"] = "cancelStreamOfKey"
+    operation["summary"] = "Stop the stream of a request"
+    missing = failed("`idempotency_key` is missing.")
+    answers = {"400": missing, **operation["responses"]}
+    return {**operation, "parameters": [{**asked, "required": True}], "responses": answers}
 
 
 def _missing() -> Json:

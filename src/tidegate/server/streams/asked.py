@@ -99,6 +99,14 @@ def _place(given: dict[str, str], exchange: Exchange) -> tuple[Cursor | None, in
     return None, None, ""
 
 
+def read_repeated(exchange: Exchange, stream: str) -> Asked | None:
+    """Where a repeated request is to be read on from; None where it says nothing of that."""
+    after = last_event_id(exchange)
+    if after is None:
+        return None
+    return Asked(stream, after=after, named="Last-Event-ID", event_ids=wants_event_ids(exchange))
+
+
 def _cursor(text: str, what: str) -> Cursor:
     cursor = read_cursor(text)
     if cursor is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.errors import InvalidRequest
+from tidegate.errors import InvalidRequest, NotFound
 from tidegate.server.incoming import read_limit
 from tidegate.server.streams.state import Json, state, told, whole_state
 from tidegate.streams.archive import Summary
@@ -24,33 +26,56 @@ _LISTED: Final = 20
 _STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
 
 
+class Wanted(Struct, frozen=True):
+    """A page of a caller's streams, as :meth:`tidegate.streams.registry.Streams.listed` takes it."""
+
+    caller: str
+    before: tuple[int, str] | None
+    most: int
+    status: str | None
+
+
+Others = Callable[[Wanted], Awaitable[list[list[Json]]]]
+"""The same page as each of the other worker processes has it."""
+
+
+async def listed(streams: Streams, wanted: Wanted) -> list[Json]:
+    """The page as this process has it."""
+    page = await streams.listed(wanted.caller, wanted.before, wanted.most, wanted.status)
+    return [_listed(each) for each in page]
+
+
 class StreamEndpoints:
     """``/streams`` and ``/streams/{stream_id}``; what is streamed there is not served by ASGI."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, others: Others) -> None:
         self._streams = streams
+        self._others = others
 
     async def stream(self, request: Request) -> Response:
         """``GET``: the stream's state. ``DELETE``: stop it."""
         found = await self._streams.find(request.path_params["stream_id"], _caller(request))
-        if request.method != "DELETE":
-            return _json(await whole_state(found))
-        if found.end is None:
-            found.cancel()
-            await _ended(found)
-        return _json(await whole_state(found), 202 if found.end is None else 200)
+        return await _stop(found) if request.method == "DELETE" else _json(await whole_state(found))
 
     async def streams(self, request: Request) -> Response:
-        """``GET``: the caller's streams, the newest first."""
+        """``GET``: the caller's streams, the newest first. ``DELETE``: stop the one of a key."""
         asked, caller = request.query_params, _caller(request)
+        if request.method == "DELETE":
+            return await _stop(await self._claimed(asked.get("idempotency_key"), caller))
         limit = read_limit(asked, _MOST_LISTED, _LISTED)
         status = asked.get("status")
         if status is not None and status not in _STATUSES:
             raise InvalidRequest(f"'status' must be one of {', '.join(_STATUSES)}", param="status")
         after = asked.get("after")
         before = await self._before(after, caller) if after else None
-        page = await self._streams.listed(caller, before, limit + 1, status)
-        data = [_listed(each) for each in page[:limit]]
+        wanted = Wanted(caller, before, limit + 1, status)
+        page = await listed(self._streams, wanted)
+        for more in await self._others(wanted):
+            page += more
+        # What has ended is in the archive of all; those of one second are in the order of their ids.
+        page = sorted({each["id"]: each for each in page}.values(), key=lambda each: each["id"])
+        page.sort(key=lambda each: -int(each["created"]))
+        data = page[:limit]
         told = {
             "object": "list",
             "data": data,
@@ -60,9 +85,27 @@ class StreamEndpoints:
         }
         return _json(told)
 
+    async def _claimed(self, key: str | None, caller: str) -> Readable:
+        if not key:
+            raise InvalidRequest(
+                "say which stream is to stop: DELETE /v1/streams/ID, or ?idempotency_key=KEY of its request",
+                param="idempotency_key",
+            )
+        claim = await self._streams.archive.claimed(caller, key)
+        if claim is None:
+            raise NotFound(f"no request came with the Idempotency-Key {key!r:.100}", code="stream_not_found")
+        return await self._streams.find(claim.stream, caller)
+
     async def _before(self, stream: str, caller: str) -> tuple[int, str]:
         header = (await self._streams.find(stream, caller)).header
         return header.created * 1000, header.id
+
+
+async def _stop(stream: Readable) -> Response:
+    if stream.end is None:
+        stream.cancel()
+        await _ended(stream)
+    return _json(await whole_state(stream), 202 if stream.end is None else 200)
 
 
 async def _ended(stream: Readable) -> None:

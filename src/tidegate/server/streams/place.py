@@ -38,7 +38,7 @@ async def place_after(stream: Readable, rendering: Renderer, cursor: Cursor, nam
             param=named,
             code="beyond_the_end",
         )
-    async for items in _passed(stream, seq):
+    async for items in passed(stream, seq):
         for item in items:
             rendering.skip(item)
     if not frames:
@@ -61,7 +61,7 @@ async def place_behind(
         return Place(0)
     before = await _run_with_frame(stream, probe, frames, named)
     counted = 0
-    async for items in _passed(stream, before):
+    async for items in passed(stream, before):
         counted += sum(map(rendering.skip, items))
     seq = before
     while True:
@@ -75,7 +75,7 @@ async def place_behind(
 async def _run_with_frame(stream: Readable, probe: Renderer, frames: int, named: str) -> int:
     """The seq of the last event before the run in which so many frames are reached."""
     seq = counted = 0
-    async for items in _passed(stream, stream.last_seq):
+    async for items in passed(stream, stream.last_seq):
         for item in items:
             counted += probe.skip(item)
             if counted >= frames:
@@ -96,8 +96,11 @@ async def _frames_of(stream: Readable, rendering: Renderer, seq: int) -> list[by
     return rendering.frames(rendering.render(events))
 
 
-async def _passed(stream: Readable, upto: int) -> AsyncIterator[Sequence[Skipped]]:
-    """What is to be gone past up to a seq, a part at a time; other streams get their turn in between."""
+async def passed(stream: Readable, upto: int) -> AsyncIterator[Sequence[Skipped]]:
+    """What is to be gone past up to a seq, a part at a time; other streams get their turn in between.
+
+    Raises LogError or Gone where some of it cannot be had.
+    """
     items, seq = await stream.passed(upto)
     summed_up = iter(items)
     while part := list(islice(summed_up, _STEP)):

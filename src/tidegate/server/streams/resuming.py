@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 import msgspec
 
@@ -22,20 +22,25 @@ from tidegate.server.streams.asked import Asked
 from tidegate.server.streams.place import Place, place_after, place_behind
 from tidegate.server.streams.state import whole_state
 from tidegate.streams.reader import Reader
-from tidegate.streams.registry import Readable, Streams
+from tidegate.streams.registry import Elsewhere, Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
 logger = logging.getLogger("tidegate")
 
 Refuse = Callable[[Exchange, Failure], None]
+HandOver = Callable[[Exchange, Elsewhere], Awaitable[None]]
 
 
 class Resuming:
-    """Answers requests for streams that were begun before. ``refuse`` answers with an error."""
+    """Answers requests for streams that were begun before.
 
-    def __init__(self, streams: Streams, refuse: Refuse) -> None:
+    ``refuse`` answers with an error, ``hand_over`` has another worker process answer.
+    """
+
+    def __init__(self, streams: Streams, refuse: Refuse, hand_over: HandOver) -> None:
         self._streams = streams
         self._refuse = refuse
+        self._hand_over = hand_over
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, exchange: Exchange, caller: str, asked: Asked, pace: Pace, headers: bytes) -> None:
@@ -105,6 +110,9 @@ class Resuming:
     async def _guarded(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
         try:
             await work
+        except Elsewhere as elsewhere:
+            await self._hand_over(exchange, elsewhere)
+            return
         except TidegateError as error:
             reason = failure(error)
         except Exception:  # a defect must answer its own request, and leave the connection in order

@@ -9,23 +9,19 @@ import msgspec
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import End, Failure, Text
 from tidegate.core.request import Header
+from tidegate.core.run import Run
 from tidegate.core.usage import Usage
+from tidegate.server.streams.place import passed
 from tidegate.streams.registry import Readable
 
 Json = dict[str, Any]
-
-_BATCH = 1024
 
 
 async def whole_state(stream: Readable) -> Json:
     """All that is known of a stream, with the text of its first choice so far."""
     words: list[str] = []
-    seq, last = 0, stream.last_seq
-    while seq < last:
-        events = await stream.events(seq, min(_BATCH, last - seq))
-        if not events:
-            break
-        seq += len(events)
+    async for items in passed(stream, stream.last_seq):
+        events = (item.event if isinstance(item, Run) else item for item in items)
         words += [event.text for event in events if type(event) is Text and event.choice == 0]
     return {**state(stream), "text": "".join(words)}
 

@@ -64,6 +64,10 @@ class Channel:
         finally:
             del self._asked[number]
 
+    def close(self) -> None:
+        """Go; the other side notices."""
+        self._writer.transport.abort()
+
     async def listen(self) -> None:
         """Answer questions until the other side has gone."""
         try:
@@ -78,7 +82,7 @@ class Channel:
                     answer.exception()  # perhaps nobody waits for it any more
             for task in self._tasks:
                 task.cancel()
-            self._writer.transport.abort()
+            self.close()
 
     def _received(self, message: _Message) -> None:
         if message.name:

@@ -28,6 +28,7 @@ def upgrade() -> None:
         Column("revoked_ms", BigInteger),
         Column("models", JSON),
         Column("workspaces", JSON),
+        Column("on_disconnect", String),
     )
     op.create_index("keys_digest", "keys", ["digest"], unique=True)
     _create_streams()
