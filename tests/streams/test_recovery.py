@@ -325,7 +325,7 @@ async def test_slots_are_left_for_another_try_when_the_archive_cannot_be_asked(h
     async def refuse(_: str) -> Summary | None:
         raise StoreError("the store is not there")
 
-    home.archive.find = refuse  # type: ignore[method-assign]
+    home.archive.find = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(StoreError):
         await second.recover()
     del home.archive.find
