@@ -126,6 +126,21 @@ async def test_nothing_more_is_read_for_one_who_has_left(slow: bool) -> None:
     assert live.tap.calls == ["pause"]
 
 
+@in_virtual_time
+async def test_a_slow_reader_that_is_left_alone_at_the_end_pauses_no_connection() -> None:
+    """By then that may serve another request, for which nobody would have it go on."""
+    live, page = Live(), Page()
+    quick, slow = live.attach(page), live.attach(Page())
+    live.say("a")
+    live.stream.block(slow)
+    await live.finish()
+    assert page.last == END
+    live.stream.detach(quick)
+    assert live.tap.calls == []
+    live.stream.unblock(slow)
+    assert slow.finished
+
+
 @pytest.mark.parametrize("policy", ["drain", "detach"])
 @in_virtual_time
 async def test_or_lets_it_go_on(policy: OnDisconnect) -> None:
