@@ -125,7 +125,9 @@ def test_error_in_mid_answer_keeps_the_text(
     assert done.stderr == "tidegate: the model has gone away\n"
 
 
-def test_gateway_that_dies_and_stays_away_is_an_error_to_go_on_from(upstream: Upstream, tmp_path: Path) -> None:
+def test_gateway_that_dies_and_stays_away_is_an_error_to_go_on_from(
+    upstream: Upstream, tmp_path: Path
+) -> None:
     pieces = [frame(value) for value in text_chunks(["Hello"], finish=None)]
     upstream.play([Head(), *map(Send, pieces), Stall()])
     gateway = Gateway(tmp_path, gateway_config(upstream.url))
