@@ -49,6 +49,7 @@ class Policies(Struct, frozen=True):
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
     on_break: OnBreak | None = None
+    fallback: bool = True
     key: str | None = None
     models: tuple[str, ...] | None = None
 
@@ -94,8 +95,10 @@ class Gateway:
         Raises RequestError, Overloaded or Full when it will not be begun.
         """
         self._admit()
-        if policies.on_break is not None:
-            request = msgspec.structs.replace(request, on_break=policies.on_break)
+        if policies.on_break is not None or not policies.fallback:
+            request = msgspec.structs.replace(
+                request, on_break=policies.on_break, fallback=policies.fallback and request.fallback
+            )
         asked = plan(self.routes.within(policies.models), request)
         route = asked[0].route
         header = Header(
@@ -118,6 +121,7 @@ class Gateway:
             headers=request.headers,
             keep=request.fields.get("store") != _FALSE,
             on_break=policies.on_break,
+            fallback=request.fallback,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, self._attempts.answer(asked, stream.producer)))
@@ -151,6 +155,8 @@ class Gateway:
                 raise Interrupted("the gateway was stopped before the answer ended") from None
             finally:
                 stream.wanted = None
+        header = stream.header
+        request = msgspec.structs.replace(request, on_break=header.on_break, fallback=header.fallback)
         await self._attempts.go_on(plan(self.routes, request), stream.producer, said)
 
     async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:

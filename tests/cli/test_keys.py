@@ -153,11 +153,15 @@ def test_a_damaged_store_is_found_by_the_doctor(run_command: RunCommand, tmp_pat
     assert "tidegate.db is damaged, or no SQLite database" in " ".join(done.stdout.split())
 
 
-def test_a_check_knows_the_keys_of_the_store(run_inside: RunCommand) -> None:
+def test_a_public_address_needs_a_key_in_the_store_or_the_settings(
+    run_command: RunCommand, run_inside: RunCommand
+) -> None:
     public = ("serve", "--check", "--host", "0.0.0.0")
-    done = run_inside(*public)
+    done = run_command("serve", "--port", "0", "--host", "0.0.0.0")
     assert done.returncode == 1
-    assert "callers need a key" in done.stderr
+    assert 'server.host "0.0.0.0" can be reached from other machines, so callers need a key' in done.stderr
+    assert "or make keys with tidegate keys create" in done.stderr
+    assert run_inside(*public).stderr == done.stderr
     run_inside("keys", "create")
     assert run_inside(*public).stdout == "The settings are fine.\n"
 

@@ -186,7 +186,7 @@ def test_the_command_line_wins(load: Load, tmp_path: Path) -> None:
         "server: {host: 0.0.0.0, port: 1, gguf: missing.gguf}",
         command_line={"host": "localhost", "port": "2", "gguf": [str(path), str(path)]},
     )
-    assert config.server == Server(host="localhost", port=2, gguf=(path, path))
+    assert config.server == Server(host="localhost", port=2, gguf=(path,))
 
 
 def test_paths_begin_at_the_file_or_at_the_working_directory(

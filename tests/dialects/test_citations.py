@@ -23,7 +23,8 @@ def answer(upstream: str) -> list[AnyEvent]:
     """What an upstream's decoder tells of an answer that cites a page twice."""
     pages = [*cited(upstream, URL, TITLE, start=0, end=4), *cited(upstream, f"{URL}?2", None)]
     last: list[AnyEvent] = [Finish(reason="stop"), End(outcome="completed")]
-    return [Start(), Text(text="The "), Text(text="moon."), *pages, *last]
+    begin: list[AnyEvent] = [Start(), Text(text="The "), Text(text="moon.")]
+    return [*begin, *pages, *last]
 
 
 def read(name: str, body: bytes, *, streamed: bool) -> list[AnyEvent]:
@@ -72,8 +73,9 @@ def test_a_page_that_nothing_was_said_before_changes_no_answer(name: str) -> Non
     """There may be no text to note it on."""
     page = cited("events", URL)
     call = Tool(arguments="{}", block=1, call_id="c", name="f")
-    for begin in ([Start()], [Start(), call]):
-        events = [*begin, *page, Finish(reason="stop"), End(outcome="completed")]
+    begins: list[list[AnyEvent]] = [[Start()], [Start(), call]]
+    for begin in begins:
+        events: list[AnyEvent] = [*begin, *page, Finish(reason="stop"), End(outcome="completed")]
         for streamed in (True, False):
             assert isinstance(read(name, shown(name, events, streamed=streamed), streamed=streamed)[-1], End)
 

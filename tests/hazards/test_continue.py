@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chat import chunk, error, stream, tool
-from tests.chat_stream import LiveAnswer, body_for, stream_chat
+from tests.chat_stream import LiveAnswer, body_for, start_chat, stream_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually
 from tests.hazards.going_on import (
@@ -284,6 +284,17 @@ def test_a_request_decides_for_itself(
     read = ask(healing.address, "openai-chat", model, headers={ON_BREAK: word})
     assert read.text == (TEXT if heals else "".join(PIECES[:3]))
     assert read.terminals == (["[DONE]"] if heals else ["error"])
+
+
+@pytest.mark.parametrize("shown", [0, 3])
+def test_no_fallback_means_none(healing: Gateway, upstream: Upstream, shown: int) -> None:
+    """hazard 40: before anything was shown and after."""
+    upstream.answer = breaks_after(shown)
+    headers = {"Tidegate-Fallback": "none"}
+    with start_chat(healing.address, body_for(QUESTION, model="prefill"), headers) as connection:
+        response = connection.read_response()
+    assert response.status == (200 if shown else 502)
+    assert len(upstream.requests) == 1
 
 
 def test_another_word_is_refused(healing: Gateway, upstream: Upstream) -> None:

@@ -218,6 +218,15 @@ async def test_a_request_may_want_it_where_the_route_does_not() -> None:
 
 
 @in_virtual_time
+async def test_without_a_fallback_only_the_one_that_broke_goes_on() -> None:
+    first, second = GoingOn(fails(CUT, "one"), fails(Unreachable("gone")), says(" two")), GoingOn(says(" no"))
+    run = Run(first, second)
+    run.request = msgspec.structs.replace(run.request, fallback=False)
+    await run.answer()
+    assert (run.text, second.asked) == ("one two", [])
+
+
+@in_virtual_time
 async def test_another_model_is_not_asked() -> None:
     other, dumb = GoingOn(says(" two")), Doing(says(" two"))
     cannot = GoingOn(says(" two"))
@@ -469,6 +478,26 @@ async def test_a_log_that_kept_nothing_is_said_to_be_the_break() -> None:
     assert second.asked == []
 
 
+@in_virtual_time
+async def test_what_is_still_on_its_way_to_the_disk_is_waited_for() -> None:
+    """A log that syncs groups shows a little later what it was given; to go on without it would repeat it."""
+
+    class Slow(Producer):
+        looked = 0
+
+        def said(self) -> list[AnyEvent]:
+            self.looked += 1
+            said = super().said()
+            return said if self.looked > 3 else said[:2]
+
+    second = GoingOn(says(" three"))
+    run = Run(Doing(fails(CUT, "one", " two")), second)
+    run.out = Slow(S, run.log, run.clock)
+    await run.answer()
+    assert run.text == "one two three"
+    assert second.asked[0].begun == Begun("one two", 2)
+
+
 # After a crash
 
 
@@ -516,6 +545,14 @@ async def test_who_answered_must_be_known_where_models_differ() -> None:
         await run.go_on()
     await run.go_on("a")
     assert run.text == "one two"
+
+
+@in_virtual_time
+async def test_or_by_the_name_that_its_upstream_answered_under() -> None:
+    source, other = GoingOn(says(" no")), GoingOn(says(" two"))
+    run = Recovery([Start(model="other-b"), Text(text="one")], source, others=[other])
+    await run.go_on()
+    assert (run.text, source.asked) == ("one two", [])
 
 
 @pytest.mark.parametrize("shown", [Thinking(text="hm"), Tool(arguments="", name="f"), Finish(reason="stop")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.loops import LoopClock, in_virtual_time
@@ -32,6 +33,10 @@ def names(request: Request) -> list[str]:
 
 def test_fallback_models_come_after_the_model_in_their_order() -> None:
     assert names(asking("beta", "gamma", "alpha")) == ["beta", "gamma", "alpha"]
+
+
+def test_without_a_fallback_they_are_left_alone() -> None:
+    assert names(msgspec.structs.replace(asking("beta", "gamma", "nothing"), fallback=False)) == ["beta"]
 
 
 def test_no_model_is_asked_twice() -> None:

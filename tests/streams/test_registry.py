@@ -382,3 +382,15 @@ async def test_a_stop_waits_for_what_is_on_its_way_to_the_store() -> None:
     await going.wait()
     await streams.settle()
     assert not streams.unsettled
+
+
+@in_virtual_time
+async def test_whoever_holds_a_stream_reads_it_from_the_archive_when_it_has_gone_there() -> None:
+    streams = made(retain=60.0)
+    stream = streams.create(header())
+    stream.producer.emit_all([*texts("a"), END])
+    await streams.settle()
+    assert streams.get(S) is None
+    assert stream.last_seq == 3
+    assert (await stream.events(1, 10)) == [*texts("a"), END]
+    assert await stream.passed(3) == ([], 0)

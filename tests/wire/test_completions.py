@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -38,8 +38,14 @@ def raw_stream(*pieces: str) -> Script:
     return streamed_bytes(b"".join(map(frame, frames)) + DONE)
 
 
-def ask(gateway: Gateway, prompt: Any = "def fib(", **more: Any) -> Response:
-    return fetch(gateway.address, "POST", RAW, {"model": "m", "prompt": prompt, **more})
+NOT_ON = {"Tidegate-On-Break": "fail"}
+"""Raw text is gone on with otherwise when an upstream breaks off."""
+
+
+def ask(
+    gateway: Gateway, prompt: Any = "def fib(", headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    return fetch(gateway.address, "POST", RAW, {"model": "m", "prompt": prompt, **more}, headers=headers)
 
 
 def frames(response: Response) -> list[Json]:
@@ -76,7 +82,13 @@ def others(_others: Gateway, upstream: Upstream) -> Gateway:
 
 def test_the_body_goes_to_the_upstreams_own_completions(gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(raw_stream("n", "):"))
-    more = {"suffix": "return", "echo": False, "logprobs": 2, "guided_regex": "x", "max_tokens": 5}
+    more: dict[str, Any] = {
+        "suffix": "return",
+        "echo": False,
+        "logprobs": 2,
+        "guided_regex": "x",
+        "max_tokens": 5,
+    }
     chunks = frames(ask(gateway, stream=True, **more))
     asked = upstream.request()
     assert asked.path == RAW
@@ -218,7 +230,7 @@ def test_tools_are_refused_by_a_server_of_raw_text(others: Gateway) -> None:
 def test_silence_is_filled_with_empty_texts(others: Gateway, upstream: Upstream) -> None:
     started = streamed_bytes(frame(piece("a")))[:-1]
     upstream.play([*started, Stall()])
-    response = ask(others, model="hasty", stream=True)
+    response = ask(others, model="hasty", stream=True, headers=NOT_ON)
     data = [json.loads(each) for each in payloads(response.body)]
     assert [each["choices"][0]["text"] for each in data][:3] == ["", "a", ""]
     assert data[-1]["error"]["code"] == "idle"
@@ -247,7 +259,8 @@ def test_the_sdk_reads_streams_and_whole_answers(client: OpenAI, upstream: Upstr
 
 def test_the_sdk_raises_what_breaks_off(client: OpenAI, upstream: Upstream) -> None:
     upstream.play(streamed_bytes(frame(piece("a")) + frame({"error": {"message": "gone"}})))
-    with client.completions.create(model="m", prompt="x", stream=True) as answer:  # noqa: SIM117
+    asked: Any = {"model": "m", "prompt": "x", "extra_headers": NOT_ON}
+    with client.completions.create(**asked, stream=True) as answer:  # noqa: SIM117
         with pytest.raises(APIError, match="gone"):
             list(answer)
     with pytest.raises(BadRequestError):

@@ -86,8 +86,9 @@ class Request(Struct, frozen=True):
     ``fields`` are the members of the JSON body, each still encoded: they pass through to an upstream of
     the same dialect byte for byte, as do ``headers``, those of the caller's that the dialect hands on. The
     rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
-    ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` was
-    asked beside the body; ``begun`` is ours: what the answer is to go on with.
+    ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` and
+    whether there may be a ``fallback`` to others were asked beside the body; ``begun`` is ours: what the
+    answer is to go on with.
     """
 
     dialect: str
@@ -98,11 +99,11 @@ class Request(Struct, frozen=True):
     choices: int = 1
     headers: Mapping[str, str] = {}
     fallback_models: tuple[str, ...] = ()
-    disable_fallbacks: bool = False
     reasoning: Reasoning | None = None
     form: str = ""
     thinking_to_content: bool | None = None
     on_break: OnBreak | None = None
+    fallback: bool = True
     begun: Begun | None = None
 
 
@@ -133,6 +134,7 @@ class Header(Struct, frozen=True):
     keep: bool = True
     on_break: OnBreak | None = None
     """What the request itself says; else the route's holds."""
+    fallback: bool = True
     key: str | None = None
 
     @property

@@ -15,7 +15,7 @@ import msgspec
 from tidegate.config import Timeouts
 from tidegate.core.attempt import Attempt
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, Outcome
+from tidegate.core.event import AnyEvent, Outcome, Start
 from tidegate.core.request import Request
 from tidegate.errors import Interrupted, Overloaded, SourceError, TidegateError, TooLong, Unsupported
 from tidegate.routing.choose import choose
@@ -61,7 +61,7 @@ class Attempts:
         if not has_shown(said):
             await self.answer(plan, out)
             return
-        asked, broken = _answering(plan, deployment)
+        asked, broken = _answering(plan, said, deployment)
         timeouts = msgspec.structs.replace(asked.route.timeouts, total=plan[0].route.timeouts.total)
         deadline = self._clock.monotonic() + timeouts.total
         error = Interrupted("the gateway was stopped before the answer ended")
@@ -97,7 +97,7 @@ class Attempts:
         """Run deployments of the route until one has answered. Raises the last SourceError."""
         last: SourceError | None = None
         deployments = choose(route.deployments, self._random)
-        for deployment in deployments[:1] if request.disable_fallbacks else deployments:
+        for deployment in deployments if request.fallback else deployments[:1]:
             for number in range(1, route.retry.attempts + 1):
                 try:
                     await self._attempt(deployment, timeouts, deadline, request, out)
@@ -194,12 +194,16 @@ class _Account:
         )
 
 
-def _answering(plan: Plan, name: str | None) -> tuple[Asked, Deployment | None]:
-    """Who was answering; where that is not known, anyone where all are the same model."""
-    for asked in plan if name is not None else ():
-        for deployment in asked.route.deployments:
-            if deployment.name == name:
-                return asked, deployment
-    first, *others = plan[0].route.deployments
-    alike = name is None and len(plan) == 1 and all(first.same(other) for other in others)
-    return plan[0], first if alike else None
+def _answering(plan: Plan, said: Sequence[AnyEvent], name: str | None) -> tuple[Asked, Deployment | None]:
+    """Who was answering, by its name, or by the model under which its upstream answered.
+
+    Where neither tells, it may have been anyone; that is as good where all are the same model.
+    """
+    told = next((event.model for event in said if isinstance(event, Start)), None)
+    everyone = [(asked, deployment) for asked in plan for deployment in asked.route.deployments]
+    for asked, deployment in everyone:
+        if deployment.name == name or (name is None and told is not None and deployment.model == told):
+            return asked, deployment
+    asked, first = everyone[0]
+    alike = name is None and all(first.same(other) for _, other in everyone)
+    return asked, first if alike else None

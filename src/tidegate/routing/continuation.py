@@ -66,7 +66,7 @@ class Continuation:
         Raises the error of the last break where that is not possible or fails. ``said`` is what was shown, if
         that is known.
         """
-        if request.disable_fallbacks or (request.on_break or route.on_break) == "fail":
+        if (request.on_break or route.on_break) == "fail":
             raise error
         tries: Counter[str] = Counter()
         while True:
@@ -115,6 +115,7 @@ class Continuation:
                         deployment.health.failed()
                     if splice.visible:
                         return deployment, failed
+                    logger.info("%s does not go on for %s: %s", deployment.name, broken.name, failed.message)
                     if failed.code == "total":
                         raise
                     if not again(failed):
@@ -132,7 +133,8 @@ class Continuation:
         self, route: Route, broken: Deployment, asked: Request
     ) -> Iterator[tuple[Deployment, Continues]]:
         """The deployments of the same model that can go on: healthy ones first, the broken one last."""
-        order = choose([each for each in route.deployments if each.same(broken)], self._random)
+        may = [each for each in route.deployments if each is broken or (each.same(broken) and asked.fallback)]
+        order = choose(may, self._random)
         for deployment in sorted(order, key=lambda each: each is broken):
             source = deployment.source
             continues = source.continues(asked) if isinstance(source, Continuing) else None

@@ -28,7 +28,7 @@ def plan(routes: Routes, request: Request) -> Plan:
     Raises NotFound for a model that is not there, InvalidRequest for such a fallback model.
     """
     first = _asked(routes, request.model, request)
-    if request.disable_fallbacks or not request.fallback_models:
+    if not request.fallback_models or not request.fallback:
         return (first,)
     asked = [first]
     unknown: list[str] = []

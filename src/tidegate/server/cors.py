@@ -6,8 +6,8 @@ from tidegate.access import loopback_origin
 
 _ALLOWED_HEADERS = (
     b"Authorization, Content-Type, Accept, X-Api-Key, Api-Key, Anthropic-Version, Anthropic-Beta, "
-    b"Idempotency-Key, Tidegate-On-Disconnect, Tidegate-On-Break, Tidegate-Event-Ids, Last-Event-ID, "
-    b"X-Request-Id, OpenAI-Organization, OpenAI-Project, OpenAI-Beta"
+    b"Idempotency-Key, Tidegate-On-Disconnect, Tidegate-On-Break, Tidegate-Fallback, Tidegate-Event-Ids, "
+    b"Last-Event-ID, X-Request-Id, OpenAI-Organization, OpenAI-Project, OpenAI-Beta"
 )
 _EXPOSED_HEADERS = b"Tidegate-Stream, Tidegate-Dropped, X-Request-Id, Retry-After"
 

@@ -55,6 +55,7 @@ INTERRUPTED = failure(Interrupted("the gateway was stopped before the answer end
 _REPLAYED = b"idempotent-replayed: true\r\n"
 _ON_DISCONNECT = get_args(OnDisconnect)
 _ON_BREAK = get_args(OnBreak)
+_FALLBACK = ("any", "none")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -111,7 +112,11 @@ class Service:
 
     async def _generate_later(self, exchange: Exchange) -> None:
         """Answer a request whose key the store may know."""
-        await self._refresh_keys()
+        try:
+            await self.keys.refresh()
+        except StoreError as error:
+            self.refuse(exchange, failure(error))
+            return
         if not exchange.disconnected:
             self._generate(exchange, sure=True)
 
@@ -264,11 +269,11 @@ class Service:
         self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
 
     async def identify_surely(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
-        """As :meth:`identify`; a key that is not known is looked for in the store."""
+        """As :meth:`identify`; a key that is not known is looked for in the store. Raises StoreError too."""
         try:
             return self.identify(headers, query, sure=False)
         except _MayBeNew:
-            await self._refresh_keys()
+            await self.keys.refresh()
         return self.identify(headers, query)
 
     def identify(self, headers: list[tuple[bytes, bytes]], query: str = "", *, sure: bool = True) -> Caller:
@@ -284,12 +289,6 @@ class Service:
                 code="invalid_api_key",
             )
         return caller
-
-    async def _refresh_keys(self) -> None:
-        try:
-            await self.keys.refresh()
-        except StoreError as error:
-            logger.error("keys cannot be looked up: %s", error.message)
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)
@@ -334,6 +333,7 @@ def _policies(exchange: Exchange, caller: Caller) -> Policies:
         or caller.on_disconnect,
         key.decode("latin-1") if key else None,
         cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+        _chosen(exchange, "Tidegate-Fallback", _FALLBACK) != "none",
         caller.key,
         caller.models,
     )

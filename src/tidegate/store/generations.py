@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Integer, Select, case, cast, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from tidegate.store.schema import generations
 
 By = Literal["model", "caller", "day"]
 
+_INSERT: Final = insert(generations)
 _DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
@@ -71,6 +73,8 @@ def write_generations(
     is written anew, and goes on to have begun when it first did.
     """
     latest = {row.stream: row for row in rows}
+    if not latest or _all_new(connection, list(latest.values())):
+        return
     names = list(latest)
     known: dict[str, int] = {}
     for first in range(0, len(names), _AT_ONCE):
@@ -79,13 +83,23 @@ def write_generations(
         known.update((name, created_ms) for name, created_ms in connection.execute(asked))
     new = [row._asdict() for row in latest.values() if row.stream not in known]
     if new:
-        connection.execute(insert(generations), new)
+        connection.execute(_INSERT, new)
     for stream, created_ms in known.items() if not only_new else ():
         row = latest[stream]
         began = min(created_ms, row.created_ms)
         total_ms = None if row.total_ms is None else row.created_ms + row.total_ms - began
         values = row._asdict() | {"created_ms": began, "total_ms": total_ms}
         connection.execute(update(generations).where(generations.c.stream == stream).values(values))
+
+
+def _all_new(connection: Connection, rows: list[GenerationRow]) -> bool:
+    """Add the rows, as nearly always, without asking for them first; False where one is there already."""
+    try:
+        with connection.begin_nested():
+            connection.execute(_INSERT, [row._asdict() for row in rows])
+    except IntegrityError:
+        return False
+    return True
 
 
 def add_up(

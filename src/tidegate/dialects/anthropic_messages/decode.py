@@ -16,26 +16,24 @@ from tidegate.dialects.anthropic_messages.errors import reported_error
 from tidegate.dialects.anthropic_messages.stops import chat_reason
 from tidegate.dialects.anthropic_messages.surroundings import Surroundings, learned
 from tidegate.dialects.anthropic_messages.usage import NAME, merge_usage, read_usage
+from tidegate.dialects.translation.reading import (
+    LEARNING_LIMIT,
+    LONGEST_LEARNED,
+    WRONG_SHAPE,
+    FrameReader,
+    unreadable,
+)
 from tidegate.errors import Broken
 from tidegate.wire.payload import read_object
-from tidegate.wire.sse import SSEDecoder
 
 Fields = dict[str, Any]
 
 _MESSAGE_KNOWN: Final = frozenset(
     {"id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "usage"}
 )
-_WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
-"""What reading a value of another kind than the documented one ends in."""
-
-_LEARNING_LIMIT: Final = 8
-"""So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
-
-_LONGEST_LEARNED: Final = 64 * 1024
-"""A frame longer than this is no token, and learning would copy it."""
 
 
-class MessagesDecoder:
+class MessagesDecoder(FrameReader):
     """Decodes one streamed or whole Messages answer."""
 
     __slots__ = (
@@ -43,22 +41,16 @@ class MessagesDecoder:
         "_ended",
         "_finished",
         "_known",
-        "_learned_in_vain",
-        "_partial",
-        "_sse",
         "_usage",
     )
 
     def __init__(self, max_frame: int) -> None:
-        self._sse = SSEDecoder(max_frame)
-        self._partial = False
-        """A frame has begun whose end has not come."""
+        super().__init__(max_frame)
         self._blocks = Blocks()
         self._usage: Fields = {}
         self._finished = False
         self._ended = False
         self._known: Surroundings | None = None
-        self._learned_in_vain = 0
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -69,21 +61,11 @@ class MessagesDecoder:
                 self._learned_in_vain = 0
                 events.append(known.event(text))
                 return
-        try:
-            frames = self._sse.feed(data)
-            self._partial = self._sse.pending
-            for name, payload in frames:
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an event of a shape that cannot be read: {error!r}") from error
+        self._read(data, events)
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        try:
-            for name, payload in self._sse.finish():
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an event of a shape that cannot be read: {error!r}") from error
+        self._read_rest(events)
         if self._ended:
             return
         self._check_calls()
@@ -104,8 +86,8 @@ class MessagesDecoder:
                 events.extend(self._blocks.stop({"index": index}))
             delta = {name: answer.get(name) for name in ("stop_reason", "stop_sequence")}
             self._message_delta({"delta": delta}, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an answer of a shape that cannot be read: {error!r}") from error
+        except WRONG_SHAPE as error:
+            raise unreadable(error, "answer") from error
         self._end({}, events)
 
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
@@ -213,7 +195,7 @@ class MessagesDecoder:
 
     def _learn(self, name: bytes, payload: bytes, event: AnyEvent) -> None:
         """Remember what surrounds the text of a frame that was decoded in full."""
-        if self._learned_in_vain >= _LEARNING_LIMIT or len(payload) > _LONGEST_LEARNED:
+        if self._learned_in_vain >= LEARNING_LIMIT or len(payload) > LONGEST_LEARNED:
             return
         self._learned_in_vain += 1
         self._known = learned(name, payload, event)  # type: ignore[arg-type]

@@ -73,7 +73,7 @@ def read_request(body: bytes, headers: Mapping[str, str]) -> Request:
         include_usage=True,
         headers=headers,
         fallback_models=own.fallback_models,
-        disable_fallbacks=own.disable_fallbacks,
+        fallback=not own.disable_fallbacks,
         thinking_to_content=own.thinking_to_content,
     )
 

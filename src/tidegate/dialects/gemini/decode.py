@@ -19,14 +19,17 @@ from tidegate.dialects.gemini.candidate import CandidateDecoder, Fields
 from tidegate.dialects.gemini.errors import reported_error
 from tidegate.dialects.gemini.usage import read_usage
 from tidegate.dialects.gemini.words import NAME
+from tidegate.dialects.translation.reading import (
+    LEARNING_LIMIT,
+    LONGEST_LEARNED,
+    WRONG_SHAPE,
+    FrameReader,
+    unreadable,
+)
 from tidegate.errors import Broken, SourceError
 from tidegate.wire.payload import read_inside
-from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
-_WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
-"""What reading a value of another kind than the documented one ends in."""
-
 _decode_json = msgspec.json.Decoder().decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -34,9 +37,6 @@ _BEFORE, _ENDS = b"data: ", (b"\r\n\r\n", b"\n\n")
 """The framing around a payload, as Google's servers write it and as others do."""
 _NUMBERS = b"0123456789"
 _USAGE = b'"usageMetadata":'
-_LEARNING_LIMIT = 8
-"""So many surroundings are learned in vain before a stream's chunks are taken to differ too much."""
-_LONGEST_LEARNED = 64 * 1024
 _LONGEST_TAIL = 16 * 1024
 """Bytes at the end of a stream in which an error without framing is looked for."""
 
@@ -55,7 +55,7 @@ class _Surroundings(Struct, frozen=True):
     extra: Extra | None
 
 
-class GeminiDecoder:
+class GeminiDecoder(FrameReader):
     """Decodes one streamed or whole answer. Only the end of the body tells that there are no more chunks."""
 
     __slots__ = (
@@ -66,17 +66,12 @@ class GeminiDecoder:
         "_ended",
         "_extra",
         "_known",
-        "_learned_in_vain",
-        "_partial",
-        "_sse",
         "_tail",
         "_usage",
     )
 
     def __init__(self, max_frame: int) -> None:
-        self._sse = SSEDecoder(max_frame)
-        self._partial = False
-        """A frame has begun whose end has not come."""
+        super().__init__(max_frame)
         self._candidates: dict[int, CandidateDecoder] = {}
         self._begun = False
         self._ended = False
@@ -86,7 +81,6 @@ class GeminiDecoder:
         """A newer usage, still encoded: each chunk has one, and the last one counts."""
         self._extra: Extra | None = None
         self._known: _Surroundings | None = None
-        self._learned_in_vain = 0
         self._tail = b""
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
@@ -99,21 +93,11 @@ class GeminiDecoder:
                 events.append(event)
                 return
         self._tail = (self._tail + data)[-_LONGEST_TAIL:]
-        try:
-            frames = self._sse.feed(data)
-            self._partial = self._sse.pending
-            for _, payload in frames:
-                self._frame(payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent a chunk of a shape that cannot be read: {error}") from error
+        self._read(data, events)
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        try:
-            for _, payload in self._sse.finish():
-                self._frame(payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent a chunk of a shape that cannot be read: {error}") from error
+        self._read_rest(events)
         if not self._ended:
             self._end(events)
 
@@ -124,8 +108,8 @@ class GeminiDecoder:
         try:
             for chunk in chunks:
                 self._chunk(_object(chunk), events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an answer of a shape that cannot be read: {error}") from error
+        except WRONG_SHAPE as error:
+            raise unreadable(error, "answer") from error
         self._end(events)
 
     def _recognised(self, data: bytes, known: _Surroundings) -> Text | Thinking | None:
@@ -150,7 +134,7 @@ class GeminiDecoder:
             return Text(text=text, choice=known.choice, block=known.block, extra=known.extra)
         return Thinking(text=text, choice=known.choice, block=known.block, extra=known.extra)
 
-    def _frame(self, payload: bytes, events: list[AnyEvent]) -> None:
+    def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
         payload = payload.strip()
         if self._ended or not payload or payload == b"[DONE]":
             return
@@ -159,8 +143,8 @@ class GeminiDecoder:
         self._known = None  # another block may be open by now
         if (
             len(events) == first + 1
-            and self._learned_in_vain < _LEARNING_LIMIT
-            and len(payload) < _LONGEST_LEARNED
+            and self._learned_in_vain < LEARNING_LIMIT
+            and len(payload) < LONGEST_LEARNED
         ):
             self._learn(payload, events[first])
 

@@ -78,7 +78,7 @@ def read_request(body: bytes, path: str) -> Request:
         include_usage=True,
         choices=choices,
         fallback_models=own.fallback_models,
-        disable_fallbacks=own.disable_fallbacks,
+        fallback=not own.disable_fallbacks,
         thinking_to_content=own.thinking_to_content,
         form=ARRAY if stream and not framed else "",
     )

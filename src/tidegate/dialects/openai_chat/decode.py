@@ -25,24 +25,20 @@ from tidegate.dialects.openai_chat.surroundings import (
     twofold,
 )
 from tidegate.dialects.openai_chat.usage import read_usage, reported_usage
+from tidegate.dialects.translation.reading import (
+    LEARNING_LIMIT,
+    LONGEST_LEARNED,
+    WRONG_SHAPE,
+    FrameReader,
+    unreadable,
+)
 from tidegate.errors import Broken
 from tidegate.wire.payload import read_inside, read_object
-from tidegate.wire.sse import SSEDecoder
 
 _CHUNK_KNOWN = frozenset({"id", "object", "created", "model", "choices", "usage"})
 
 
-_WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
-"""What reading a value of another kind than the documented one ends in."""
-
-_LEARNING_LIMIT = 8
-"""So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
-
-_LONGEST_LEARNED = 64 * 1024
-"""A frame longer than this is no token, and learning would copy it."""
-
-
-class ChatDecoder:
+class ChatDecoder(FrameReader):
     """Decodes one streamed or whole Chat Completions answer."""
 
     __slots__ = (
@@ -51,11 +47,8 @@ class ChatDecoder:
         "_choices",
         "_ended",
         "_known",
-        "_learned_in_vain",
         "_outer",
-        "_partial",
         "_shared",
-        "_sse",
         "_twofold",
         "_usage",
     )
@@ -64,9 +57,7 @@ class ChatDecoder:
     """What stands before the text in a frame."""
 
     def __init__(self, max_frame: int) -> None:
-        self._sse = SSEDecoder(max_frame)
-        self._partial = False
-        """A frame has begun whose end has not come."""
+        super().__init__(max_frame)
         self._choices: dict[int, ChoiceDecoder] = {}
         self._begun = False
         self._ended = False
@@ -78,7 +69,6 @@ class ChatDecoder:
         """The unknown fields of the last two chunks, to see what differs beside the text."""
         self._twofold: Twofold | None = None
         self._known: Surroundings | None = None
-        self._learned_in_vain = 0
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -109,21 +99,11 @@ class ChatDecoder:
                 self._learned_in_vain = 0
                 events.append(event)
                 return
-        try:
-            frames = self._sse.feed(data)
-            self._partial = self._sse.pending
-            for name, payload in frames:
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an event of a shape that cannot be read: {error}") from error
+        self._read(data, events)
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        try:
-            for name, payload in self._sse.finish():
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an event of a shape that cannot be read: {error}") from error
+        self._read_rest(events)
         if not self._ended:
             self._end(events)
 
@@ -140,8 +120,8 @@ class ChatDecoder:
                 if isinstance(choice, dict)
             ]
             self._chunk({**answer, "choices": choices}, events)
-        except _WRONG_SHAPE as error:
-            raise Broken(f"the upstream sent an answer of a shape that cannot be read: {error}") from error
+        except WRONG_SHAPE as error:
+            raise unreadable(error, "answer") from error
         self._end(events)
 
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
@@ -173,8 +153,8 @@ class ChatDecoder:
         self._known = self._twofold = None  # another block may be open by now
         if (
             len(events) == first + 1
-            and self._learned_in_vain < _LEARNING_LIMIT
-            and len(payload) < _LONGEST_LEARNED
+            and self._learned_in_vain < LEARNING_LIMIT
+            and len(payload) < LONGEST_LEARNED
         ):
             self._learn(payload, events[first])
 

@@ -67,7 +67,7 @@ def read_request(body: bytes) -> Request:
         include_usage=bool(options and options.include_usage),
         choices=each * prompts,
         fallback_models=own.fallback_models,
-        disable_fallbacks=own.disable_fallbacks,
+        fallback=not own.disable_fallbacks,
         thinking_to_content=own.thinking_to_content,
     )
 

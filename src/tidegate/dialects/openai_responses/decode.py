@@ -15,14 +15,17 @@ from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
 from tidegate.dialects.openai_responses.learned import Known, learn
 from tidegate.dialects.openai_responses.output import CALLS, OutputItem, Said, noted
 from tidegate.dialects.openai_responses.usage import NAME, read_usage
+from tidegate.dialects.translation.reading import (
+    LEARNING_LIMIT,
+    LONGEST_LEARNED,
+    WRONG_SHAPE,
+    FrameReader,
+    unreadable,
+)
 from tidegate.errors import Broken, SourceError
 from tidegate.wire.payload import read_object
-from tidegate.wire.sse import SSEDecoder
 
 Fields = dict[str, Any]
-
-_WRONG_SHAPE = (AttributeError, TypeError, KeyError, ValueError)
-"""What reading a value of another kind than the documented one ends in."""
 
 _DELTA_KNOWN: Final = frozenset(
     {"type", "delta", "item_id", "output_index", "content_index", "summary_index", "logprobs", *NOISE}
@@ -30,14 +33,8 @@ _DELTA_KNOWN: Final = frozenset(
 _PARTS: Final = frozenset({"output_text", "refusal", "summary_text", "reasoning_text", "text"})
 _REASONS: Final = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
-_LEARNING_LIMIT = 8
-"""So many surroundings are learned in vain before a stream's frames are taken to differ too much."""
 
-_LONGEST_LEARNED = 64 * 1024
-"""A frame longer than this is no token, and learning would copy it."""
-
-
-class ResponsesDecoder:
+class ResponsesDecoder(FrameReader):
     """Decodes one streamed or whole answer of the Responses API."""
 
     __slots__ = (
@@ -49,16 +46,11 @@ class ResponsesDecoder:
         "_ids",
         "_items",
         "_known",
-        "_learned_in_vain",
-        "_partial",
         "_said",
-        "_sse",
     )
 
     def __init__(self, max_frame: int) -> None:
-        self._sse = SSEDecoder(max_frame)
-        self._partial = False
-        """A frame has begun whose end has not come."""
+        super().__init__(max_frame)
         self._items: dict[int, OutputItem] = {}
         self._ids: dict[str, int] = {}
         self._blocks = 0
@@ -67,7 +59,6 @@ class ResponsesDecoder:
         self._known: Known | None = None
         self._said: Said | None = None
         """Of the block that the last delta was of."""
-        self._learned_in_vain = 0
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -78,21 +69,11 @@ class ResponsesDecoder:
                 self._learned_in_vain = 0
                 events.append(known.event(text))
                 return
-        try:
-            frames = self._sse.feed(data)
-            self._partial = self._sse.pending
-            for name, payload in frames:
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise _unreadable(error) from error
+        self._read(data, events)
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        try:
-            for name, payload in self._sse.finish():
-                self._frame(name, payload, events)
-        except _WRONG_SHAPE as error:
-            raise _unreadable(error) from error
+        self._read_rest(events)
         if not self._ended:
             raise self._cut()
 
@@ -108,8 +89,8 @@ class ResponsesDecoder:
             self._start({"response": answer}, events)
             status = answer.get("status") or "completed"
             self._event(f"response.{status}", {"response": answer}, events)
-        except _WRONG_SHAPE as error:
-            raise _unreadable(error) from error
+        except WRONG_SHAPE as error:
+            raise unreadable(error, "answer") from error
         if not self._ended:
             raise Broken(f"the upstream's answer is {answer.get('status')!r}, not complete")
 
@@ -131,7 +112,7 @@ class ResponsesDecoder:
         first = len(events)
         self._known = None  # another block may be open by now
         self._event(kind, event, events)
-        if len(events) == first + 1 and kind.endswith(".delta") and len(payload) < _LONGEST_LEARNED:
+        if len(events) == first + 1 and kind.endswith(".delta") and len(payload) < LONGEST_LEARNED:
             self._learn(payload, name, events[first])
 
     def _event(self, kind: str, event: Fields, events: list[AnyEvent]) -> None:
@@ -325,7 +306,7 @@ class ResponsesDecoder:
             text, refusal, custom = event.text, False, False
         else:
             return
-        if self._learned_in_vain >= _LEARNING_LIMIT:
+        if self._learned_in_vain >= LEARNING_LIMIT:
             return
         self._learned_in_vain += 1
         template = learn(payload, name, text)
@@ -379,7 +360,3 @@ _READERS: Final[Mapping[str, _Reader]] = {
         for end in ("delta", "done")
     },
 }
-
-
-def _unreadable(error: Exception) -> Broken:
-    return Broken(f"the upstream sent an event of a shape that cannot be read: {error}")

@@ -60,7 +60,7 @@ def read_request(body: bytes) -> Request:
         include_usage=True,
         form=BACKGROUND if known.background else "",
         fallback_models=own.fallback_models,
-        disable_fallbacks=own.disable_fallbacks,
+        fallback=not own.disable_fallbacks,
         thinking_to_content=own.thinking_to_content,
     )
 

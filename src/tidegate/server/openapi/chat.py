@@ -122,6 +122,13 @@ def parameters() -> list[Json]:
             "schema": {"type": "string", "enum": ["continue", "fail"]},
         },
         {
+            "name": "Tidegate-Fallback",
+            "in": "header",
+            "description": "`none`: nobody but the first deployment of the model is asked, neither before "
+            "something was shown nor after. Without the header, or with `any`, the others may be.",
+            "schema": {"type": "string", "enum": ["any", "none"]},
+        },
+        {
             "name": "X-Request-Id",
             "in": "header",
             "description": "Comes back in the answer.",
