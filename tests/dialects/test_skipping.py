@@ -87,6 +87,8 @@ def streams(draw: st.DrawFn) -> list[AnyEvent]:
     """Anything that a source may say, in any order, to its end."""
     said = draw(st.lists(st.one_of(runs(), runs(), once.map(lambda event: [event])), max_size=8))
     events: list[AnyEvent] = [event for part in said for event in part]
+    if draw(st.integers(0, 7)) == 0:
+        events.insert(draw(st.integers(0, len(events))), Finish(reason="stop"))
     if draw(st.booleans()):
         events.insert(0, Start(model="m"))
     if draw(st.booleans()):

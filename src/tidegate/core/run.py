@@ -59,9 +59,10 @@ Skipped = Run | AnyEvent
 """What a reader may be told to get past."""
 
 _ALONE: Final = frozenset({"chunk", "choice", "delta"})
-"""Levels of OpenAI Chat's unknown fields that are shown with their own delta and never again."""
-_ALONE_WITHIN: Final = frozenset({"event", "chunk", "candidate", "content"})
-"""The same below another dialect's name."""
+"""Levels of OpenAI Chat's unknown fields: shown there alone, at once with their delta, and never again.
+
+Other dialects hold deltas back while a call is under way, so theirs are not forgotten when they have passed.
+"""
 
 _Any = Run | Start | Text | Thinking | Tool | Item | Finish | End
 _encode = msgspec.json.Encoder().encode
@@ -149,16 +150,7 @@ def _same(first: Extra | None, extra: Extra | None) -> bool:
 def _lasting(extra: Extra | None) -> dict[str, Any]:
     if extra is None:
         return {}
-    lasting = {}
-    for name, value in extra.items():
-        if name in _ALONE:
-            continue
-        if isinstance(value, dict):
-            value = {key: inner for key, inner in value.items() if key not in _ALONE_WITHIN}  # noqa: PLW2901
-            if not value:
-                continue
-        lasting[name] = value
-    return lasting
+    return {name: value for name, value in extra.items() if name not in _ALONE}
 
 
 def _close(open_: list[Piece], found: list[Skipped]) -> None:

@@ -31,11 +31,16 @@ class Framed(Protocol):
         if not isinstance(item, Run):
             return self._skip_event(item)
         first, rest = item.parted()
-        return self._skip_event(first) + self._skip_more(rest)
+        shown = self._skip_event(first)
+        return shown + (self._skip_more(rest) if shown else self._skip_unshown(rest))
 
     def _skip_event(self, event: AnyEvent) -> int:
         return len(self.frames(self.render((event,))))
 
     def _skip_more(self, rest: Run) -> int:
-        """The rest of a run whose first delta has just been taken; worth less than a delta's time each."""
+        """The rest of a run whose first delta was just shown; worth less than a delta's time each."""
+        return self._skip_unshown(rest)
+
+    def _skip_unshown(self, rest: Run) -> int:
+        """The rest of a run whose first delta is not to be seen, or not yet."""
         return sum(map(self._skip_event, rest.pieces()))

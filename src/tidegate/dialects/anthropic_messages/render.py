@@ -116,10 +116,8 @@ class MessagesStreamRenderer(Framed):
 
     def _skip_more(self, rest: Run) -> int:
         event, block = rest.event, self._life.block
-        if event.choice != 0:
-            return 0
         if block is None or not self._life.continues(event):
-            return super()._skip_more(rest)
+            return self._skip_unshown(rest)
         if isinstance(event, Tool):
             block.arguments.append(event.arguments)
         return rest.count * len(delta_objects(event, block))

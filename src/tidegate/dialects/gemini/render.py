@@ -99,9 +99,12 @@ class GeminiStreamRenderer(Framed):
         return [*found, b"]"] if data.endswith(b"]") else found
 
     def _skip_more(self, rest: Run) -> int:
-        if not self._pieces.continues(rest.event):
-            return super()._skip_more(rest)
-        return 0 if self._pieces.more_of_call(rest.event) else rest.count
+        return rest.count if self._pieces.continues(rest.event) else self._skip_unshown(rest)
+
+    def _skip_unshown(self, rest: Run) -> int:
+        if self._pieces.continues(rest.event) and self._pieces.more_of_call(rest.event):
+            return 0
+        return super()._skip_unshown(rest)
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         self._known = None

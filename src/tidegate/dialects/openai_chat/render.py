@@ -103,8 +103,6 @@ class ChatStreamRenderer(Framed):
         return self._frame(0, "{}", None).encode("ascii")
 
     def _skip_more(self, rest: Run) -> int:
-        if type(rest.event) is Tool and self._writer().holds(rest.event):
-            return 0
         return rest.count
 
     def _known_frame(self, event: AnyEvent) -> str | None:

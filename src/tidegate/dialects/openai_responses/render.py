@@ -338,15 +338,18 @@ class ResponsesStreamRenderer(_Rendering):
         return self._number - before
 
     def _skip_more(self, rest: Run) -> int:
+        if self._known_text(rest.event) is None:
+            return self._skip_unshown(rest)
+        self._number += rest.count
+        return rest.count
+
+    def _skip_unshown(self, rest: Run) -> int:
         event, item = rest.event, self._item
         if event.choice != 0:
             return 0
-        if self._known_text(event) is not None:
-            self._number += rest.count
-            return rest.count
         if isinstance(item, Call) and item.held and self._lifecycle.continues(event):
             return self._skip_event(event)
-        return super()._skip_more(rest)
+        return super()._skip_unshown(rest)
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`.
