@@ -22,6 +22,9 @@ from tests.script import End, Gate, Head, Send, WaitFor
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
 from tests.upstream import Upstream
 from tests.workers.processes import ask, connect_to, engines_of, is_alive, worker_of, workers_of
+from tidegate.cli.checks.gateway import check_gateway
+from tidegate.config import Config as Settings
+from tidegate.config import Server
 
 COUNT = 2
 FIRST, SECOND = frames(text_chunks(["first "], finish=None)), frame(chunk("second"))
@@ -82,6 +85,8 @@ def test_what_is_told_of_the_gateway_is_told_of_all_workers(several: Gateway, he
         with connection:
             told = fetch(several.address, "GET", "/readyz").json
             assert told == {"status": "ready", "streams": COUNT, "workers": COUNT}
+    found = check_gateway(Settings(server=Server(port=0)), {"TIDEGATE_HOME": str(several.folder)})
+    assert any(f", {COUNT} workers: " in finding.text for finding in found), "so does `tidegate doctor`"
     held.open()
     for connection in connections:
         connection.read_until(b"[DONE]")
