@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -13,13 +12,10 @@ from tidegate.errors import InvalidRequest
 from tidegate.server.incoming import read_limit
 from tidegate.server.responses.background import kept_stream, not_found, response_now
 from tidegate.server.responses.conversation import listed
+from tidegate.server.stopping import stop
 from tidegate.store.responses import ResponseStore, StoredResponse
-from tidegate.streams.registry import Readable, Streams
+from tidegate.streams.registry import Streams
 from tidegate.wire.ascii_json import ascii_json
-
-_LOOK_SECONDS = 0.005
-_CANCEL_SECONDS = 5.0
-"""A source that is cancelled lets go within this time."""
 
 _MOST_LISTED = 100
 _LISTED = 20
@@ -43,7 +39,7 @@ class ResponseEndpoints:
         name, caller = _name(request), _caller(request)
         live = await kept_stream(self._streams, caller, name)
         if live is not None and live.end is None:
-            await _stop(live)
+            await stop(live)
         elif (status := await self._status(caller, name)) != "cancelled":
             raise InvalidRequest(f"Cannot cancel a {status} response.")
         return _json(await response_now(self._store, self._streams, caller, name))
@@ -81,7 +77,7 @@ class ResponseEndpoints:
         name, caller = _name(request), _caller(request)
         live = await kept_stream(self._streams, caller, name)
         if live is not None and live.end is None:
-            await _stop(live)
+            await stop(live)
         gone = await self._store.is_deleted(caller, name)
         found = await self._store.delete(caller, name, streamed=live is not None)
         if gone or not (found or live is not None):
@@ -94,14 +90,6 @@ class ResponseEndpoints:
         if stored is None:
             raise not_found(_name(request))
         return stored
-
-
-async def _stop(stream: Readable) -> None:
-    """Cancel a stream, and wait until it has ended, wherever it is."""
-    stream.cancel()
-    deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
-    while stream.end is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no event tells
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _name(request: Request) -> str:

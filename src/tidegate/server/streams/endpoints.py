@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -12,15 +11,12 @@ from starlette.responses import Response
 
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.server.incoming import read_limit
+from tidegate.server.stopping import stop
 from tidegate.server.streams.state import Json, state, told, whole_state
 from tidegate.streams.archive import Summary
 from tidegate.streams.registry import Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
-_CANCEL_SECONDS: Final = 5.0
-"""A source that is cancelled lets go within this time."""
-
-_POLL_SECONDS: Final = 0.01
 _MOST_LISTED: Final = 100
 _LISTED: Final = 20
 _STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
@@ -103,18 +99,8 @@ class StreamEndpoints:
 
 async def _stop(stream: Readable) -> Response:
     if stream.end is None:
-        stream.cancel()
-        await _ended(stream)
+        await stop(stream)
     return _json(await whole_state(stream), 202 if stream.end is None else 200)
-
-
-async def _ended(stream: Readable) -> None:
-    """Wait until a stream that is cancelled has ended, unless that takes too long."""
-    deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
-    while (  # noqa: ASYNC110 - only its readers are told of an end
-        stream.end is None and asyncio.get_running_loop().time() < deadline
-    ):
-        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _listed(stream: Readable | Summary) -> Json:
