@@ -147,17 +147,24 @@ class Application:
                 logger.error("streams that have expired wait for the store: %s", error.message)
 
     async def _follow_keys(self) -> None:
-        """Notice keys that are made and revoked; the first one ends open access."""
+        """Notice keys that are made and revoked; the first one ends open access that nobody asked for."""
+        told = ""
         while True:
             await asyncio.sleep(_KEYS_SECONDS)
             try:
                 changed = await self.keys.refresh()
             except StoreError as error:
-                logger.error("keys cannot be looked up: %s", error.message)
+                if error.message != told:  # and not again each second
+                    logger.error("keys cannot be looked up: %s", error.message)
+                told = error.message
                 continue
-            if changed and self.service.keys.open and self.config.auth.with_keys is None:
-                logger.info("the store holds a key now: from here on requests need one")
-                self._apply_access(self.config)
+            told = ""
+            if changed and self.service.keys.open:
+                if self.config.auth.with_keys is not None:
+                    logger.warning("no key is asked for until the next start: %s", self.config.auth.with_keys)
+                else:
+                    logger.info("the store holds a key now: from here on requests need one")
+                    self._apply_access(self.config)
 
     def _apply_access(self, config: Config) -> None:
         auth = resolve(config.auth, len(self.keys))

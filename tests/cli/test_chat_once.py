@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -104,9 +105,9 @@ def test_interrupt_cancels_the_generation(gateway: Gateway, upstream: Upstream, 
     assert process.returncode == 130
 
 
-def start_chat(gateway: Gateway, folder: Path) -> subprocess.Popen[bytes]:
+def start_chat(gateway: Gateway, folder: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tidegate", "chat", "m", "-m", "hi", "--url", gateway.base_url],
+        [sys.executable, "-m", "tidegate", "chat", "m", "-m", "hi", "--url", gateway.base_url, *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -124,12 +125,14 @@ def test_error_in_mid_answer_keeps_the_text(
     assert done.stderr == "tidegate: the model has gone away\n"
 
 
-def test_gateway_that_dies_in_mid_answer_is_an_error(upstream: Upstream, tmp_path: Path) -> None:
+def test_gateway_that_dies_and_stays_away_is_an_error_to_go_on_from(
+    upstream: Upstream, tmp_path: Path
+) -> None:
     pieces = [frame(value) for value in text_chunks(["Hello"], finish=None)]
     upstream.play([Head(), *map(Send, pieces), Stall()])
     gateway = Gateway(tmp_path, gateway_config(upstream.url))
     try:
-        with start_chat(gateway, tmp_path) as process:
+        with start_chat(gateway, tmp_path, "--patience", "0.5") as process:
             assert process.stdout is not None
             assert process.stdout.read(5) == b"Hello"
             gateway.kill()
@@ -137,7 +140,12 @@ def test_gateway_that_dies_in_mid_answer_is_an_error(upstream: Upstream, tmp_pat
     finally:
         gateway.kill()
     assert (process.returncode, output) == (1, b"\n")
-    assert errors == b"tidegate: the connection to the gateway broke before the answer was complete\n"
+    told = re.fullmatch(
+        rb"tidegate: the connection to the gateway broke before the answer was complete, and was not found "
+        rb"again within \d s; later: tidegate resume [0-9a-f]{32} --after \d+\n",
+        errors,
+    )
+    assert told, errors
     upstream.request().connection.wait_closed()
 
 

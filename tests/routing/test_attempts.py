@@ -14,6 +14,7 @@ from tests.streams.parts import S, header
 from tidegate.config import Retry, Timeouts
 from tidegate.core.event import AnyEvent, End, Item, Start, Text
 from tidegate.core.source import Output
+from tidegate.core.usage import Usage
 from tidegate.errors import Broken, Overloaded, Rejected, SourceError, TimedOut, Unreachable
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.plan import Asked
@@ -75,6 +76,33 @@ async def test_a_failure_is_retried_and_leaves_no_trace() -> None:
     assert sum(isinstance(event, Start) for event in run.events) == 1
     assert run.watching.attempts == [("a", "gone"), ("a", "gone"), ("a", "")]
     assert (run.deployments[0].health.failures, run.deployments[0].health.successes) == (2, 1)
+
+
+@in_virtual_time
+async def test_every_attempt_is_recorded() -> None:
+    """With what its source counted and what it showed; a failure has neither."""
+    counted = Usage(input_tokens=3, output_tokens=2)
+
+    async def counts(out: Output) -> None:
+        out.emit_all([Start(usage=Usage(input_tokens=3)), Text(text="one"), Text(text=" two")])
+        out.emit(End(outcome="completed", usage=counted))
+
+    async def breaks(out: Output) -> None:
+        await asyncio.sleep(2)
+        raise ZeroDivisionError
+
+    run = Run(Doing(fails(GONE)), Doing(counts), retry=Retry(attempts=1))
+    await run.answer()
+    first, second = run.out.attempts
+    assert (first.deployment, first.outcome, first.error) == ("a", "failed", "upstream_error")
+    assert (first.deltas, first.characters, first.usage) == (0, 0, None)
+    assert (second.deployment, second.outcome, second.usage) == ("b", "completed", counted)
+    assert (second.deltas, second.characters) == (2, 7)
+    defect = Run(Doing(breaks))
+    with pytest.raises(ZeroDivisionError):
+        await defect.answer()
+    (only,) = defect.out.attempts
+    assert (only.outcome, only.error, only.seconds) == ("failed", "internal_error", 2)
 
 
 @in_virtual_time

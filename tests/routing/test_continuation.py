@@ -478,6 +478,26 @@ async def test_a_log_that_kept_nothing_is_said_to_be_the_break() -> None:
     assert second.asked == []
 
 
+@in_virtual_time
+async def test_what_is_still_on_its_way_to_the_disk_is_waited_for() -> None:
+    """A log that syncs groups shows a little later what it was given; to go on without it would repeat it."""
+
+    class Slow(Producer):
+        looked = 0
+
+        def said(self) -> list[AnyEvent]:
+            self.looked += 1
+            said = super().said()
+            return said if self.looked > 3 else said[:2]
+
+    second = GoingOn(says(" three"))
+    run = Run(Doing(fails(CUT, "one", " two")), second)
+    run.out = Slow(S, run.log, run.clock)
+    await run.answer()
+    assert run.text == "one two three"
+    assert second.asked[0].begun == Begun("one two", 2)
+
+
 # After a crash
 
 

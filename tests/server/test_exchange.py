@@ -43,6 +43,12 @@ class Wire(asyncio.Transport):
         self.ended.append("eof")
 
 
+class Paused:
+    """What a transport with a full buffer is known by."""
+
+    write_paused = True
+
+
 class Made:
     """An exchange, and what it did to those around it."""
 
@@ -159,6 +165,29 @@ def test_a_whole_response() -> None:
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 5\r\n\r\nhello"
     ]
     assert (made.completed, made.wire.ended, made.exchange.response_complete) == (1, [], True)
+
+
+def test_a_status_without_a_body_tells_no_length() -> None:
+    made = Made()
+    made.ask(b"x").respond(204, HEADERS, b"")
+    assert made.wire.writes == [b"HTTP/1.1 204 No Content\r\ncontent-type: text/event-stream\r\n\r\n"]
+    assert Read(made.wire.sent).complete
+
+
+def test_a_client_that_has_not_taken_the_response_before_has_no_room() -> None:
+    assert not Made().exchange.full
+    exchange = Exchange(
+        "openai-chat",
+        [],
+        Wire(),
+        http_1_0=False,
+        keep_alive=True,
+        max_body=1,
+        serve=lambda _: None,
+        on_complete=lambda: None,
+        flow=Paused(),
+    )
+    assert exchange.full
 
 
 def test_a_whole_response_on_a_connection_that_ends() -> None:

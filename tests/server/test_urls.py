@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.server.urls import GENERATIONS, PUBLIC, canonical, generation_at
+from tidegate.server.urls import GENERATIONS, PUBLIC, canonical, generation_at, stream_at
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,26 @@ def test_a_target_may_be_a_whole_url() -> None:
     target = "/v1beta/models/m:generateContent?key=http://k"
     assert generation_at(f"http://[::1]{target}") == ("gemini", target)
     assert generation_at("http://localhost") is None
+
+
+def test_streams_are_read_at_their_own_path_and_at_that_of_a_response() -> None:
+    for target in (
+        "/v1/streams/abc",
+        "/streams/abc?after=1",
+        "//v1//streams//abc/",
+        "/v1/responses/resp_abc?stream=true",
+        "/responses/resp_abc?starting_after=1&stream=true",
+    ):
+        assert stream_at(target) == ("openai-chat", target)
+    assert stream_at("http://localhost/v1/streams/abc?x") == ("openai-chat", "/v1/streams/abc?x")
+    for target in (
+        "/v1/streams",
+        "/v1/streams/",
+        "/v1/streams/abc/more",
+        "/v1/responses/resp_abc",
+        "/v1/responses/resp_abc?stream=false",
+        "/v1/responses/resp_abc/input_items?stream=true",
+        "/v1/models/streams/abc",
+        "/v1/chat/completions",
+    ):
+        assert stream_at(target) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -102,3 +103,7 @@ def test_nothing_else_of_a_cycle_is_touched(method: Callable[..., Any], touched:
 
 def test_the_servers_state_keeps_connections() -> None:
     assert ServerState().connections == set()
+
+
+def test_its_flow_control_says_whether_a_client_has_room() -> None:
+    assert "self.write_paused" in inspect.getsource(FlowControl.__init__)

@@ -126,6 +126,21 @@ async def test_nothing_more_is_read_for_one_who_has_left(slow: bool) -> None:
     assert live.tap.calls == ["pause"]
 
 
+@in_virtual_time
+async def test_a_slow_reader_that_is_left_alone_at_the_end_pauses_no_connection() -> None:
+    """By then that may serve another request, for which nobody would have it go on."""
+    live, page = Live(), Page()
+    quick, slow = live.attach(page), live.attach(Page())
+    live.say("a")
+    live.stream.block(slow)
+    await live.finish()
+    assert page.last == END
+    live.stream.detach(quick)
+    assert live.tap.calls == []
+    live.stream.unblock(slow)
+    assert slow.finished
+
+
 @pytest.mark.parametrize("policy", ["drain", "detach"])
 @in_virtual_time
 async def test_or_lets_it_go_on(policy: OnDisconnect) -> None:
@@ -367,3 +382,15 @@ async def test_a_stop_waits_for_what_is_on_its_way_to_the_store() -> None:
     await going.wait()
     await streams.settle()
     assert not streams.unsettled
+
+
+@in_virtual_time
+async def test_whoever_holds_a_stream_reads_it_from_the_archive_when_it_has_gone_there() -> None:
+    streams = made(retain=60.0)
+    stream = streams.create(header())
+    stream.producer.emit_all([*texts("a"), END])
+    await streams.settle()
+    assert streams.get(S) is None
+    assert stream.last_seq == 3
+    assert (await stream.events(1, 10)) == [*texts("a"), END]
+    assert await stream.passed(3) == ([], 0)

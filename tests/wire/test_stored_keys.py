@@ -225,3 +225,23 @@ def test_a_public_address_is_served_with_keys_in_the_store_alone(
     gateway = start_gateway({"store": f"sqlite:///{tmp_path}/elsewhere/tidegate.db"}, arguments=public)
     assert ask(gateway, key).status == 200
     assert ask(gateway, None).status == 401
+
+
+def test_a_store_that_fails_refuses_new_keys_alone(tmp_path: Path) -> None:
+    """Whoever is known goes on; others are told that it is not their fault."""
+    key = make_key(tmp_path, "known")
+    gateway = Gateway(tmp_path, gateway_config("http://127.0.0.1:1"))
+    try:
+        assert ask(gateway, key).status == 200
+        in_store(tmp_path, lambda connection: connection.exec_driver_sql("DROP TABLE counters"))
+        in_store(tmp_path, lambda connection: connection.exec_driver_sql("DROP TABLE generations"))
+        assert ask(gateway, key).status == 200
+        for response in (
+            ask(gateway, "tg-unknown"),
+            fetch(gateway.address, "GET", "/v1/models", headers={"x-api-key": "tg-unknown"}),
+        ):
+            assert error_of(response, 503)["type"] == "store_error"
+            assert response.head.get("retry-after") == "1"
+        eventually(lambda: "entries are lost" in gateway.output(), "the loss is told")
+    finally:
+        gateway.stop()

@@ -112,7 +112,11 @@ class Service:
 
     async def _generate_later(self, exchange: Exchange) -> None:
         """Answer a request whose key the store may know."""
-        await self._refresh_keys()
+        try:
+            await self.keys.refresh()
+        except StoreError as error:
+            self.refuse(exchange, failure(error))
+            return
         if not exchange.disconnected:
             self._generate(exchange, sure=True)
 
@@ -265,11 +269,11 @@ class Service:
         self._refuse(exchange, reason, self._dialects[exchange.dialect], cors)
 
     async def identify_surely(self, headers: list[tuple[bytes, bytes]], query: str = "") -> Caller:
-        """As :meth:`identify`; a key that is not known is looked for in the store."""
+        """As :meth:`identify`; a key that is not known is looked for in the store. Raises StoreError too."""
         try:
             return self.identify(headers, query, sure=False)
         except _MayBeNew:
-            await self._refresh_keys()
+            await self.keys.refresh()
         return self.identify(headers, query)
 
     def identify(self, headers: list[tuple[bytes, bytes]], query: str = "", *, sure: bool = True) -> Caller:
@@ -285,12 +289,6 @@ class Service:
                 code="invalid_api_key",
             )
         return caller
-
-    async def _refresh_keys(self) -> None:
-        try:
-            await self.keys.refresh()
-        except StoreError as error:
-            logger.error("keys cannot be looked up: %s", error.message)
 
     def _refuse(self, exchange: Exchange, reason: Failure, dialect: Dialect, headers: bytes) -> None:
         self._access_log.refused(exchange.dialect, reason)

@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, StoreError
 
 logger = logging.getLogger("tidegate")
 
@@ -66,7 +66,7 @@ class Ending:
 
 
 def obey_signals(ending: Ending, reload: Callable[[], Awaitable[None]]) -> None:
-    """SIGINT and SIGTERM ask for the end, SIGHUP calls ``reload``, whose ConfigError is told in the log."""
+    """SIGINT and SIGTERM ask for the end, SIGHUP calls ``reload``, whose failure is logged."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
 
@@ -84,7 +84,7 @@ def obey_signals(ending: Ending, reload: Callable[[], Awaitable[None]]) -> None:
 async def _reloaded(reload: Callable[[], Awaitable[None]]) -> None:
     try:
         await reload()
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         logger.error("the configuration was not reloaded, the old one stays: %s", error.message)
     else:
         logger.info("the configuration was reloaded")

@@ -1,7 +1,7 @@
 """What a process that was killed left behind: its streams are taken over by one other, and by no second.
 
 A slot whose lock is free has no owner. Whoever takes the lock copies the streams that are in no archive yet
-into its own log, each in one record under a higher epoch, and deletes the slot when that is done. A process
+into its own log, under a higher epoch, and deletes the slot when that is done. A process
 that is killed meanwhile leaves both; the longer copy counts, then the newer one.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tidegate.core.event import AnyEvent, End
+from tidegate.core.event import AnyEvent, failure
 from tidegate.core.request import Header
 from tidegate.errors import LogError, TidegateError
 from tidegate.streams.archive import Archive
@@ -44,19 +44,20 @@ async def recover(folder: Path, own: Slot, streams: Streams) -> list[Recovered]:
     Those that have are on their way to the archive. Raises StoreError when it cannot be asked.
     """
     slots = _abandoned(folder, own)
+    left: set[Path] = set()
     try:
-        found = _survey(slots)
+        found = _survey(slots, left)
         wanted = {name: copy for name, copy in found.items() if not await _archived(streams.archive, name)}
         recovered = []
         for slot in slots:
             here = {name: copy.epoch for name, copy in wanted.items() if copy.slot is slot}
-            recovered += _take_over(slot, here, streams)
+            recovered += _take_over(_records(slot, left), here, streams)
     except BaseException:
         for slot in slots:
             slot.close()
         raise
     for slot in slots:
-        slot.remove()
+        slot.remove(left)
     if wanted:
         logger.info("took over %d streams, %d of which had not ended", len(wanted), len(recovered))
     return recovered
@@ -67,26 +68,36 @@ def _abandoned(folder: Path, own: Slot) -> list[Slot]:
     return [slot for each in others if (slot := Slot.abandoned(each)) is not None]
 
 
-def _survey(slots: Iterable[Slot]) -> dict[str, _Found]:
-    """Which streams there are, and in which slot the best copy of each is."""
+def _survey(slots: Iterable[Slot], left: set[Path]) -> dict[str, _Found]:
+    """Which streams there are, and in which slot the best copy of each is: as far as nothing is missing.
+
+    Files that cannot be read go into ``left``.
+    """
     best: dict[str, _Found] = {}
     for slot in slots:
-        last: dict[tuple[str, int], int] = {}
-        for record in _records(slot):
-            last[record.stream, record.epoch] = record.seq + record.total - 1 if record.total else 0
-        for (name, epoch), seq in last.items():
-            known = best.get(name)
-            if known is None or (seq, epoch) > (known.last_seq, known.epoch):
-                best[name] = _Found(seq, epoch, slot)
+        here: dict[str, _Found] = {}
+        for record in _records(slot, left):
+            known = here.get(record.stream)
+            if record.kind == HEADER:
+                here[record.stream] = _Found(0, record.epoch, slot)
+            elif record.kind == EVENTS and known is not None and record.seq == known.last_seq + 1:
+                here[record.stream] = _Found(known.last_seq + record.total, record.epoch, slot)
+        for name, copy in here.items():
+            other = best.get(name)
+            if other is None or copy[:2] > other[:2]:
+                best[name] = copy
     return best
 
 
-def _records(slot: Slot) -> Iterable[Kept]:
+def _records(slot: Slot, left: set[Path]) -> Iterable[Kept]:
     for file in slot.files():
+        if file in left:
+            continue
         try:
             yield from read_segment(file)
         except LogError as error:
             logger.error("%s", error.message)
+            left.add(file)
 
 
 async def _archived(archive: Archive, name: str) -> bool:
@@ -100,15 +111,15 @@ async def _archived(archive: Archive, name: str) -> bool:
         raise
 
 
-def _take_over(slot: Slot, epochs: dict[str, int], streams: Streams) -> list[Recovered]:
+def _take_over(records: Iterable[Kept], epochs: dict[str, int], streams: Streams) -> list[Recovered]:
     """Copy streams of a slot into our own log."""
     headers: dict[str, Header] = {}
     said: dict[str, list[AnyEvent]] = {}
     notes: dict[str, list[Note]] = {}
-    cut: set[str] = set()
-    for record in _records(slot):
+    cut: dict[str, LogError] = {}
+    for record in records:
         name = record.stream
-        if epochs.get(name) != record.epoch or name in cut:
+        if name not in epochs or name in cut:
             continue
         try:
             if record.kind == HEADER:
@@ -116,16 +127,20 @@ def _take_over(slot: Slot, epochs: dict[str, int], streams: Streams) -> list[Rec
                 said[name], notes[name] = [], []
             elif record.kind == EVENTS and name in said:
                 if record.seq != len(said[name]) + 1:
-                    raise LogError(f"events are missing before {record.seq}")
+                    raise LogError(f"the stream's log is damaged; event {record.seq - 1} is missing")
                 said[name] += read_events(record.content)
             elif record.kind == NOTE and name in said:
                 notes[name].append(read_note(record.content))
         except LogError as error:  # what comes before is whole, and is all that can be told
-            logger.error("stream %s is cut where its log is damaged: %s", name, error.message)
-            cut.add(name)
+            logger.error("stream %s ends where its log is damaged: %s", name, error.message)
+            cut[name] = error
     recovered = []
     for name, header in headers.items():
         stream = streams.adopt(header, epochs[name] + 1, said[name], notes[name])
-        if not said[name] or type(said[name][-1]) is not End:
+        if stream.producer.ended:
+            continue
+        if name in cut:  # more than this was shown, so nothing else may take its place
+            stream.producer.end("interrupted", error=failure(cut[name]))
+        else:
             recovered.append(Recovered(stream, said[name]))
     return recovered

@@ -35,7 +35,17 @@ _SETTLE_SECONDS = 5.0
 class Stream:
     """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
 
-    __slots__ = ("_registry", "archived", "header", "left", "producer", "readers", "task", "wanted")
+    __slots__ = (
+        "_registry",
+        "archived",
+        "header",
+        "left",
+        "passed_on",
+        "producer",
+        "readers",
+        "task",
+        "wanted",
+    )
 
     def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
         self.header = header
@@ -43,6 +53,8 @@ class Stream:
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
         self.archived = False
+        self.passed_on: int | None = None
+        """The last seq, once the log has let go of it for the archive."""
         self.left = False
         """It is not ended here: whoever takes over the log goes on with it."""
         self.wanted: Callable[[], None] | None = None
@@ -78,6 +90,8 @@ class Stream:
 
     @property
     def last_seq(self) -> int:
+        if self.passed_on is not None:
+            return self.passed_on
         return self._registry.log.last_seq(self.header.id)
 
     @property
@@ -85,9 +99,13 @@ class Stream:
         return self.producer.end_event
 
     async def events(self, after: int, most: int) -> list[AnyEvent]:
+        if self.passed_on is not None:
+            return await self._registry.archive.events(self.header.id, after, most)
         return self._registry.log.read(self.header.id, after, most)
 
     async def passed(self, upto: int) -> tuple[list[Skipped], int]:
+        if self.passed_on is not None:
+            return await self._registry.archive.passed(self.header.id, upto)
         return self._registry.log.passed(self.header.id, upto)
 
     def attach(self, reader: Reader) -> None:
@@ -197,6 +215,7 @@ class Streams:
     def forget(self, stream: Stream) -> None:
         """Let go of a stream that is archived and that nobody reads here."""
         if self._streams.pop(stream.header.id, None) is not None:
+            stream.passed_on = self.log.last_seq(stream.header.id)  # who holds it still reads from there
             self.log.delete(stream.header.id)
 
     def get(self, stream: str) -> Stream | None:

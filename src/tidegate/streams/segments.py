@@ -8,8 +8,9 @@ them is needed.
 from __future__ import annotations
 
 import errno
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ try:
     import fcntl
 except ImportError:  # Windows, which has no log on disk
     fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger("tidegate")
 
 MAGIC: Final = b"tidegate log 1\r\n"
 _FAMILY: Final = b"tidegate log "
@@ -84,10 +87,11 @@ class Slot:
         """The segments, the oldest first."""
         return sorted(self.folder.glob("*.log"))
 
-    def remove(self) -> None:
-        """Delete the folder and let go of it; nothing in it is needed any more."""
+    def remove(self, left: Collection[Path] = ()) -> None:
+        """Delete the folder, but for the files that are ``left``, and let go of it."""
         for file in (*self.files(), self.folder / "lock"):
-            file.unlink(missing_ok=True)
+            if file not in left:
+                file.unlink(missing_ok=True)
         os.close(self._lock)
         try:
             self.folder.rmdir()
@@ -221,7 +225,7 @@ class Segments:
 
 
 def read_segment(path: Path) -> Iterator[Kept]:
-    """The records of a file that a process left behind, up to where it was torn.
+    """The records of a file that a process left behind, up to where it was torn; damaged ones are left out.
 
     Raises LogError for a file of a newer version, or for none of ours.
     """
@@ -233,9 +237,24 @@ def read_segment(path: Path) -> Iterator[Kept]:
         reason = "was written by a newer version of Tidegate" if newer else "is no stream log"
         raise LogError(f"{path} {reason}; it is left as it is")
     offset = len(MAGIC)
-    while (kept := read_record(data, offset)) is not None:
-        yield kept
-        offset = kept.end
+    while offset < len(data):
+        kept = read_record(data, offset)
+        if kept is None:
+            offset = _after_damage(path, data, offset)
+        else:
+            yield kept
+            offset = kept.end
+
+
+def _after_damage(path: Path, data: bytes, offset: int) -> int:
+    """Where a file can be read on behind a damaged record; its end where it was torn."""
+    if len(data) - offset >= HEAD_SIZE:
+        end: int = offset + FRAME.size + FRAME.unpack_from(data, offset)[0]
+        if read_record(data, end) is not None:
+            logger.error("%s is damaged from byte %d to byte %d", path, offset, end)
+            return end
+    logger.warning("%s was torn at byte %d of %d", path, offset, len(data))
+    return len(data)
 
 
 def _unwritten(error: OSError) -> str:

@@ -29,7 +29,7 @@ from tidegate.server.process import Ending
 from tidegate.server.serve import serve
 from tidegate.server.together import answers_to_peers
 from tidegate.server.workers import Channel
-from tidegate.server.workers.supervisor import NOW, READY, RELOAD, STOP, TASK
+from tidegate.server.workers.supervisor import ALIVE, NOW, READY, RELOAD, STOP, TASK
 
 _SET_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG
 
@@ -44,7 +44,8 @@ class _Worker:
 
     async def run(self, end: socket.socket) -> int:
         """Serve until the owner, or a SIGTERM, asks for the end; the exit code."""
-        channel = await Channel.over(end, {RELOAD: self._reload, STOP: self._stop, NOW: self._now})
+        answers = {RELOAD: self._reload, STOP: self._stop, NOW: self._now, ALIVE: self._alive}
+        channel = await Channel.over(end, answers)
         listening = asyncio.ensure_future(channel.listen())
         # Without an owner there are no engines, and nobody who could start a new one would get the address.
         listening.add_done_callback(_die)
@@ -107,6 +108,9 @@ class _Worker:
         except ConfigError as error:
             return error.message
         return None
+
+    async def _alive(self, _: Any) -> bool:
+        return True
 
     async def _stop(self, _: Any) -> None:
         self._ending.stop.set()

@@ -28,16 +28,20 @@ class Place(NamedTuple):
     first: bytes = b""
 
 
-async def place_after(stream: Readable, rendering: Renderer, cursor: Cursor, named: str) -> Place:
-    """The place of a cursor. Raises InvalidRequest where there is no such event or frame."""
-    seq, frames = cursor
+def check_event(stream: Readable, cursor: Cursor, named: str) -> None:
+    """Raise InvalidRequest for the cursor of an event that there is not."""
     last = stream.last_seq
-    if seq + (frames > 0) > last:
+    if cursor.seq + (cursor.frames > 0) > last:
         raise InvalidRequest(
             f"'{named}' is beyond the end: the last event of stream {stream.header.id} is {last}",
             param=named,
             code="beyond_the_end",
         )
+
+
+async def place_after(stream: Readable, rendering: Renderer, cursor: Cursor, named: str) -> Place:
+    """The place of a cursor. Raises InvalidRequest where the event has no such frame."""
+    seq, frames = cursor
     async for items in passed(stream, seq):
         for item in items:
             rendering.skip(item)

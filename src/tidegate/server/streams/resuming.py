@@ -19,7 +19,7 @@ from tidegate.errors import NotFound, TidegateError
 from tidegate.server.exchange import Exchange
 from tidegate.server.respond import Pace, StreamSink, of_stream, respond
 from tidegate.server.streams.asked import Asked
-from tidegate.server.streams.place import Place, place_after, place_behind
+from tidegate.server.streams.place import Place, check_event, place_after, place_behind
 from tidegate.server.streams.state import whole_state
 from tidegate.streams.reader import Reader
 from tidegate.streams.registry import Elsewhere, Readable, Streams
@@ -70,9 +70,11 @@ class Resuming:
         pace: Pace,
         headers: bytes,
     ) -> None:
-        """Stream from the place that is asked for. Raises InvalidRequest where there is no such place."""
+        """Stream from the place that is asked for. Raises InvalidRequest where that is not there."""
         if exchange.disconnected:
             return
+        cursor = asked.after or Cursor(0)
+        check_event(stream, cursor, asked.named)  # before it counts as a reader
         rendering = _rendering(dialect, header, asked)
         headers += of_stream(exchange, stream)
         sink = ResumedSink(exchange, stream, dialect, rendering, headers, pace, None)
@@ -83,7 +85,7 @@ class Resuming:
                 probe = _rendering(dialect, header, asked)
                 place = await place_behind(stream, probe, rendering, asked.skip, asked.named)
             else:
-                place = await place_after(stream, rendering, asked.after or Cursor(0), asked.named)
+                place = await place_after(stream, rendering, cursor, asked.named)
         except BaseException:
             sink.give_up()
             raise

@@ -24,6 +24,11 @@ READY: Final = "ready"
 RELOAD: Final = "reload"
 STOP: Final = "stop"
 NOW: Final = "now"
+ALIVE: Final = "alive"
+
+_LOOK_SECONDS: Final = 5.0
+_LONGEST_SILENCE: Final = 60.0
+"""A worker that answers nothing for so long hangs, however busy it is, and is replaced."""
 
 _GRACE: Final = 10.0
 """Seconds beyond its own deadline that a worker has to end."""
@@ -49,13 +54,14 @@ class Supervisor:
         *,
         ended: Callable[[int], None],
         policy: RestartPolicy = _POLICY,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._task = task
         self._spawn = spawn
         self._told_end = ended
-        self._seats = [
-            _Seat(number, BackOff(policy, time.monotonic, random.random)) for number in range(count)
-        ]
+        self._seats = [_Seat(number, BackOff(policy, monotonic, jitter)) for number in range(count)]
+        self._monotonic = monotonic
         self._stopping = False
 
     async def start(self) -> Any:
@@ -108,7 +114,8 @@ class Supervisor:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         async def task(_: Any) -> Any:
-            return {"number": seat.number, "task": self._task}
+            seat.task = self._task
+            return {"number": seat.number, "task": seat.task}
 
         async def told(value: Any) -> None:
             if not ready.done():
@@ -125,37 +132,59 @@ class Supervisor:
         value = ready.result()
         if "problem" in value:
             raise ConfigError(value["problem"])
+        while seat.task is not self._task:  # there was a reload while it was starting
+            seat.task = self._task
+            await _ask(child, RELOAD, seat.task)
         seat.ready = True
         return value
 
     async def _keep(self, seat: _Seat) -> None:
         """Replace one worker whenever it dies."""
         while True:
-            began = time.monotonic()
-            assert seat.end is not None
-            how = await seat.end
+            began = self._monotonic()
+            how = await self._watched(seat)
             seat.child, seat.ready = None, False
             if self._stopping:
                 return
             self._told_end(seat.number)
             logger.error("worker %d %s; its connections are lost, another takes its place", seat.number, how)
-            seat.back_off.failed(time.monotonic() - began)
-            await self._begin_again(seat)
+            seat.back_off.failed(self._monotonic() - began)
+            if not await self._begun_again(seat):
+                return
             logger.info("worker %d is ready again", seat.number)
 
-    async def _begin_again(self, seat: _Seat) -> None:
+    async def _watched(self, seat: _Seat) -> str:
+        """Wait for the end of a worker, ending it when it hangs, and say how it ended."""
+        child, end = seat.child, seat.end
+        assert child is not None
+        assert end is not None
+        hung = False
+        while not (await asyncio.wait({end}, timeout=_LOOK_SECONDS))[0]:
+            alive = asyncio.ensure_future(_ask(child, ALIVE))
+            await asyncio.wait({alive, end}, timeout=_LONGEST_SILENCE, return_when=asyncio.FIRST_COMPLETED)
+            silent = not alive.done() and not end.done()
+            alive.cancel()
+            if silent and not self._stopping:
+                hung = True
+                child.kill()
+                await end
+        how: str = await end
+        return f"answered nothing for {_LONGEST_SILENCE:g} s and was ended" if hung else how
+
+    async def _begun_again(self, seat: _Seat) -> bool:
+        """Whether there is a worker again, however often that is tried; False when all are to stop."""
         while True:
             await asyncio.sleep(seat.back_off.remaining)
             try:
                 await self._begin(seat)
             except ConfigError as error:
                 if self._stopping:
-                    return
+                    return False
                 await self._discard(seat)
                 seat.back_off.failed(0.0)
                 logger.error("%s; next try in %.0f s", error.message, seat.back_off.remaining)
             else:
-                return
+                return True
 
     async def _discard(self, seat: _Seat) -> None:
         if seat.child is not None and seat.end is not None:
@@ -171,12 +200,12 @@ class Supervisor:
             child.kill()
             await end
             return
-        await _tell(child, STOP)
+        await _ask(child, STOP)
         hurry: asyncio.Future[Any] = asyncio.ensure_future(now.wait())
         await asyncio.wait({end, hurry}, timeout=seconds + _GRACE, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not end.done() and now.is_set():
-            await _tell(child, NOW)
+            await _ask(child, NOW)
             await asyncio.wait([end], timeout=_GRACE)
         if not end.done():
             logger.error("worker %d does not end by itself and is killed", seat.number)
@@ -192,13 +221,16 @@ class _Seat:
         self.back_off = back_off
         self.child: Child | None = None
         self.ready = False
+        self.task: Any = None
+        """What it was told at its start."""
         self.end: asyncio.Future[Any] | None = None
         """How the process ended, in words."""
         self.watch: asyncio.Future[None] | None = None
 
 
-async def _tell(child: Child, what: str) -> None:
+async def _ask(child: Child, question: str, value: Any = None) -> Any:
+    """What a worker answers; None when it has gone."""
     try:
-        await child.channel.ask(what)
+        return await child.channel.ask(question, value)
     except ChannelClosed:
-        return
+        return None

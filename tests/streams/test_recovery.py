@@ -1,0 +1,372 @@
+"""What killed processes leave behind is taken over once and whole, wherever they were killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+
+from tests.loops import in_virtual_time
+from tests.streams.parts import END, ManualClock, Page, Plain, S, T, header, texts
+from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.event import AnyEvent, End, Start
+from tidegate.errors import Fenced, Gone, StoreError
+from tidegate.streams.archive import Archive, MemoryArchive, Summary
+from tidegate.streams.disk import DiskLog
+from tidegate.streams.log import Committed, StreamLog
+from tidegate.streams.memory import MemoryLog
+from tidegate.streams.reader import Reader
+from tidegate.streams.recovery import Recovered, recover
+from tidegate.streams.registry import Stream, Streams
+from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
+
+ALL = 1 << 40
+HELLO: list[AnyEvent] = [Start(), *texts("a", "b", "c")]
+"""What an unfinished stream has in its log."""
+
+
+class Process:
+    """One process of the gateway, as far as it has streams."""
+
+    def __init__(self, home: Home, segment_bytes: int = 1 << 20) -> None:
+        self.slot = Slot(home.folder / f"{home.begun}")
+        home.begun += 1
+        self.home = home
+        self.clock = home.clock
+
+        def make(committed: Committed) -> tuple[StreamLog, Archive]:
+            log = DiskLog(self.clock, committed, Segments(self.slot, segment_bytes))
+            home.archive._log = cast(MemoryLog, log)  # it does not mind which log it reads
+            return log, home.archive
+
+        self.streams = Streams(self.clock, make, 60.0)
+
+    def begin(self, name: str, *batches: Sequence[AnyEvent], keep: bool = True, epoch: int = 1) -> Stream:
+        stream = self.streams.create(msgspec.structs.replace(header(name), keep=keep), epoch)
+        for batch in batches:
+            self.streams.log.append(name, epoch, batch)
+        return stream
+
+    def kill(self) -> None:
+        """All that is left of it is what the kernel has."""
+        self.streams.log.close()
+        self.slot.close()
+
+    async def recover(self) -> dict[str, list[AnyEvent]]:
+        return {each.stream.header.id: each.said for each in await recover(*self._where())}
+
+    async def recovered(self) -> list[Recovered]:
+        return await recover(*self._where())
+
+    def _where(self) -> tuple[Path, Slot, Streams]:
+        return self.home.folder, self.slot, self.streams
+
+    def read(self, name: str, after: int = 0) -> bytes:
+        """What a reader gets that comes back behind a seq."""
+        stream, page = self.streams.get(name), Page()
+        assert stream is not None
+        stream.attach(Reader(name, self.streams.log, Plain(), page, after))
+        return page.body
+
+
+class Home:
+    """A data folder that outlives its processes, and an archive that does so too."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        self.begun = 0
+        self.archive = MemoryArchive(MemoryLog(self.clock, lambda *_: None), self.clock)
+
+    def slots(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@in_virtual_time
+async def test_an_unfinished_stream_is_whole_and_goes_on(home: Home) -> None:
+    first = Process(home)
+    stream = first.begin(S, HELLO[:2], HELLO[2:])
+    attempt = Attempt(deployment="d", began_ms=1, seconds=1.0, outcome="failed")
+    stream.producer.attempted(attempt)
+    stream.producer.join(Seam(seq=2, characters=1, before="a", after="b"))
+    first.kill()
+    second = Process(home)
+    (found,) = await second.recovered()
+    assert (found.stream.header, found.said) == (header(), HELLO)
+    assert found.stream.producer.attempts == (attempt,)
+    assert [seam.before for seam in found.stream.seams] == ["a"]
+    assert home.slots() == ["1"]
+    for after in range(5):
+        assert second.read(S, after) == Plain().render(HELLO[after:])
+    found.stream.producer.emit_all([*texts("d"), END])
+    records = second.streams.log.records(S, 0, ALL)
+    assert [(each.seq, each.epoch) for each in records] == [(seq, 2) for seq in range(1, 7)]
+    assert [each.event for each in records] == [*HELLO, *texts("d"), END]
+    await second.streams.settle()
+
+
+@in_virtual_time
+async def test_nothing_is_lost_wherever_a_record_was_torn(home: Home) -> None:
+    """Of what was whole; and what goes on behind it is found when that process is killed as well."""
+    first = Process(home)
+    first.begin(S, *([event] for event in HELLO))
+    first.kill()
+    (path,) = (home.folder / "0").glob("*.log")
+    data = path.read_bytes()
+    whole = next(read_segment(path)).end
+    """Where the header ends; a stream without one is none."""
+    for size in range(len(MAGIC), len(data) + 1, 3):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data[:size])
+        second = Process(home)
+        found = await second.recover()
+        said = found.get(S)
+        if said is None:
+            assert size < whole
+            second.slot.remove()
+            continue
+        assert said == HELLO[: len(said)]
+        again = second.streams.get(S)
+        assert again is not None
+        again.producer.emit_all(texts("z"))
+        expected = second.streams.log.read(S, 0, ALL)
+        second.kill()
+        third = Process(home)
+        assert await third.recover() == {S: expected}
+        third.kill()
+        third.slot._lock = Slot.abandoned(third.slot.folder)._lock  # type: ignore[union-attr]
+        third.slot.remove()
+    assert said == HELLO
+
+
+@in_virtual_time
+async def test_several_killed_processes_are_taken_over_together(home: Home) -> None:
+    first, second = Process(home), Process(home)
+    first.begin(S, HELLO)
+    second.begin(T, HELLO[:2])
+    second.begin("9" * 32)
+    first.kill()
+    second.kill()
+    third = Process(home)
+    assert await third.recover() == {S: HELLO, T: HELLO[:2], "9" * 32: []}
+    assert home.slots() == ["2"]
+
+
+@in_virtual_time
+async def test_a_process_that_lives_keeps_its_streams(home: Home) -> None:
+    first, second = Process(home), Process(home)
+    first.begin(S, HELLO)
+    assert await second.recover() == {}
+    assert home.slots() == ["0", "1"]
+    first.streams.log.append(S, 1, texts("d"))
+    assert first.streams.log.read(S, 4, ALL) == texts("d")
+
+
+@in_virtual_time
+async def test_processes_that_start_together_take_over_each_stream_once(home: Home) -> None:
+    old = [Process(home) for _ in range(4)]
+    for number, process in enumerate(old):
+        process.begin(f"{number:032x}", HELLO)
+    for process in old:
+        process.kill()
+    new = [Process(home) for _ in range(3)]
+    found = await asyncio.gather(*(process.recover() for process in new))
+    assert sorted(name for each in found for name in each) == [f"{number:032x}" for number in range(4)]
+
+
+@pytest.mark.parametrize("copied", range(5))
+@in_virtual_time
+async def test_the_longer_copy_counts_where_a_take_over_was_cut_short(home: Home, copied: int) -> None:
+    first = Process(home)
+    stream = first.begin(S, HELLO[:2], HELLO[2:])
+    stream.producer.attempted(Attempt(deployment="d", began_ms=1, seconds=1.0, outcome="failed"))
+    first.kill()
+    second = Process(home)  # is killed while it copies
+    second.begin(S, HELLO[:copied], epoch=2) if copied else second.begin(S, epoch=2)
+    second.kill()
+    third = Process(home)
+    (found,) = await third.recovered()
+    assert found.said == HELLO
+    assert third.streams.log.records(S, 0, 1)[0].epoch == (3 if copied == 4 else 2)
+    assert home.slots() == ["2"]
+
+
+@in_virtual_time
+async def test_what_went_on_counts_where_the_old_copy_could_not_be_cleared_away(home: Home) -> None:
+    first, second = Process(home), Process(home)
+    first.begin(S, HELLO)
+    second.begin(S, HELLO, texts("d"), epoch=2)
+    first.kill()
+    second.kill()
+    third = Process(home)
+    assert await third.recover() == {S: [*HELLO, *texts("d")]}
+
+
+@in_virtual_time
+async def test_a_stream_that_changed_hands_within_a_process_is_whole(home: Home) -> None:
+    first = Process(home)
+    first.begin(S, HELLO)
+    log = first.streams.log
+    epoch = log.take_over(S)
+    with pytest.raises(Fenced):
+        log.append(S, 1, texts("late"))
+    log.append(S, epoch, texts("d"))
+    first.kill()
+    second = Process(home)
+    assert await second.recover() == {S: [*HELLO, *texts("d")]}
+    assert second.streams.log.records(S, 0, 1)[0].epoch > epoch
+
+
+@in_virtual_time
+async def test_a_stream_that_had_ended_comes_into_the_archive(home: Home) -> None:
+    first = Process(home)
+    first.begin(S, HELLO, [END])
+    first.kill()
+    second = Process(home)
+    assert await second.recover() == {}
+    await second.streams.settle()
+    assert second.streams.get(S) is None
+    assert (await second.streams.find(S, "c")).end == END
+    assert await home.archive.events(S, 0, ALL) == [*HELLO, END]
+
+
+@in_virtual_time
+async def test_a_stream_that_is_archived_is_left_alone(home: Home) -> None:
+    """It was killed between the archive and the end of its log, or long ago."""
+    first = Process(home)
+    for name in (S, T):
+        first.begin(name, HELLO, [END])
+        expires = 101_000 if name == T else 160_000
+        ended = Summary(
+            header=header(name), end=END, last_seq=5, size=9, created_ms=0, ended_ms=0, expires_ms=expires
+        )
+        await home.archive.keep([ended])
+    first.kill()
+    home.clock.seconds += 5
+    second = Process(home)
+    assert await second.recover() == {}
+    assert (len(second.streams), second.streams.get(S), second.streams.get(T)) == (0, None, None)
+    assert (await second.streams.find(S, "c")).end == END
+    with pytest.raises(Gone):
+        await second.streams.find(T, "c")
+    assert home.slots() == ["1"]
+
+
+@in_virtual_time
+async def test_a_stream_that_nobody_wants_kept_is_not(home: Home) -> None:
+    """`store: false`: it goes at its end, also where the process was killed before it could."""
+    first = Process(home)
+    first.begin(S, HELLO, [END], keep=False)
+    first.begin(T, HELLO, keep=False)
+    first.kill()
+    second = Process(home)
+    assert await second.recover() == {T: HELLO}
+    assert second.streams.get(S) is None
+    stream = second.streams.get(T)
+    assert stream is not None
+    stream.producer.emit(END)
+    await second.streams.settle()
+    assert second.streams.get(T) is None
+    assert await home.archive.find(S) is None
+    assert await home.archive.find(T) is None
+    assert not second.streams.unsettled
+
+
+@in_virtual_time
+async def test_a_stream_whose_log_is_damaged_ends_there_and_others_do_not(home: Home) -> None:
+    """What stood behind the damage may have been shown, so nothing else may take its place."""
+    first = Process(home)
+    first.begin(S, *([event] for event in HELLO))
+    first.begin(T, *([event] for event in HELLO), [END])
+    first.kill()
+    (path,) = (home.folder / "0").glob("*.log")
+    path.write_bytes(path.read_bytes().replace(b'"b"', b'"B"', 1))
+    second = Process(home)
+    assert await second.recover() == {}
+    await second.streams.settle()
+    cut = (await second.streams.find(S, "c")).end
+    assert cut is not None
+    assert (cut.outcome, cut.error is not None and "damaged" in cut.error.message) == ("interrupted", True)
+    assert await home.archive.events(S, 0, ALL) == [*HELLO[:2], cut]
+    assert await home.archive.events(T, 0, ALL) == [*HELLO, END]
+
+
+@in_virtual_time
+async def test_a_log_of_a_newer_version_is_refused_and_left(home: Home) -> None:
+    first = Process(home)
+    first.begin(S, HELLO)
+    first.kill()
+    newer = home.folder / "0" / "00000001.log"
+    newer.write_bytes(b"tidegate log 2\r\nwhat only it can read")
+    for _ in range(2):
+        second = Process(home)
+        found = await second.recover()
+        assert found in ({S: HELLO}, {})
+        assert newer.read_bytes() == b"tidegate log 2\r\nwhat only it can read"
+        assert not (home.folder / "0" / "00000000.log").exists()
+        second.slot.remove()
+    assert found == {}
+
+
+@in_virtual_time
+async def test_slots_are_left_for_another_try_when_the_archive_cannot_be_asked(home: Home) -> None:
+    first = Process(home)
+    first.begin(S, HELLO)
+    first.kill()
+    second = Process(home)
+
+    async def refuse(_: str) -> Summary | None:
+        raise StoreError("the store is not there")
+
+    home.archive.find = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(StoreError):
+        await second.recover()
+    del home.archive.find
+    assert home.slots() == ["0", "1"]
+    second.kill()
+    third = Process(home)
+    assert await third.recover() == {S: HELLO}
+    assert home.slots() == ["2"]
+
+
+@in_virtual_time
+async def test_streams_that_lie_in_many_files_are_whole(home: Home) -> None:
+    first = Process(home, segment_bytes=400)
+    said = {f"{number:032x}": [Start(), *texts(*map(str, range(number)))] for number in range(9)}
+    for name in said:
+        first.begin(name)
+    for at in range(10):
+        for name, events in said.items():
+            if at < len(events):
+                first.streams.log.append(name, 1, [events[at]])
+    first.kill()
+    assert len(list((home.folder / "0").glob("*.log"))) > 9
+    second = Process(home)
+    assert await second.recover() == said
+
+
+@in_virtual_time
+async def test_one_end_however_often_it_is_killed(home: Home) -> None:
+    process = Process(home)
+    process.begin(S, HELLO)
+    for number in range(5):
+        process.kill()
+        process = Process(home)
+        (found,) = await process.recovered()
+        found.stream.producer.emit_all(texts(str(number)))
+    found.stream.producer.end("interrupted")
+    process.kill()
+    process = Process(home)
+    assert await process.recover() == {}
+    await process.streams.settle()
+    events = await home.archive.events(S, 0, ALL)
+    assert events == [*HELLO, *texts("0", "1", "2", "3", "4"), End(outcome="interrupted")]
