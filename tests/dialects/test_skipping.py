@@ -40,7 +40,6 @@ beside: list[Any] = [
     {"anthropic-messages": {"event": {"x": 1}, "delta": {"y": 1}}},
     {"anthropic-messages": {"delta": {"type": "odd_delta"}}},
     {"anthropic-messages": {"start": {"x": 1}, "block": {"y": 1}}},
-    {"anthropic-messages": {"implied": True}},
     {"gemini": {"chunk": {"x": 1}, "candidate": {"y": 1}, "content": {"z": 1}}},
     {"gemini": {"part": {"x": 1}}},
     {"gemini": {"alone": True}},
