@@ -158,6 +158,7 @@ class Harness:
         load: Load,
         *,
         access_log: bool = False,
+        log: str = "disk",
         during: Callable[[int], None] | None = None,
     ) -> Reading:
         """Starts the system afresh, warms it up and measures it: no figure depends on an earlier one.
@@ -165,7 +166,7 @@ class Harness:
         `during` is called with the system's process id when the window begins.
         """
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-            surroundings = Surroundings(self.machine, self.mock_port, Path(folder), access_log)
+            surroundings = Surroundings(self.machine, self.mock_port, Path(folder), access_log, log)
             with system(surroundings) as endpoint:
                 self.warm_up(endpoint)
                 if endpoint.process:

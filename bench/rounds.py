@@ -37,7 +37,7 @@ def measure_all(
 def measure(harness: Harness, scenario: Scenario, system: System) -> Reading:
     def at_level(streams: int) -> Reading:
         load = replace(scenario.load, streams=streams)
-        return harness.measure(system, load, access_log=scenario.access_log)
+        return harness.measure(system, load, access_log=scenario.access_log, log=scenario.log)
 
     return climb(at_level, scenario.levels) if scenario.levels else at_level(scenario.load.streams)
 

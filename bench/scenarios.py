@@ -45,6 +45,7 @@ class Scenario:
     load: Load
     figures: tuple[Figure, ...]
     access_log: bool = False
+    log: str = "disk"  # where streams are logged: a key of LOGS in systems.py
     levels: tuple[int, ...] = ()  # of streams, among which to look for the highest that is held
     smoke: bool = True  # part of a --quick run
 
@@ -83,14 +84,28 @@ DELTA = Scenario(
     "delta",
     "500 streams × 50 deltas/s, every frame different",
     STEADY,
-    (cpu_per_delta("CPU per delta", 1.5),),
+    (cpu_per_delta("CPU per delta", 1.6),),
+)
+DELTA_LOGS = tuple(
+    Scenario(
+        f"delta-{log}",
+        f"the same, {summary}",
+        STEADY,
+        (cpu_per_delta(f"CPU per delta, {name}", target),),
+        log=log,
+        smoke=False,
+    )
+    for log, name, summary, target in (
+        ("memory", "log in memory", "streams logged in memory", 1.5),
+        ("power", "safe from power cuts", "shown when it is safe from a power cut", None),
+    )
 )
 DELTA_SHAPES = tuple(
     Scenario(
         f"delta-{shape}",
         f"the same, {summary}",
         replace(STEADY, shape=shape),
-        (cpu_per_delta(f"CPU per delta, {shape}", 1.5),),
+        (cpu_per_delta(f"CPU per delta, {shape}", 1.6),),
         smoke=False,
     )
     for shape, summary in (
@@ -103,7 +118,7 @@ DELTA_SCATTERED = Scenario(
     "delta-scattered",
     "the same, every stream at a beat of its own",
     replace(STEADY, in_step=0),
-    (cpu_per_delta("CPU per delta, scattered", 1.5),),
+    (cpu_per_delta("CPU per delta, scattered", 1.6),),
     smoke=False,
 )
 PAIRS = tuple(
@@ -111,7 +126,7 @@ PAIRS = tuple(
         f"delta-{client}-{upstream}",
         f"the same, a client of {client} over an upstream of {upstream}; nginx relays Chat",
         replace(STEADY, shape="plain", path=PATHS[client], model=MODELS[upstream]),
-        (cpu_per_delta(f"CPU per delta, {client} over {upstream}", 1.5),),
+        (cpu_per_delta(f"CPU per delta, {client} over {upstream}", 1.6),),
         smoke=False,
     )
     for client, upstream in (
@@ -129,6 +144,14 @@ REQUEST = Scenario(
     "streams of 10 deltas, 2 ms apart; 32 connections that ask again at once",
     REQUESTS,
     (cpu_per_answer("CPU per 10-delta request", 2.5),),
+)
+REQUEST_MEMORY = Scenario(
+    "request-memory",
+    "the same, streams logged in memory",
+    REQUESTS,
+    (cpu_per_answer("CPU per 10-delta request, log in memory", 2.5),),
+    log="memory",
+    smoke=False,
 )
 REQUEST_LOGGED = Scenario(
     "request-logged",
@@ -157,9 +180,24 @@ LATENCY = Scenario(
     replace(STEADY, polls=False),
     (
         Figure("latency added, p50", "µs", lambda reading: reading.latency_p50_us, 0, Basis.ADDED, 150),
-        Figure("latency added, p99", "µs", lambda reading: reading.latency_p99_us, 0, Basis.ADDED, 1000),
+        Figure("latency added, p99", "µs", lambda reading: reading.latency_p99_us, 0, Basis.ADDED, 2000),
         cpu_per_delta("CPU per delta, with wake-ups"),
     ),
+)
+LATENCY_POWER = Scenario(
+    "latency-power",
+    "the same, shown when it is safe from a power cut",
+    replace(STEADY, polls=False),
+    (
+        Figure(
+            "latency added, safe from power cuts, p50", "µs", lambda each: each.latency_p50_us, 0, Basis.ADDED
+        ),
+        Figure(
+            "latency added, safe from power cuts, p99", "µs", lambda each: each.latency_p99_us, 0, Basis.ADDED
+        ),
+    ),
+    log="power",
+    smoke=False,
 )
 SUSTAINED = Scenario(
     "sustained",
@@ -190,14 +228,17 @@ OPEN_STREAMS = Scenario(
 
 SCENARIOS = (
     DELTA,
+    *DELTA_LOGS,
     *DELTA_SHAPES,
     DELTA_SCATTERED,
     *PAIRS,
     REQUEST,
+    REQUEST_MEMORY,
     REQUEST_LOGGED,
     ANSWER,
     ANSWER_PACED,
     LATENCY,
+    LATENCY_POWER,
     SUSTAINED,
     MEMORY,
     OPEN_STREAMS,

@@ -24,6 +24,12 @@ CHAT_PATH = "/v1/chat/completions"
 DIALECTS = {"mock": "openai-chat", "messages": "anthropic-messages", "responses": "openai-responses"}
 """The mock upstream as providers: by name, the dialect that it is called in."""
 
+LOGS = {
+    "memory": {"log": "memory"},
+    "disk": {"log": "disk", "durability": "process"},
+    "power": {"log": "disk", "durability": "power"},
+}
+
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 LOG_TAIL = 1500  # characters of a system's own output that an error shows
@@ -48,6 +54,8 @@ class Surroundings:
     mock_port: int
     folder: Path
     access_log: bool = False
+    log: str = "disk"
+    """Where streams are logged, and how safely: a key of :data:`LOGS`."""
 
 
 System = Callable[[Surroundings], AbstractContextManager[Endpoint]]
@@ -131,6 +139,7 @@ def tidegate_config(surroundings: Surroundings) -> dict[str, object]:
     url = f"http://127.0.0.1:{surroundings.mock_port}/v1"
     return {
         "server": {"access_log": surroundings.access_log, "max_streams": streams},
+        "streams": LOGS[surroundings.log],
         "auth": {"keys": "required", "list": [KEY]},
         "providers": {
             name: {"base_url": url, "dialect": dialect, "api_key": "sk-mock"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.dialects.feeding import feed
 from tidegate.core.event import AnyEvent, End
 from tidegate.dialects import Dialect
 from tidegate.errors import SourceError
@@ -78,7 +79,7 @@ def heard(dialect: Dialect, pieces: Iterable[bytes]) -> tuple[list[AnyEvent], st
     decoder = dialect.decoder(LIMIT)
     try:
         for piece in pieces:
-            decoder.feed(piece, events)
+            feed(decoder, piece, events)
         if not events or type(events[-1]) is not End:
             decoder.finish(events)
     except SourceError as error:

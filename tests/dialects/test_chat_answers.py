@@ -10,6 +10,7 @@ import pytest
 
 from tests.chat_stream import payloads
 from tests.dialects.chat_frames import Json
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import dialects, header_for
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.message import ThinkingPart
@@ -81,7 +82,7 @@ def test_a_refusal_is_a_block_of_its_own() -> None:
     decoder, events = CHAT.decoder(1 << 20), list[AnyEvent]()
     for delta in ({"content": "a"}, {"refusal": "b"}, {"refusal": "c"}, {"content": "d"}):
         frame = json.dumps({"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-        decoder.feed(f"data: {frame}\n\n".encode(), events)
+        feed(decoder, f"data: {frame}\n\n".encode(), events)
     assert [event.block for event in events if isinstance(event, Text)] == [0, 1, 1, 2]
 
 

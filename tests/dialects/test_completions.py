@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.chat_stream import payloads
 from tests.dialects.chat_frames import Json, frame, texts
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.message import Message, TextPart
@@ -64,7 +65,7 @@ def test_any_text_arrives_however_it_is_cut(
         events: list[AnyEvent] = []
         decoder = RAW.decoder(1 << 20)
         for part in cut:
-            decoder.feed(part, events)
+            feed(decoder, part, events)
         assert isinstance(events[-1], End)
         assert {
             index: json.loads(json.dumps(text)) for index, text in said(rendered(events)).items()

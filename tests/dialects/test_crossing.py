@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import Case, cases, dialects, header_for
 from tidegate.core.event import AnyEvent, End, Finish, Text, Thinking, Tool
 from tidegate.dialects import Dialect
@@ -66,7 +67,7 @@ def read(dialect: Dialect, pieces: Iterable[bytes]) -> list[AnyEvent]:
     events: list[AnyEvent] = []
     decoder = dialect.decoder(LIMIT)
     for piece in pieces:
-        decoder.feed(piece, events)
+        feed(decoder, piece, events)
     if not events or type(events[-1]) is not End:
         decoder.finish(events)
     return events

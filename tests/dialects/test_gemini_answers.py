@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
@@ -38,7 +39,7 @@ def heard(pieces: Iterable[bytes]) -> list[AnyEvent]:
     events: list[AnyEvent] = []
     decoder = GEMINI.decoder(LIMIT)
     for piece in pieces:
-        decoder.feed(piece, events)
+        feed(decoder, piece, events)
     decoder.finish(events)
     return events
 
@@ -120,10 +121,10 @@ def test_a_chunk_like_the_one_before_is_recognised() -> None:
     decoder = GEMINI.decoder(LIMIT)
     events: list[AnyEvent] = []
     for number, text in enumerate(["one", " two", ' "three"', " \u2028四"]):
-        decoder.feed(framed(chunk({"text": text}, usage={"candidatesTokenCount": number})), events)
+        feed(decoder, framed(chunk({"text": text}, usage={"candidatesTokenCount": number})), events)
     late = chunk({"text": "!"}, usage={"candidatesTokenCount": 9}, finishReason="STOP")
-    decoder.feed(framed(chunk({"text": "x"}, usage={}) | {"late": 1}), events)
-    decoder.feed(framed(late), events)
+    feed(decoder, framed(chunk({"text": "x"}, usage={}) | {"late": 1}), events)
+    feed(decoder, framed(late), events)
     decoder.finish(events)
     assert [event.text for event in events if isinstance(event, Text)] == [
         "one",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests import messages
 from tests.dialects.chat_frames import FRAGMENTS, texts
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tests.messages import event
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
@@ -35,7 +36,7 @@ def heard(pieces: Iterable[bytes]) -> tuple[list[AnyEvent], str]:
     decoder = DIALECT.decoder(1 << 20)
     try:
         for piece in pieces:
-            decoder.feed(piece, events)
+            feed(decoder, piece, events)
         if not events or type(events[-1]) is not End:
             decoder.finish(events)
     except SourceError as error:
@@ -295,7 +296,7 @@ def test_a_whole_answer_that_is_none(body: str) -> None:
 def test_events_of_the_wrong_shape_break_the_answer(odd: Json) -> None:
     decoder = DIALECT.decoder(1 << 20)
     with pytest.raises(Broken):
-        decoder.feed(event(odd), [])
+        feed(decoder, event(odd), [])
 
 
 # For upstreams of other dialects

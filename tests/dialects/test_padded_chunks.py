@@ -7,6 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.dialects.feeding import feed
 from tidegate.core.event import AnyEvent, Text
 from tidegate.dialects.openai_chat import ChatDecoder
 
@@ -40,7 +41,7 @@ def texts(frames: list[bytes], *, together: bool) -> list[AnyEvent]:
     for each in frames:
         if not together:
             decoder = ChatDecoder(1 << 20)
-        decoder.feed(each, events)
+        feed(decoder, each, events)
     return [event for event in events if isinstance(event, Text)]
 
 

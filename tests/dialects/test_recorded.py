@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import Case, cases, dialects
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.fold import Fold
@@ -28,7 +29,7 @@ def heard(case: Case, pieces: Iterable[bytes]) -> tuple[list[AnyEvent], SourceEr
     try:
         if case.streamed:
             for piece in pieces:
-                decoder.feed(piece, events)
+                feed(decoder, piece, events)
             if not events or type(events[-1]) is not End:
                 decoder.finish(events)
         else:
@@ -141,7 +142,7 @@ def test_what_is_rendered_says_what_was_said(case: Case) -> None:
     """Decoded again, the answer adds up to the same. A gateway behind a gateway changes nothing."""
     events: list[AnyEvent] = []
     decoder = case.dialect.decoder(LIMIT)
-    decoder.feed(case.rendered, events)
+    feed(decoder, case.rendered, events)
     if type(events[-1]) is not End:  # where only the end of the body tells that there is no more
         decoder.finish(events)
     assert answer(events) == answer(case.events)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, FRAGMENTS, Json, chunk, frame, heard, texts
+from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
@@ -176,7 +177,7 @@ def test_a_decoder_leaves_nothing_to_the_garbage_collector() -> None:
     events: list[AnyEvent] = []
     decoder = ChatDecoder(1 << 20)
     for text in ("one", "two", "three"):
-        decoder.feed(frame(chunk({"content": text}, pad=text)), events)
+        feed(decoder, frame(chunk({"content": text}, pad=text)), events)
     gc.collect()
     gc.disable()
     try:

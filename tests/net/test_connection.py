@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.net.parts import REQUEST, Heard, Line, response
 from tidegate.errors import Broken, Full, SourceError, TidegateError, Unreachable
@@ -48,6 +51,9 @@ LAST = {
 }
 
 
+ODD_CHUNKS = [b"\r\n", b"1\r\nx\r\n", b"x" * 3000]
+
+
 def pieces_of(data: bytes, at: int | None) -> list[bytes]:
     """Cut in two, or byte by byte."""
     return [data[:at], data[at:]] if at is not None else [data[n : n + 1] for n in range(len(data))]
@@ -66,6 +72,35 @@ def test_a_response_cut_anywhere(sent: bytes) -> None:
         line.feed(*(piece for piece in pieces_of(sent, at) if piece))
         heard_well(line)
         assert line.leave()
+
+
+@given(
+    st.lists(
+        st.binary(min_size=1, max_size=40) | st.sampled_from([b"\r\n", b"1\r\nx\r\n", b"x" * 3000]),
+        max_size=8,
+    ),
+    st.lists(st.integers(0, 400), max_size=4),
+    st.sampled_from([b"", b";name=value"]),
+)
+def test_whole_chunks_and_cut_ones_make_the_same_body(
+    bodies: list[bytes], cuts: list[int], extension: bytes
+) -> None:
+    """A read that is one whole chunk goes past the parser, which must be where it was before."""
+    head = OK + b"transfer-encoding: chunked\r\n\r\n"
+    chunks = [b"%x%b\r\n%b\r\n" % (len(body), extension, body) for body in bodies]
+    whole = b"".join(chunks) + b"0\r\n\r\n"
+    borders = {0, len(whole), *(cut for cut in cuts if cut < len(whole))}
+    at = 0
+    for number, chunk in enumerate(chunks):
+        at += len(chunk)
+        if number % 3 != 1:  # some reads bring two
+            borders.add(at)
+    places = sorted(borders)
+    line = Line()
+    line.feed(head, *(whole[start:stop] for start, stop in pairwise(places)))
+    assert line.heard.error is None
+    assert (line.heard.body, line.heard.completed) == (b"".join(bodies), 1)
+    assert line.leave()
 
 
 @pytest.mark.parametrize("sent", LAST.values(), ids=LAST.keys())

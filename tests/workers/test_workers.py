@@ -22,6 +22,12 @@ from tests.script import End, Gate, Head, Send, WaitFor
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
 from tests.upstream import Upstream
 from tests.workers.processes import ask, connect_to, engines_of, is_alive, worker_of, workers_of
+from tidegate.cli.checks.gateway import check_gateway
+from tidegate.config import Config as Settings
+from tidegate.config import Server
+
+# Each start is one of three processes.
+pytestmark = pytest.mark.timeout(180)
 
 COUNT = 2
 FIRST, SECOND = frames(text_chunks(["first "], finish=None)), frame(chunk("second"))
@@ -82,6 +88,8 @@ def test_what_is_told_of_the_gateway_is_told_of_all_workers(several: Gateway, he
         with connection:
             told = fetch(several.address, "GET", "/readyz").json
             assert told == {"status": "ready", "streams": COUNT, "workers": COUNT}
+    found = check_gateway(Settings(server=Server(port=0)), {"TIDEGATE_HOME": str(several.folder)})
+    assert any(f", {COUNT} workers: " in finding.text for finding in found), "so does `tidegate doctor`"
     held.open()
     for connection in connections:
         connection.read_until(b"[DONE]")
@@ -268,7 +276,7 @@ def test_what_keeps_it_from_starting_is_said_once(tmp_path: Path) -> None:
         env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

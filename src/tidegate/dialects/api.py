@@ -5,7 +5,7 @@ A dialect maps bytes to values and back. It never sees a socket, a clock or a se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, Failure
@@ -57,8 +57,17 @@ class Renderer(Protocol):
         ...
 
 
+Recogniser = Callable[[bytes], AnyEvent | None]
+"""The event of a piece of a streamed answer that is one frame like those before it; None for any other."""
+
+
 class Decoder(Protocol):
     """Turns one upstream answer into events."""
+
+    known: Recogniser | None
+    """The short way that nearly every delta goes, where one is known and nothing else has begun: whoever
+    feeds tries it first, and feeds what it does not recognise.
+    """
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """Append the events that a piece of a streamed answer completes.

@@ -26,6 +26,21 @@ _MOST_INFLATED = 16 * 1024 * 1024
 """Bytes that one read, of at most 256 KiB, may unfold to; more is a bomb."""
 
 
+def _chunk_heads(most: int) -> tuple[bytes, ...]:
+    """For a read of each length the line that it begins with if it is one whole chunk of a chunked body."""
+    heads = [b"no chunk is that long"] * most
+    for size in range(1, most):
+        head = b"%x\r\n" % size
+        if (length := len(head) + size + len(b"\r\n")) < most:
+            heads[length] = head
+    return tuple(heads)
+
+
+_CHUNK_HEADS = _chunk_heads(2048)
+"""Deltas are shorter than that; what is longer costs the parser no more than the rest of its way."""
+_LONGEST_CHUNK = len(_CHUNK_HEADS)
+
+
 class ResponseHead(Struct, frozen=True):
     """Status and headers, names in lower case."""
 
@@ -53,7 +68,9 @@ class Connection(asyncio.Protocol):
     """A connection that carries one exchange at a time."""
 
     __slots__ = (
+        "_between_chunks",
         "_complete",
+        "_direct",
         "_headers",
         "_inflate",
         "_name",
@@ -84,6 +101,14 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._inflate: zlib._Decompress | None = None
         self._complete = False
+        self._between_chunks = False
+        """The last that the parser told was the end of a chunk."""
+        self._direct: Callable[[bytes], None] | None = None
+        """Where a read goes that is one whole chunk, as long as the parser stands between two of them.
+
+        Nearly every delta is sent in a chunk of its own. Seen here, the parser need not see it: it stands in
+        the same place before and after.
+        """
         self._until_close = False
         self._tail = 0
         self._settled: Callable[[Connection], None] | None = None
@@ -109,7 +134,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers = {}
         self._inflate = None
-        self._complete = self._until_close = self.answered = False
+        self._complete = self._until_close = self.answered = self._between_chunks = False
+        self._direct = None
         self._tail = self._whole = 0
         self.exchanges += 1
         self._transport.write(request)
@@ -120,7 +146,7 @@ class Connection(asyncio.Protocol):
         ``settled`` is called when the response has come to its end, so that the connection can be used
         again: now, or when the little that is left of the body has come.
         """
-        self._receiver = None
+        self._receiver = self._direct = None
         self._settled = settled
         if self._complete:
             self._settle()
@@ -129,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once: the upstream sees its socket reset or closed and stops generating."""
-        self._receiver = None
+        self._receiver = self._direct = None
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
@@ -153,16 +179,37 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
-    def data_received(self, data: bytes) -> None:  # noqa: PLR0912 - the hot path, in one frame
+    def data_received(self, data: bytes) -> None:
+        direct = self._direct
+        if direct is not None and len(data) < _LONGEST_CHUNK:
+            head = _CHUNK_HEADS[len(data)]
+            if data.startswith(head) and data.endswith(b"\r\n"):
+                try:
+                    direct(data[len(head) : -2])
+                except TidegateError as error:
+                    self._fail(error)
+                except Exception as error:  # a defect behind the receiver must not leave its task waiting
+                    self._fail(self._defect(error))
+                return
+        self._direct = None
+        if self._parsed(data):
+            self._pass_on()
+            receiver = self._receiver
+            if self._between_chunks and receiver is not None and self._inflate is None:
+                # What follows the end of a chunk is told only when its line is whole.
+                self._direct = receiver.data if data.endswith(b"\r\n") and not self._complete else None
+
+    def _parsed(self, data: bytes) -> bool:
+        """Take off the framing of what was read. False when nothing is to be made of it."""
         if self._parser is None:  # nobody asked: an upstream that talks out of turn is not to be reused
             self.abort()
-            return
+            return False
         self.answered = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(Broken(f"{self._name} answered with a protocol upgrade"))
-            return
+            return False
         except httptools.HttpParserError as error:
             if self._complete:  # bytes behind a complete response harm nobody but this connection
                 self.closed = True
@@ -170,10 +217,14 @@ class Connection(asyncio.Protocol):
                 # The tail of the answer before, which was thought to be over: this one has not begun.
                 self.answered = False
                 self._fail(Unreachable(f"{self._name} sent bytes that belong to no response"))
-                return
+                return False
             else:
                 self._fail(Broken(f"{self._name} sent a response that is not HTTP: {error}"))
-                return
+                return False
+        return True
+
+    def _pass_on(self) -> None:
+        """Hand the receiver what the parser has told, and the end if that has come."""
         parts = self._parts
         if parts:
             if self._complete:  # what came behind the response is no part of it
@@ -192,7 +243,7 @@ class Connection(asyncio.Protocol):
             except TidegateError as error:
                 self._fail(error)
                 return
-            except Exception as error:  # a defect behind the receiver must not leave its task waiting
+            except Exception as error:  # as in data_received
                 self._fail(self._defect(error))
                 return
         if self._complete and self._parser is not None:
@@ -207,7 +258,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         receiver, parser = self._receiver, self._parser
-        self._receiver = self._parser = None
+        self._receiver = self._parser = self._direct = None
         if receiver is None or parser is None:
             return
         if self._until_close and exc is None and not self._complete:
@@ -242,6 +293,12 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.head(ResponseHead(status, headers))
 
+    def on_chunk_header(self) -> None:
+        self._between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        self._between_chunks = True
+
     def on_message_complete(self) -> None:
         assert self._parser is not None
         if self._complete:
@@ -258,7 +315,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, receiver: Receiver) -> None:
         """The body has ended; what a receiver makes of that must not leave its task waiting either."""
-        self._receiver = None
+        self._receiver = self._direct = None
         error: TidegateError
         try:
             receiver.complete()

@@ -263,7 +263,7 @@ class StreamSink(WholeSink):
             self._exchange.break_off()  # nothing could tell the client
         elif self._opened:
             self._exchange.close(data)
-        elif last.error is not None:
+        elif last.error is not None and not (data and self._stream.visible):
             refuse(self._exchange, last.error, self._dialect, self._headers)
         else:
             self._open(data)

@@ -93,7 +93,7 @@ class DiskLog:
         power: bool = False,
         aside: Callable[[Callable[[], None]], object] = lambda work: work(),
     ) -> None:
-        self._clock = clock
+        self._now_ms = clock.now_ms
         self._committed = committed
         self._segments = segments
         self._most = most
@@ -107,7 +107,7 @@ class DiskLog:
         return True
 
     def create(self, header: Header, epoch: int = 1) -> None:
-        place = self._segments.append(header_record(header, epoch, self._clock.now_ms()))
+        place = self._segments.append(header_record(header, epoch, self._now_ms()))
         self._segments.hold(place)
         self._streams[header.id] = _Stream(stream_key(header.id), epoch, place)
 
@@ -115,8 +115,9 @@ class DiskLog:
         kept = self._streams[stream]
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
-        first = kept.seq + 1
-        record = events_record(kept.key, epoch, first, self._clock.now_ms(), events)
+        before = kept.seq
+        now_ms = self._now_ms  # in variables, as the follower below: see sources/upstream.py
+        record = events_record(kept.key, epoch, before + 1, now_ms(), events)
         if kept.broken is not None or kept.size > self._most:
             self._refuse(stream, kept, events)
             return
@@ -127,20 +128,27 @@ class DiskLog:
             self._refuse(stream, kept, events)
             return
         kept.places.append(place)
-        kept.firsts.append(first)
+        kept.firsts.append(before + 1)
         kept.size += len(record)
-        kept.seq += len(events)
-        if kept.seq > _SUMMED_UP and (kept.seq - len(events)) // _SUMMED_UP < kept.seq // _SUMMED_UP:
-            self._aside(partial(self._sum_up, kept, kept.seq))
+        kept.seq = seq = before + len(events)
+        if seq > _SUMMED_UP and before // _SUMMED_UP < seq // _SUMMED_UP:
+            self._aside(partial(self._sum_up, kept, seq))
         if self._sync is not None:
             self._sync.add(stream, events)
+            return
+        kept.committed = seq  # as in _commit, without a call for each delta
+        follower = kept.follower
+        if follower is not None:
+            kept.tail = ()
+            follower(events)
         else:
-            self._commit(stream, kept, events)
+            kept.tail = events
+            self._committed(stream, seq)
 
     def note(self, stream: str, note: Attempt | Seam) -> None:
         kept = self._streams[stream]
         with contextlib.suppress(Full):
-            self._segments.append(note_record(kept.key, kept.epoch, self._clock.now_ms(), note))
+            self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note))
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -164,7 +172,7 @@ class DiskLog:
         kept = self._streams[stream]
         found = [each for record in self._between(kept, after, most) for each in placed(record)]
         if kept.unkept is not None:
-            found.append(Record(kept.epoch, kept.committed, self._clock.now_ms(), kept.unkept))
+            found.append(Record(kept.epoch, kept.committed, self._now_ms(), kept.unkept))
         return [each for each in found if after < each.seq <= kept.committed][:most]
 
     def last_seq(self, stream: str) -> int:
@@ -198,7 +206,7 @@ class DiskLog:
         kept = self._streams[stream]
         yield from map(self._segments.read, kept.places)
         if kept.unkept is not None:
-            at_ms = self._clock.now_ms()
+            at_ms = self._now_ms()
             end = read_record(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
             assert end is not None
             yield end
@@ -232,7 +240,7 @@ class DiskLog:
             reason = kept.broken or f"the answer outgrew the {self._most} bytes that are kept of one"
             raise Full(reason)
         if kept.broken is None:  # too long, yet the disk has room
-            record = events_record(kept.key, kept.epoch, kept.seq + 1, self._clock.now_ms(), events)
+            record = events_record(kept.key, kept.epoch, kept.seq + 1, self._now_ms(), events)
             try:
                 place = self._segments.append(record)
             except Full as error:

@@ -15,6 +15,9 @@ from tidegate.streams.reader import Reader
 
 logger = logging.getLogger("tidegate")
 
+_NOTHING_SHOWN = 2
+"""Events of a stream that has but a start and an end."""
+
 _BATCH = 256
 """Events rendered into one write."""
 
@@ -38,7 +41,7 @@ class Finished:
 
     @property
     def visible(self) -> bool:
-        return True
+        return self.summary.end.outcome == "completed" or self.summary.last_seq > _NOTHING_SHOWN
 
     @property
     def header(self) -> Header:

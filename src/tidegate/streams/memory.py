@@ -59,8 +59,9 @@ class MemoryLog:
         kept.times += [(epoch, self._clock.now_ms())] * len(events)
         for event in events:
             kept.size += _EVENT_BYTES + weight(event)
-        if kept.follower is not None:
-            kept.follower(events)
+        follower = kept.follower  # in a variable: see sources/upstream.py
+        if follower is not None:
+            follower(events)
         else:
             self._committed(stream, len(kept.events))
 

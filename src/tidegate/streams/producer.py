@@ -46,11 +46,12 @@ class Producer:
     """Writes one stream. Implements :class:`tidegate.core.source.Output`."""
 
     __slots__ = (
-        "_clock",
         "_epoch",
         "_flow",
+        "_flows",
         "_held",
         "_log",
+        "_monotonic",
         "_over",
         "_room",
         "_stream",
@@ -82,7 +83,7 @@ class Producer:
     ) -> None:
         self._stream = stream
         self._log = log
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._epoch = epoch
         self._over = over
         self._held: list[AnyEvent] = []
@@ -93,6 +94,8 @@ class Producer:
         """Start is in the log: a reader has been told that an answer is coming."""
         self.visible = False
         """More than Start is in the log: from here on nothing can be taken back."""
+        self._flows = False
+        """It is visible and has not ended."""
         self.ended = False
         self.end_event: End | None = None
         self.paused = False
@@ -115,15 +118,16 @@ class Producer:
 
     def emit(self, event: AnyEvent) -> None:
         """See :class:`tidegate.core.source.Output`, as for all that follow."""
-        self.emit_all((event,))
+        if self._flows and type(event) is Text:  # nearly every call is for one more text
+            self.deltas += 1
+            self.characters += len(event.text)
+            monotonic = self._monotonic  # in a variable: see sources/upstream.py
+            self.last_delta_at = monotonic()
+            self._log.append(self._stream, self._epoch, (event,))
+        else:
+            self.emit_all((event,))
 
     def emit_all(self, events: Sequence[AnyEvent]) -> None:
-        if self.visible and len(events) == 1 and type(events[0]) is Text and not self.ended:
-            self.deltas += 1  # nearly every call is for one text
-            self.characters += len(events[0].text)
-            self.last_delta_at = self._clock.monotonic()
-            self._log.append(self._stream, self._epoch, events)
-            return
         if not self.visible:
             events = self._first(events)
         if not events or self.ended:
@@ -131,7 +135,7 @@ class Producer:
         if (deltas := sum(map(shows, events))) > 0:
             self.deltas += deltas
             self.characters += sum(map(_length, events))
-            self.last_delta_at = self._clock.monotonic()
+            self.last_delta_at = self._monotonic()
         last = events[-1]
         if type(last) is End:
             self._close(events, last)
@@ -141,7 +145,7 @@ class Producer:
     def adopt(self, events: Sequence[AnyEvent]) -> None:
         """Go on from what another process had in its log."""
         self.started = True
-        self.visible = any(map(shows, events))
+        self.visible = self._flows = any(map(shows, events))
         self.deltas = sum(map(shows, events))
         self.characters = sum(map(_length, events))
         last = events[-1]
@@ -212,7 +216,7 @@ class Producer:
         """Let the source go on."""
         if self.paused:
             self.paused = False
-            self.last_delta_at = self._clock.monotonic()
+            self.last_delta_at = self._monotonic()
             if self._flow is not None:
                 self._flow.resume_reading()
             if self._room is not None:
@@ -221,6 +225,7 @@ class Producer:
 
     def _close(self, events: Sequence[AnyEvent], end: End) -> None:
         self.ended = True
+        self._flows = False
         self.end_event = end
         self.usage = end.usage or self.usage
         self._over(self._stream)
@@ -238,9 +243,9 @@ class Producer:
         if not shown and not any(type(event) in _ENDINGS for event in events):
             return ()
         held, self._held = self._held, []
-        self.visible = True
+        self.visible = self._flows = True
         if shown:
-            self.first_delta_at = self._clock.monotonic()
+            self.first_delta_at = self._monotonic()
         if not self.started:
             self.started = True
             if self.model is None and type(held[0]) is Start:

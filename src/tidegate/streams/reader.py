@@ -60,8 +60,9 @@ class Reader:
         """Take what was just appended, having everything before it: :meth:`advance` without the log."""
         self.seq += len(events)
         last = events[-1]
+        render, write = self._render, self.write  # in variables: see sources/upstream.py
         try:
-            data = self._render(events)
+            data = render(events)
         except Exception:  # a reader without an end would wait for ever
             logger.exception("stream %s: a defect ended a rendering", self._stream)
             data, last = self._rendered_end(), _DEFECT
@@ -69,7 +70,7 @@ class Reader:
             self.finished = True
             self._sink.end(data, last)
         elif data:
-            self.write(data)
+            write(data)
 
     def give_up(self, reason: str) -> None:
         """End here, because what comes next cannot be had."""

@@ -124,9 +124,10 @@ class Segments:
 
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
-        if self.size >= self._segment_bytes:
-            self._roll()
         at = self.size
+        if at >= self._segment_bytes:
+            self._roll()
+            at = self.size
         try:
             written = os.write(self.file, record)
         except OSError as error:

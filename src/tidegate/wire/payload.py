@@ -9,7 +9,11 @@ import msgspec
 
 from tidegate.errors import Broken
 
-_decode_string = msgspec.json.Decoder(str).decode
+decode_string = msgspec.json.Decoder(str).decode
+"""The string of one JSON literal, quotes included, without bare control characters; raises UNREADABLE."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
 _decode_json = msgspec.json.Decoder().decode
 
 # Asked for by number: asked for as bytes, a byte costs an exception that is made and dropped.
@@ -20,7 +24,7 @@ def read_object(payload: bytes) -> dict[str, Any]:
     """The object in an event's data. Raises Broken."""
     try:
         value = _decode_json(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         try:
             # Takes lone surrogates, which some servers cut an emoji into, and bare control characters.
             value = loads(payload, strict=False)
@@ -40,7 +44,7 @@ def read_inside(literal: bytes) -> str | None:
     try:
         if _BACKSLASH in literal or _QUOTE in literal:
             # Only a valid literal decodes, so a quote in the middle cannot fool this.
-            return _decode_string(b'"%b"' % literal)
+            return decode_string(b'"%b"' % literal)
         return literal.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -14,8 +14,9 @@ from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start
 from tidegate.dialects.anthropic_messages.blocks import Blocks
 from tidegate.dialects.anthropic_messages.errors import reported_error
 from tidegate.dialects.anthropic_messages.stops import chat_reason
-from tidegate.dialects.anthropic_messages.surroundings import Surroundings, learned
+from tidegate.dialects.anthropic_messages.surroundings import BETWEEN, Surroundings, learned
 from tidegate.dialects.anthropic_messages.usage import NAME, merge_usage, read_usage
+from tidegate.dialects.api import Recogniser
 from tidegate.dialects.translation.reading import (
     LEARNING_LIMIT,
     LONGEST_LEARNED,
@@ -40,8 +41,9 @@ class MessagesDecoder(FrameReader):
         "_blocks",
         "_ended",
         "_finished",
-        "_known",
+        "_form",
         "_usage",
+        "known",
     )
 
     def __init__(self, max_frame: int) -> None:
@@ -50,18 +52,15 @@ class MessagesDecoder(FrameReader):
         self._usage: Fields = {}
         self._finished = False
         self._ended = False
-        self._known: Surroundings | None = None
+        self._form: Surroundings | None = None
+        """That of the frames of the open block."""
+        self.known: Recogniser | None = None
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        known = self._known
-        if known is not None and not self._partial:
-            text = known.frame.text(data)
-            if text:
-                self._learned_in_vain = 0
-                events.append(known.event(text))
-                return
         self._read(data, events)
+        form = self._form
+        self.known = None if form is None or self._partial or self._ended else form.event
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -93,17 +92,19 @@ class MessagesDecoder(FrameReader):
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
         if self._ended:
             return
-        known = self._known
-        if known is not None and name == known.name:
-            text = known.payload.text(payload)
-            if text:
-                self._learned_in_vain = 0
-                events.append(known.event(text))
+        form = self._form
+        if form is not None:
+            framing = b"event: %b\ndata: " % name if name else b"data: "
+            if (delta := form.event(framing + payload + BETWEEN)) is not None:
+                events.append(delta)
                 return
-        self._known = None  # another block may be open by now
         payload = payload.strip()
         if not payload or payload == b"[DONE]" or name == b"ping":
             return
+        if form is not None:  # another block may be open after this
+            if form.used:
+                self._learned_in_vain = 0
+            self._form = None
         event = read_object(payload)
         kind = event.get("type") or name.decode("utf-8", "replace")
         if kind == "content_block_delta":
@@ -198,7 +199,7 @@ class MessagesDecoder(FrameReader):
         if self._learned_in_vain >= LEARNING_LIMIT or len(payload) > LONGEST_LEARNED:
             return
         self._learned_in_vain += 1
-        self._known = learned(name, payload, event)  # type: ignore[arg-type]
+        self._form = learned(name, payload, event)  # type: ignore[arg-type]
 
 
 _Reader = Callable[[MessagesDecoder, Fields, list[AnyEvent]], None]

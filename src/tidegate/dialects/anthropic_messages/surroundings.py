@@ -2,68 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from tidegate.core.event import Extra, Text, Thinking, Tool
-from tidegate.wire.payload import read_inside
+from tidegate.core.event import Text, Thinking, Tool
+from tidegate.wire.payload import UNREADABLE, decode_string
 
 Delta = Text | Thinking | Tool
 
-_BETWEEN: Final = b"\n\n"
-# Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
-_BACKSLASH, _QUOTE, _LINE_FEED = b'\\"\n'
+BETWEEN: Final = b"\n\n"
 _KEYS: Final = {Text: b'"text":', Thinking: b'"thinking":', Tool: b'"partial_json":'}
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What stands before and after the string. A payload whose string comes last may be padded with spaces
-    behind it, as Anthropic pads each: ``tail`` is then what follows without them, the quote included.
+class Surroundings:
+    """What stands before and after the string, with the framing, and the event that such a frame stands for.
+
+    A payload whose string comes last may be padded with spaces behind it, as Anthropic pads each: ``tail`` is
+    then what follows without them, the quote included.
     """
 
-    before: bytes
-    after: bytes
-    tail: bytes | None
+    __slots__ = ("_after", "_before", "_block", "_extra", "_kind", "_start", "_stop", "_tail", "used")
 
-    def text(self, data: bytes) -> str | None:
-        """The string in bytes of this form, empty or None when they are not."""
-        if not data.startswith(self.before):
+    def __init__(self, framing: bytes, before: bytes, after: bytes, tail: bytes | None, event: Delta) -> None:
+        self._before = framing + before
+        self._after = after + BETWEEN
+        self._tail = None if tail is None else tail + BETWEEN
+        self._start = len(self._before) - 1  # the literal with its quotes
+        self._stop = 1 - len(self._after)
+        self._kind = type(event)
+        self._block = event.block
+        self._extra = event.extra
+        self.used = False
+
+    def event(self, data: bytes) -> Delta | None:
+        """The event of a read that holds one such frame, else None."""
+        if not data.startswith(self._before):
             return None
-        start = len(self.before)
-        if data.endswith(self.after):
-            inside = data[start : -len(self.after)]
-        elif self.tail is not None:
+        if data.endswith(self._after):
+            literal = data[self._start : self._stop]
+        elif self._tail is not None:
             at = data.rfind(b'"')
-            if at < start or data[at:].replace(b" ", b"") != self.tail:
+            if at <= self._start or data[at:].replace(b" ", b"") != self._tail:
                 return None
-            inside = data[start:at]
+            literal = data[self._start : at + 1]
         else:
             return None
-        if _BACKSLASH in inside or _QUOTE in inside or not inside.isascii():
-            return read_inside(inside)
-        # A raw line break would be the seam of two frames.
-        return inside.decode("ascii") if _LINE_FEED not in inside else None
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The form of a frame, with its framing and without, and the event that it stands for."""
-
-    frame: Form
-    payload: Form
-    name: bytes
-    kind: type[Text] | type[Thinking] | type[Tool]
-    block: int
-    extra: Extra | None
-
-    def event(self, text: str) -> Delta:
-        """The event of a frame of which all but the text was known."""
-        if self.kind is Text:
-            return Text(text=text, block=self.block, extra=self.extra)
-        if self.kind is Thinking:
-            return Thinking(text=text, block=self.block, extra=self.extra)
-        return Tool(arguments=text, block=self.block, extra=self.extra)
+        try:
+            text = decode_string(literal)
+        except UNREADABLE:
+            return None
+        self.used = True
+        kind = self._kind  # in a variable: see the call of this in sources/upstream.py
+        return kind(text, 0, self._block, extra=self._extra) if text else None
 
 
 def learned(name: bytes, payload: bytes, event: Delta) -> Surroundings | None:
@@ -79,6 +68,5 @@ def learned(name: bytes, payload: bytes, event: Delta) -> Surroundings | None:
         return None
     before, after = payload[: at + 1], payload[at + len(quoted) - 1 :]
     tail = after.replace(b" ", b"") if after.count(b'"') == 1 else None
-    head = (b"event: %b\n" % name if name else b"") + b"data: "
-    framed = Form(head + before, after + _BETWEEN, None if tail is None else tail + _BETWEEN)
-    return Surroundings(framed, Form(before, after, tail), name, type(event), event.block, event.extra)
+    framing = b"event: %b\ndata: " % name if name else b"data: "
+    return Surroundings(framing, before, after, tail, event)

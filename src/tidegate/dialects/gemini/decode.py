@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking
+from tidegate.dialects.api import Recogniser
 from tidegate.dialects.gemini.candidate import CandidateDecoder, Fields
 from tidegate.dialects.gemini.errors import reported_error
 from tidegate.dialects.gemini.usage import read_usage
@@ -69,6 +70,9 @@ class GeminiDecoder(FrameReader):
         "_tail",
         "_usage",
     )
+
+    known: Recogniser | None = None
+    """Never: what a chunk counts is remembered as well, so :meth:`feed` has to see each."""
 
     def __init__(self, max_frame: int) -> None:
         super().__init__(max_frame)

@@ -12,13 +12,12 @@ from typing import Any
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
+from tidegate.dialects.api import Recogniser
 from tidegate.dialects.openai_chat.choice import REASONING_NAMES, ChoiceDecoder, Shared
 from tidegate.dialects.openai_chat.errors import reported_error
 from tidegate.dialects.openai_chat.surroundings import (
     AFTER,
-    BACKSLASH,
     BEFORE,
-    QUOTE,
     Surroundings,
     Twofold,
     padding,
@@ -33,7 +32,7 @@ from tidegate.dialects.translation.reading import (
     unreadable,
 )
 from tidegate.errors import Broken
-from tidegate.wire.payload import read_inside, read_object
+from tidegate.wire.payload import read_object
 
 _CHUNK_KNOWN = frozenset({"id", "object", "created", "model", "choices", "usage"})
 
@@ -46,11 +45,11 @@ class ChatDecoder(FrameReader):
         "_beside_usage",
         "_choices",
         "_ended",
-        "_known",
+        "_form",
         "_outer",
         "_shared",
-        "_twofold",
         "_usage",
+        "known",
     )
 
     text_key = b'"content":'
@@ -67,39 +66,15 @@ class ChatDecoder(FrameReader):
         """Unknown fields of the chunk without choices that had the usage."""
         self._outer: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
         """The unknown fields of the last two chunks, to see what differs beside the text."""
-        self._twofold: Twofold | None = None
-        self._known: Surroundings | None = None
+        self._form: Surroundings | Twofold | None = None
+        """That of the frames of the open block."""
+        self.known: Recogniser | None = None
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        known = self._known
-        if known is not None and not self._partial:
-            before, after = known.before, known.after
-            if data.startswith(before) and data.endswith(after):
-                literal = data[len(before) : -len(after)]
-                text: str | None = None
-                if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
-                    text = literal.decode("ascii")
-                if text is None or not text.isprintable():
-                    text = read_inside(literal)
-                if text and known.kind is Text:
-                    choice = known.choice
-                    choice.length += len(text)
-                    self._learned_in_vain = 0
-                    events.append(Text(text=text, choice=choice.index, block=known.block, extra=known.extra))
-                    return
-                if text:
-                    self._learned_in_vain = 0
-                    events.append(known.event(text))
-                    return
-        padded = self._twofold
-        if padded is not None and not self._partial:
-            event = padded.event(data)
-            if event is not None:
-                self._learned_in_vain = 0
-                events.append(event)
-                return
         self._read(data, events)
+        form = self._form
+        self.known = None if form is None or self._partial or self._ended else form.event
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -127,16 +102,8 @@ class ChatDecoder(FrameReader):
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
         if self._ended:
             return
-        known = self._known
-        if known is not None and not name:
-            text = known.between(payload)
-            if text:
-                self._learned_in_vain = 0
-                events.append(known.event(text))
-                return
-        padded = self._twofold
-        if padded is not None and not name and (event := padded.event(BEFORE + payload + AFTER)) is not None:
-            self._learned_in_vain = 0
+        form = self._form
+        if form is not None and not name and (event := form.event(BEFORE + payload + AFTER)) is not None:
             events.append(event)
             return
         payload = payload.strip()
@@ -149,8 +116,12 @@ class ChatDecoder(FrameReader):
         if name == b"error" and "error" not in chunk:
             chunk = {"error": chunk}
         first = len(events)
+        if form is not None:  # another block may be open after this
+            if form.said:
+                self._learned_in_vain = 0
+            form.settle()
+            self._form = None
         self._chunk(chunk, events)
-        self._known = self._twofold = None  # another block may be open by now
         if (
             len(events) == first + 1
             and self._learned_in_vain < LEARNING_LIMIT
@@ -238,6 +209,6 @@ class ChatDecoder(FrameReader):
             after = payload[at + len(quoted) - 1 :] + AFTER
             choice = self._choices[event.choice]
             if type(event) is Text and (other := padding(self._outer[1], self._outer[0])) is not None:
-                self._twofold = twofold(before, after, other, event, choice)
-            if self._twofold is None:
-                self._known = Surroundings(before, after, type(event), event.block, event.extra, choice)
+                self._form = twofold(before, after, other, event, choice)
+            if self._form is None:
+                self._form = Surroundings(before, after, event, choice)

@@ -47,6 +47,7 @@ class ChatStreamRenderer(Framed):
         "_extra",
         "_head",
         "_header",
+        "_hot",
         "_inner",
         "_kind",
         "_levels",
@@ -65,6 +66,8 @@ class ChatStreamRenderer(Framed):
         # The last delta's kind, place and unknown fields, and what stood around its text: most deltas differ
         # from the one before in their text alone, many in unknown fields of the chunk besides.
         self._kind: type[Text] | type[Thinking] | type[Tool] | None = None
+        self._hot: type[Text] | None = None
+        """That kind too, if it is text."""
         self._choice = self._block = self._levels = 0
         self._extra: Extra | None = None
         self._inner: Mapping[str, Any] | None = None
@@ -77,7 +80,7 @@ class ChatStreamRenderer(Framed):
         if len(events) == 1:
             event = events[0]
             if (  # nearly every call is for one text like the one before: the shortest way for it
-                type(event) is self._kind is Text
+                type(event) is self._hot
                 and event.block == self._block
                 and event.choice == self._choice
                 and event.logprobs is None
@@ -87,7 +90,7 @@ class ChatStreamRenderer(Framed):
                     text = quote(event.text)
                     if "data: " in text:
                         text = _escaped(text)
-                    return (self._before + text + after).encode("ascii")
+                    return f"{self._before}{text}{after}".encode()
         frames: list[str] = []
         for event in events:
             if (frame := self._known_frame(event)) is not None:
@@ -205,9 +208,10 @@ class ChatStreamRenderer(Framed):
         middle = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
         after = f"{middle}{_escaped(_members(extra.get('chunk', _NOTHING)))}}}\n\n"
         if logprobs or begins or signed:
-            self._kind = None
+            self._kind = self._hot = None
         else:
             self._kind, self._choice, self._block = type(event), event.choice, event.block
+            self._hot = Text if self._kind is Text else None
             self._extra, self._before, self._after = event.extra, before, after
             self._inner = extra.get("choice")
             self._levels = 1 if self._inner is None else 2

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-
-from tidegate.core.event import Extra, Text, Thinking, Tool
+from tidegate.core.event import Text, Thinking, Tool
 from tidegate.dialects.openai_chat.choice import ChoiceDecoder
-from tidegate.wire.payload import read_inside
+from tidegate.wire.payload import UNREADABLE, decode_string
 
 BEFORE, AFTER = b"data: ", b"\n\n"
 """The framing around a payload, as nearly every server writes it."""
@@ -22,79 +20,117 @@ BEFORE, AFTER = b"data: ", b"\n\n"
 QUOTE, BACKSLASH = b'"\\'
 
 
-class Surroundings(Struct, frozen=True):
+class Surroundings:
     """The bytes before and after the one string in which the frames of a block differ.
 
-    Framing included: a read that holds one such frame is recognised before it is cut into frames.
+    Framing included, quotes not: a read that holds one such frame is recognised before it is cut into frames.
     """
 
-    before: bytes
-    after: bytes
-    kind: type[Text] | type[Thinking] | type[Tool]
-    block: int
-    extra: Extra | None
-    choice: ChoiceDecoder
+    __slots__ = (
+        "_after",
+        "_before",
+        "_block",
+        "_extra",
+        "_index",
+        "_kind",
+        "_start",
+        "_stop",
+        "choice",
+        "said",
+    )
 
-    def between(self, payload: bytes) -> str | None:
-        """The string of a frame without its framing, or None when the frame is not made that way."""
-        start, stop = len(self.before) - len(BEFORE), len(payload) - len(self.after) + len(AFTER)
-        if payload[:start] != self.before[len(BEFORE) :] or payload[stop:] != self.after[: -len(AFTER)]:
+    def __init__(
+        self, before: bytes, after: bytes, event: Text | Thinking | Tool, choice: ChoiceDecoder
+    ) -> None:
+        self._before = before
+        self._after = after
+        self._start = len(before) - 1  # the literal with its quotes
+        self._stop = 1 - len(after)
+        self._kind = type(event)
+        self._index = event.choice
+        self._block = event.block
+        self._extra = event.extra
+        self.choice = choice
+        self.said = 0
+        """Characters that were recognised; they are the choice's only when it is told."""
+
+    def event(self, data: bytes) -> Text | Thinking | Tool | None:
+        """The event of a read that holds one such frame, else None."""
+        if not data.startswith(self._before) or not data.endswith(self._after):
             return None
-        return read_inside(payload[start:stop])
+        try:
+            text = decode_string(data[self._start : self._stop])
+        except UNREADABLE:
+            return None
+        if not text:
+            return None
+        self.said += len(text)
+        kind = self._kind  # in a variable: see the call of this in sources/upstream.py
+        return kind(text, self._index, self._block, extra=self._extra)
 
-    def event(self, text: str) -> Text | Thinking | Tool:
-        """The event of a frame with this text."""
-        choice = self.choice
-        if self.kind is Text:
-            choice.length += len(text)
-            return Text(text=text, choice=choice.index, block=self.block, extra=self.extra)
-        if self.kind is Thinking:
-            return Thinking(text=text, choice=choice.index, block=self.block, extra=self.extra)
-        return Tool(arguments=text, choice=choice.index, block=self.block, extra=self.extra)
+    def settle(self) -> None:
+        """Tell the choice how much text was recognised."""
+        if self._kind is Text:
+            self.choice.length += self.said
 
 
-class Twofold(Struct, frozen=True):
+class Twofold:
     """Surroundings of a text beside which one more string differs: OpenAI pads each chunk with a random one.
 
     That string is the unknown field ``key`` of the chunk, and comes after the text.
     """
 
-    before: bytes
-    between: bytes
-    after: bytes
-    start: int
-    """Where the text begins."""
-    stop: int
-    """Where the other string ends, counted from the end."""
-    key: str
-    block: int
-    extra: Extra
-    chunk: dict[str, Any]
-    """The unknown fields of the chunk; part of ``extra``."""
-    alone: bool
-    """They are all of ``extra``."""
-    choice: ChoiceDecoder
+    __slots__ = (
+        "_after",
+        "_before",
+        "_between",
+        "_chunk",
+        "_event",
+        "_key",
+        "_start",
+        "_stop",
+        "choice",
+        "said",
+    )
+
+    def __init__(
+        self, before: bytes, between: bytes, after: bytes, key: str, event: Text, choice: ChoiceDecoder
+    ) -> None:
+        self._before = before
+        self._between = between
+        self._after = after
+        self._start = len(before) - 1
+        self._stop = -len(after)
+        self._key = key
+        self._event = event
+        self._chunk: dict[str, Any] = (event.extra or {})["chunk"]
+        self.choice = choice
+        self.said = 0
 
     def event(self, data: bytes) -> Text | None:
         """The text of a read that holds one such frame, else None."""
-        if not data.startswith(self.before) or not data.endswith(self.after):
+        if not data.startswith(self._before) or not data.endswith(self._after):
             return None
-        literal, found, other = data[self.start : self.stop].partition(self.between)
+        literal, found, other = data[self._start : self._stop].partition(self._between)
         if not found:
             return None
-        value = other.decode("ascii") if other.isalnum() else _plain(other)
-        text: str | None = None
-        if QUOTE not in literal and BACKSLASH not in literal and literal.isascii():
-            text = literal.decode("ascii")
-        if text is None or not text.isprintable():
-            text = read_inside(literal)
+        value = other.decode() if other.isalnum() else _plain(other)
+        try:
+            text = decode_string(literal)
+        except UNREADABLE:
+            return None
         if not text or value is None:
             return None
-        choice = self.choice
-        choice.length += len(text)
-        chunk = {**self.chunk, self.key: value}
-        extra = {"chunk": chunk} if self.alone else {**self.extra, "chunk": chunk}
-        return Text(text=text, choice=choice.index, block=self.block, extra=extra)
+        self.said += len(text)
+        like = self._event
+        chunk = {**self._chunk, self._key: value}
+        extra = like.extra or {}
+        extra = {"chunk": chunk} if len(extra) == 1 else {**extra, "chunk": chunk}
+        return Text(text, like.choice, like.block, extra=extra)
+
+    def settle(self) -> None:
+        """See :meth:`Surroundings.settle`."""
+        self.choice.length += self.said
 
 
 def padding(chunk: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
@@ -107,8 +143,7 @@ def padding(chunk: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
 
 def twofold(before: bytes, after: bytes, key: str, event: Text, choice: ChoiceDecoder) -> Twofold | None:
     """Surroundings in which the chunk's field ``key`` differs as well, if it is found behind the text."""
-    extra = event.extra or {}
-    chunk = extra["chunk"]
+    chunk = (event.extra or {})["chunk"]
     name, value = b'"%b"' % key.encode("utf-8", "replace"), chunk[key].encode("utf-8", "replace")
     start = after.find(name + b":") + len(name) + 1
     start += after.startswith(b" ", start)
@@ -116,19 +151,8 @@ def twofold(before: bytes, after: bytes, key: str, event: Text, choice: ChoiceDe
     # Found by its bytes, so make sure that it is a field of the chunk and nothing else of that name.
     if name in before or after.count(name) != 1 or after[start : stop + 1] != b'"%b"' % value:
         return None
-    return Twofold(
-        before=before,
-        between=after[: start + 1],
-        after=after[stop:],
-        start=len(before),
-        stop=stop - len(after),
-        key=key,
-        block=event.block,
-        extra=extra,
-        chunk=chunk,
-        alone=len(extra) == 1,
-        choice=choice,
-    )
+    # Without its first byte, the quote that ends the text: what is left cannot be inside of a string either.
+    return Twofold(before, after[1 : start + 1], after[stop:], key, event, choice)
 
 
 def _plain(literal: bytes) -> str | None:

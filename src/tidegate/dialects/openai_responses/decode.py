@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.dialects.api import Recogniser
 from tidegate.dialects.openai_responses.errors import reported_error
 from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
 from tidegate.dialects.openai_responses.learned import Known, learn
@@ -43,10 +44,11 @@ class ResponsesDecoder(FrameReader):
         "_called",
         "_ended",
         "_extra",
+        "_form",
         "_ids",
         "_items",
-        "_known",
         "_said",
+        "known",
     )
 
     def __init__(self, max_frame: int) -> None:
@@ -56,20 +58,17 @@ class ResponsesDecoder(FrameReader):
         self._blocks = 0
         self._begun = self._ended = self._called = False
         self._extra: Extra | None = None
-        self._known: Known | None = None
+        self._form: Known | None = None
+        """That of the frames of the open block."""
+        self.known: Recogniser | None = None
         self._said: Said | None = None
         """Of the block that the last delta was of."""
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
-        known = self._known
-        if known is not None and not self._partial:
-            text = known.template.text(data)
-            if text:
-                self._learned_in_vain = 0
-                events.append(known.event(text))
-                return
         self._read(data, events)
+        form = self._form
+        self.known = None if form is None or self._partial or self._ended else form.event
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""
@@ -97,12 +96,11 @@ class ResponsesDecoder(FrameReader):
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:
         if self._ended:
             return
-        known = self._known
-        if known is not None:
+        form = self._form
+        if form is not None:
             framed = b"event: %b\ndata: %b\n\n" % (name, payload) if name else b"data: %b\n\n" % payload
-            if text := known.template.text(framed):
-                self._learned_in_vain = 0
-                events.append(known.event(text))
+            if (delta := form.event(framed)) is not None:
+                events.append(delta)
                 return
         payload = payload.strip()
         if not payload or payload == b"[DONE]":
@@ -110,7 +108,10 @@ class ResponsesDecoder(FrameReader):
         event = read_object(payload)
         kind = event.get("type") or name.decode("utf-8", "replace")
         first = len(events)
-        self._known = None  # another block may be open by now
+        if form is not None:  # another block may be open after this
+            if form.template.used:
+                self._learned_in_vain = 0
+            self._form = None
         self._event(kind, event, events)
         if len(events) == first + 1 and kind.endswith(".delta") and len(payload) < LONGEST_LEARNED:
             self._learn(payload, name, events[first])
@@ -316,7 +317,7 @@ class ResponsesDecoder(FrameReader):
                 extra = None  # the first of a block has its item's fields beside it
             elif extra is not None and len(extra[NAME]) > 1:
                 return
-            self._known = Known(template, type(event), event.block, extra, refusal, custom, self._said)
+            self._form = Known(template, type(event), event.block, extra, refusal, custom, self._said)
 
 
 _Reader = Callable[[ResponsesDecoder, Fields, list[AnyEvent]], None]

@@ -39,6 +39,8 @@ class Template:
     """Each kind, the first byte of what follows it, and what follows; the last one ends the frame."""
     number: int
     """That of the frame that is expected next."""
+    used: bool = False
+    """A frame has been recognised."""
     counted: bool = field(init=False)
     """The number comes first, then the text, and at most a padding; so OpenAI's own frames are made."""
     middle: bytes = field(init=False)
@@ -136,11 +138,14 @@ class Known(Struct, frozen=True):
     custom: bool
     said: Said
 
-    def event(self, text: str) -> AnyEvent:
-        """The event of such a frame."""
+    def event(self, data: bytes) -> AnyEvent | None:
+        """The event of a read that holds one such frame, else None."""
+        if not (text := self.template.text(data)):
+            return None
+        self.template.used = True
         self.said.add(text)
-        if self.kind is Text:
-            return Text(text=text, block=self.block, refusal=self.refusal, extra=self.extra)
         if self.kind is Thinking:
-            return Thinking(text=text, block=self.block, extra=self.extra)
-        return Tool(arguments=text, block=self.block, custom=self.custom, extra=self.extra)
+            return Thinking(text, 0, self.block, extra=self.extra)
+        if self.kind is Tool:
+            return Tool(text, 0, self.block, custom=self.custom, extra=self.extra)
+        return Text(text, 0, self.block, refusal=self.refusal, extra=self.extra)

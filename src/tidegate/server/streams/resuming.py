@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,9 @@ from tidegate.streams.registry import Elsewhere, Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
 logger = logging.getLogger("tidegate")
+
+_CATCH_UP: Final = 256
+"""Events that are written at once to a reader that is far behind."""
 
 Refuse = Callable[[Exchange, Failure], None]
 HandOver = Callable[[Exchange, Elsewhere], Awaitable[None]]
@@ -89,7 +93,7 @@ class Resuming:
         except BaseException:
             sink.give_up()
             raise
-        sink.begin(place)
+        await sink.begin(place)
 
     async def _found(self, asked: Asked, caller: str) -> Readable:
         if not asked.response:
@@ -155,8 +159,8 @@ class ResumedSink(StreamSink):
         if self._stream.live:
             self._stream.attach(self._reader)
 
-    def begin(self, place: Place) -> None:
-        """Answer from here on."""
+    async def begin(self, place: Place) -> None:
+        """Answer from here on. Others get their turn between the parts of what is there already."""
         reader, stream = self._reader, self._stream
         if reader is None:  # the client has left
             return
@@ -173,10 +177,16 @@ class ResumedSink(StreamSink):
             self._exchange.close(b"")
             return
         self._timer = self._loop.call_later(self._pace.keep_alive / 2, self._tick)
-        reader.blocked = self._exchange.full
         if not stream.live:
+            reader.blocked = self._exchange.full
             stream.attach(reader)
-        elif not reader.blocked:
+            return
+        while reader.blocked and not self._exchange.full and stream.last_seq - reader.seq > _CATCH_UP:
+            reader.take(await stream.events(reader.seq, _CATCH_UP))
+            await asyncio.sleep(0)
+            if self._reader is None:
+                return
+        if reader.blocked and not self._exchange.full:
             stream.unblock(reader)
 
     def give_up(self) -> None:
