@@ -17,6 +17,7 @@ from tests.client.sdks import MESSAGES, QUICK, TLS, anthropic_client, async_open
 from tests.cutting_proxy import Cut, CuttingProxy
 from tests.gateway import Gateway, eventually, gateway_config
 from tests.hazards.test_buffering import free_port
+from tests.raw_http import fetch
 from tests.script import Gate, Head, Pause, Script, Send, Stall, WaitFor
 from tests.upstream import Upstream
 from tidegate.client import Client, Patience, StreamFailed, Text, resilient
@@ -231,3 +232,10 @@ def test_other_servers_pass_as_they_are(upstream: Upstream) -> None:
         items: Any = client.chat.completions.create(model="mock", messages=MESSAGES, stream=True)
         text = "".join(item.choices[0].delta.content or "" for item in items if item.choices)
     assert text == WHOLE
+
+
+def test_stopping_without_saying_what_is_refused(gateway: Gateway) -> None:
+    nothing = fetch(gateway.address, "DELETE", "/v1/streams")
+    assert (nothing.status, nothing.json["error"]["param"]) == (400, "idempotency_key")
+    unknown = fetch(gateway.address, "DELETE", "/v1/streams?idempotency_key=never-sent")
+    assert (unknown.status, unknown.json["error"]["code"]) == (404, "stream_not_found")

@@ -10,7 +10,7 @@ from typing import Any, cast
 from tidegate.client.driving import pieces_async, run_async
 from tidegate.client.patience import Patience
 from tidegate.client.pursuit import STREAM, Ask, Command, Denied, GaveUp, Lost, Pause, Read, Rest
-from tidegate.client.transport.call import Call, call_of, head_of
+from tidegate.client.transport.call import Call, call_of, head_of, is_generation
 
 
 class AsyncResilientTransport:
@@ -23,10 +23,10 @@ class AsyncResilientTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request; see ``AsyncBaseTransport`` of the library."""
+        if not is_generation(request):
+            return await self._inner.handle_async_request(request)
         await request.aread()
         call = call_of(request, self._library, self._patience)
-        if call is None:
-            return await self._inner.handle_async_request(request)
         work = _Awaiting(self._inner, call, self._library)
         try:
             if not call.streaming:

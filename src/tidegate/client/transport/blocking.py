@@ -10,7 +10,7 @@ from typing import Any, cast
 from tidegate.client.driving import pieces, run
 from tidegate.client.patience import Patience
 from tidegate.client.pursuit import STREAM, Ask, Command, Denied, GaveUp, Lost, Pause, Read, Rest
-from tidegate.client.transport.call import Call, call_of, head_of
+from tidegate.client.transport.call import Call, call_of, head_of, is_generation
 
 
 class ResilientTransport:
@@ -26,10 +26,10 @@ class ResilientTransport:
 
     def handle_request(self, request: Any) -> Any:
         """Send one request; see ``BaseTransport`` of the library."""
+        if not is_generation(request):
+            return self._inner.handle_request(request)
         request.read()
         call = call_of(request, self._library, self._patience)
-        if call is None:
-            return self._inner.handle_request(request)
         work = _Blocking(self._inner, call, self._library)
         try:
             if not call.streaming:

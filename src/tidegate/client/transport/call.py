@@ -102,10 +102,16 @@ class Call:
         )
 
 
-def call_of(request: Any, library: Any, patience: Patience) -> Call | None:
-    path = request.url.path
-    found = _GENERATION.fullmatch(path)
-    return Call(request, found[1], library, patience) if request.method == "POST" and found else None
+def is_generation(request: Any) -> bool:
+    """Whether a request asks for an answer; its body may be read then."""
+    return request.method == "POST" and _GENERATION.fullmatch(request.url.path) is not None
+
+
+def call_of(request: Any, library: Any, patience: Patience) -> Call:
+    """The generation that a request asks for, whose body has been read."""
+    found = _GENERATION.fullmatch(request.url.path)
+    assert found is not None
+    return Call(request, found[1], library, patience)
 
 
 def head_of(response: Any) -> Head:
