@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from tests.chat_stream import parse
 from tests.crash.killing import (
@@ -23,8 +24,10 @@ from tests.crash.killing import (
 )
 from tests.gateway import eventually
 from tests.raw_http import fetch
-from tests.script import Gate, Stall
+from tests.script import Gate, Stall, WaitFor
 from tests.upstream import Upstream
+
+pytestmark = pytest.mark.timeout(240)  # each starts several gateways, one after the other
 
 LAST_SHOWN = WORDS[HALF - 1]
 
@@ -33,8 +36,10 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
     """One kill for streams at every point of their lives."""
     answers = Answers(upstream)
     answers.play("unshown", lambda _: [Stall()], rest)
-    for label in ("middle", "unkept", "reader"):
+    back_again = Gate()
+    for label in ("middle", "reader"):
         answers.play(label, upto(HALF), rest)
+    answers.play("unkept", upto(HALF), lambda request: [WaitFor(back_again), *rest(request)])
     answers.play("stuck", upto(HALF))
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
         ended = home.post("ended")
@@ -61,9 +66,14 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
         back = parse(home.events(reading["reader"].stream)).succeeded()  # within the grace
         assert digest(back.text()) == digest(WHOLE)
         assert frames_of(back.response.body)[: len(shown["reader"])] == shown["reader"]
-        for label in ("unshown", "middle", "unkept"):
-            more: dict[str, Any] = {"store": False} if label == "unkept" else {}
-            whole = home.repeat(label, **more).succeeded()
+        unkept = Reading(home, "unkept", "long", keyed("unkept"), store=False)
+        unkept.has(LAST_SHOWN)  # it goes at its end, so whoever wants it must be there by then
+        back_again.open()
+        told = frames_of(unkept.ended())
+        assert told[: len(shown["unkept"])] == shown["unkept"]
+        assert told[-1] == "[DONE]"
+        for label in ("unshown", "middle"):
+            whole = home.repeat(label).succeeded()
             assert digest(whole.text()) == digest(WHOLE)
             assert frames_of(whole.response.body)[: len(shown[label])] == shown[label]
 
