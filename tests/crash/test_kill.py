@@ -109,30 +109,25 @@ def test_streams_that_had_just_ended_are_told_to_the_byte(upstream: Upstream, tm
 
 def test_killed_again_while_it_went_on(upstream: Upstream, tmp_path: Path) -> None:
     answers = Answers(upstream)
-    third, fourth = Gate(), Gate()
-    answers.play("often", upto(10), upto(25, third), upto(45, fourth), rest)
+    answers.play("often", upto(10), upto(25), upto(45), rest)
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
-        first = Reading(home, "often", "long", keyed("often"))
-        first.has(WORDS[9])
-        home.kill_and_start()
-        third.wait()
-        second = Reading(home, "often", "long", keyed("often"))
-        second.has(WORDS[24])
-        home.kill_and_start()
-        fourth.wait()
-        home.kill()
-        home.start()
+        clients = []
+        for count in (10, 25, 45):
+            client = Reading(home, "often", "long", keyed("often"))
+            client.has(WORDS[count - 1])
+            clients.append(client)
+            home.kill_and_start()
         last = home.repeat("often").succeeded()
         assert digest(last.text()) == digest(WHOLE)
         told = frames_of(last.response.body)
-        for client in (first, second):
+        for client in clients:
             shown = frames_of(client.ended())
             assert told[: len(shown)] == shown
         assert list(map(words_before, answers.asked["often"])) == [0, 10, 25, 45]
         state = fetch(
             home.gateway.address,
             "GET",
-            f"/v1/streams/{first.stream}",
+            f"/v1/streams/{clients[0].stream}",
             headers={"Accept": "application/json"},
         ).json
         outcomes = [each["outcome"] for each in state["attempts"]]
