@@ -55,8 +55,8 @@ def test_ratio_is_paired_within_a_round() -> None:
 
 def test_missed_target_says_by_how_much() -> None:
     found = row(DELTA, DELTA.figures[0], [{GATEWAY: costing(18), NGINX: costing(10)}])
-    assert found.target == "≤ 1.5 × nginx"
-    assert found.verdict == "MISSED by 20%"
+    assert found.target == "≤ 1.6 × nginx"
+    assert found.verdict == "MISSED by 12%"
     assert found.missed
 
 
@@ -157,7 +157,7 @@ def test_table_lines_up() -> None:
         "14.0 (13.0–15.0)",
         "10.0",
         "1.40 (1.30–1.50)",
-        "≤ 1.5 × nginx",
+        "≤ 1.6 × nginx",
         "ok",
     ]
 

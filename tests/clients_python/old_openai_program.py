@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib import import_module
 from typing import Any
 
 import openai
+
+import tidegate.client
 
 MESSAGES: Any = [{"role": "user", "content": "x"}]
 
@@ -55,13 +58,39 @@ def tools(base_url: str) -> None:
     print(name, arguments)
 
 
+def resilient(base_url: str) -> None:
+    """Through the transport that survives lost connections, made for the HTTP library of this SDK."""
+    http: Any = import_module("httpx")
+    client = openai.OpenAI(
+        base_url=base_url, api_key="k", max_retries=0, http_client=tidegate.client.resilient(http)
+    )
+    text = ""
+    for part in client.chat.completions.create(model="m", messages=MESSAGES, stream=True):
+        text += part.choices[0].delta.content or ""
+    print(repr(text))
+
+
+async def resilient_async(base_url: str) -> None:
+    """The same, awaited."""
+    http: Any = import_module("httpx")
+    client = openai.AsyncOpenAI(
+        base_url=base_url, api_key="k", max_retries=0, http_client=tidegate.client.resilient_async(http)
+    )
+    text = ""
+    async for part in await client.chat.completions.create(model="m", messages=MESSAGES, stream=True):
+        text += part.choices[0].delta.content or ""
+    print(repr(text))
+
+
 def main(task: str, base_url: str) -> None:
     if task == "version":
         print(openai.__version__)
     elif task == "asynchronous":
         asyncio.run(asynchronous(base_url))
+    elif task == "resilient-async":
+        asyncio.run(resilient_async(base_url))
     else:
-        {"blocking": blocking, "whole": whole, "tools": tools}[task](base_url)
+        {"resilient": resilient, "blocking": blocking, "whole": whole, "tools": tools}[task](base_url)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from tests.chat import broken_off, chunk, error, stream, text_chunks, text_stream, tool
 from tests.clients_python import old_openai_program
+from tests.cutting_proxy import Cut, CuttingProxy
 from tests.gateway import Gateway, clean_environment
 from tests.script import Pause
 from tests.upstream import Upstream
@@ -29,10 +30,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(gateway: Gateway, task: str) -> list[str]:
+def run(gateway: Gateway, task: str, base_url: str = "") -> list[str]:
     """The lines that the program prints for one task."""
     result = subprocess.run(
-        [sys.executable, str(PROGRAM), task, gateway.base_url],
+        [sys.executable, str(PROGRAM), task, base_url or gateway.base_url],
         env={**clean_environment(), "PYTHONPATH": FOLDER, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         timeout=30,
@@ -74,3 +75,13 @@ def test_it_reads_tool_calls(gateway: Gateway, upstream: Upstream) -> None:
     parts = [chunk(tool_calls=[opening]), chunk(tool_calls=[tool(0, '{"q": 1}')])]
     upstream.play(stream([*parts, chunk(finish="tool_calls")]))
     assert run(gateway, "tools")[0] == 'look {"q": 1}'
+
+
+@pytest.mark.parametrize("task", ["resilient", "resilient-async"])
+def test_it_survives_lost_connections(gateway: Gateway, upstream: Upstream, task: str) -> None:
+    pieces = [f"{number} " for number in range(60)]
+    upstream.play(text_stream(pieces))
+    with CuttingProxy(gateway.address) as proxy:
+        proxy.plan(*[Cut(600 + 300 * number, "reset") for number in range(6)])
+        assert run(gateway, task, f"{proxy.url}/v1")[0] == repr("".join(pieces))
+    assert len(upstream.requests) == 1

@@ -323,6 +323,8 @@ class CrashMachine(StreamMachine):
 
     def kill(self) -> None:
         self.run(self._close())
+        for page in self.watching:
+            page.left = True
         self.watching.clear()
         self.streams.log.close()
         self.slot.close()

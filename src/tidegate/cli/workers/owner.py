@@ -62,15 +62,18 @@ class Owner:
     async def run(self) -> None:
         """Serve until a signal ends it. Raises ConfigError when it cannot be begun."""
         ending = Ending()
-        config, found, task = await self._look()
-        supervisor = Supervisor(self._workers, task, self._spawn, ended=self._ended)
+        begun: list[Supervisor] = []
 
         async def reload() -> None:
             _, _, task = await self._look()
-            await supervisor.reload(task)
+            for supervisor in begun:
+                await supervisor.reload(task)
 
         obey_signals(ending, reload)
         try:
+            config, found, task = await self._look()
+            supervisor = Supervisor(self._workers, task, self._spawn, ended=self._ended)
+            begun.append(supervisor)
             if await self._started(supervisor, ending, config, found):
                 await ending.stop.wait()
                 remove_address(os.getpid(), os.environ)
