@@ -14,7 +14,7 @@ from tests.chat import DONE, chunk, frame
 from tests.chat_stream import ChatAnswer, body_for, parse, payloads, post_chat
 from tests.gateway import Config, Gateway, gateway_config
 from tests.raw_http import RawConnection, Response, fetch, request_bytes
-from tests.script import End, Gate, Head, Pause, Reach, Script, Send, Stall, Step
+from tests.script import End, Head, Pause, Script, Send, Stall, Step
 from tests.upstream import Request, Upstream
 
 WORDS = [f"word{number} " for number in range(60)]
@@ -179,12 +179,11 @@ def slowly(request: Request) -> Script:
     return [*steps, *LAST]
 
 
-def upto(last: int, reached: Gate | None = None) -> Callable[[Request], Script]:
+def upto(last: int) -> Callable[[Request], Script]:
     """Some words, and then nothing more."""
 
     def script(request: Request) -> Script:
-        steps: list[Step] = [Head(), *said(words_before(request), last)]
-        return [*steps, *([Reach(reached)] if reached is not None else []), Stall()]
+        return [Head(), *said(words_before(request), last), Stall()]
 
     return script
 

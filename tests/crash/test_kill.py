@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chat_stream import parse
 from tests.crash.killing import (
     HALF,
     WHOLE,
     WORDS,
     Answers,
-    Home,
     Reading,
     at_home,
     crash_config,
@@ -23,8 +24,10 @@ from tests.crash.killing import (
 )
 from tests.gateway import eventually
 from tests.raw_http import fetch
-from tests.script import Gate, Stall
+from tests.script import Gate, Stall, WaitFor
 from tests.upstream import Upstream
+
+pytestmark = pytest.mark.timeout(240)  # each starts several gateways, one after the other
 
 LAST_SHOWN = WORDS[HALF - 1]
 
@@ -33,14 +36,17 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
     """One kill for streams at every point of their lives."""
     answers = Answers(upstream)
     answers.play("unshown", lambda _: [Stall()], rest)
+    back_again = Gate()
     for label in ("middle", "reader"):
         answers.play(label, upto(HALF), rest)
+    answers.play("unkept", upto(HALF), lambda request: [WaitFor(back_again), *rest(request)])
     answers.play("stuck", upto(HALF))
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
         ended = home.post("ended")
         reading = {
             "unshown": Reading(home, "unshown", "long", keyed("unshown")),
             "middle": Reading(home, "middle", "long", keyed("middle")),
+            "unkept": Reading(home, "unkept", "long", keyed("unkept"), store=False),
             "reader": Reading(home, "reader", "long", {}),
             "stuck": Reading(home, "stuck", "m", keyed("stuck")),
         }
@@ -60,6 +66,12 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
         back = parse(home.events(reading["reader"].stream)).succeeded()  # within the grace
         assert digest(back.text()) == digest(WHOLE)
         assert frames_of(back.response.body)[: len(shown["reader"])] == shown["reader"]
+        unkept = Reading(home, "unkept", "long", keyed("unkept"), store=False)
+        unkept.has(LAST_SHOWN)  # it goes at its end, so whoever wants it must be there by then
+        back_again.open()
+        told = frames_of(unkept.ended())
+        assert told[: len(shown["unkept"])] == shown["unkept"]
+        assert told[-1] == "[DONE]"
         for label in ("unshown", "middle"):
             whole = home.repeat(label).succeeded()
             assert digest(whole.text()) == digest(WHOLE)
@@ -76,6 +88,7 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
             "ended": [0],
             "unshown": [0, 0],
             "middle": [0, HALF],
+            "unkept": [0, HALF],
             "reader": [0, HALF],
             "stuck": [0],
         }
@@ -94,39 +107,27 @@ def test_streams_that_had_just_ended_are_told_to_the_byte(upstream: Upstream, tm
         assert all(len(requests) == 1 for requests in answers.asked.values())
 
 
-def said(home: Home, stream: str) -> str:
-    """The text of a stream so far."""
-    shown = {"Accept": "application/json"}
-    return str(fetch(home.gateway.address, "GET", f"/v1/streams/{stream}", headers=shown).json["text"])
-
-
 def test_killed_again_while_it_went_on(upstream: Upstream, tmp_path: Path) -> None:
     answers = Answers(upstream)
-    third, fourth = Gate(), Gate()
-    answers.play("often", upto(10), upto(25, third), upto(45, fourth), rest)
+    answers.play("often", upto(10), upto(25), upto(45), rest)
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
-        first = Reading(home, "often", "long", keyed("often"))
-        first.has(WORDS[9])
-        home.kill_and_start()
-        third.wait()
-        second = Reading(home, "often", "long", keyed("often"))
-        second.has(WORDS[24])
-        home.kill_and_start()
-        fourth.wait()
-        eventually(lambda: WORDS[44] in said(home, first.stream), "the gateway has read what was sent")
-        home.kill()
-        home.start()
+        clients = []
+        for count in (10, 25, 45):
+            client = Reading(home, "often", "long", keyed("often"))
+            client.has(WORDS[count - 1])
+            clients.append(client)
+            home.kill_and_start()
         last = home.repeat("often").succeeded()
         assert digest(last.text()) == digest(WHOLE)
         told = frames_of(last.response.body)
-        for client in (first, second):
+        for client in clients:
             shown = frames_of(client.ended())
             assert told[: len(shown)] == shown
         assert list(map(words_before, answers.asked["often"])) == [0, 10, 25, 45]
         state = fetch(
             home.gateway.address,
             "GET",
-            f"/v1/streams/{first.stream}",
+            f"/v1/streams/{clients[0].stream}",
             headers={"Accept": "application/json"},
         ).json
         outcomes = [each["outcome"] for each in state["attempts"]]

@@ -84,6 +84,14 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def no_room() -> End:
+    """How a stream ends that could not be kept."""
+    reason = (
+        "the answer cannot be kept: no space left on device; make room in TIDEGATE_HOME or set streams.log"
+    )
+    return End(outcome="failed", error=Failure(f"{reason} to memory", status=507))
+
+
 def test_a_torn_file_is_whole_up_to_where_it_was_torn(disk: Disk, tmp_path: Path) -> None:
     """At every byte of it."""
     for word in ("one", "two", "three"):
@@ -202,7 +210,7 @@ def test_a_stream_that_was_refused_stays_so_and_others_go_on(disk: Disk) -> None
     disk.log.append(T, 1, texts("on"))
     disk.log.append(S, 1, [END])
     assert disk.log.read(T, 0, ALL) == texts("on")
-    assert disk.log.read(S, 0, ALL) == [END]
+    assert disk.log.read(S, 0, ALL) == [no_room()]
     disk.log.create(header("9" * 32))
     disk.log.append("9" * 32, 1, texts("new"))
     assert disk.log.read("9" * 32, 0, ALL) == texts("new")
@@ -216,9 +224,17 @@ def test_an_end_is_told_when_the_stream_and_the_disk_are_full(tmp_path: Path) ->
         disk.log.append(S, 1, texts("more"))
     with disk.full():
         disk.log.append(S, 1, [END])
-    assert disk.log.read(S, 0, ALL)[-1] == END
+    assert disk.log.read(S, 0, ALL)[-1] == no_room()
     assert disk.commits[-1] == (S, 2)
     disk.log.close()
+
+
+def test_an_answer_whose_last_words_found_no_room_has_not_succeeded(disk: Disk) -> None:
+    """They may come with the end, in one piece: all of it or nothing."""
+    disk.log.append(S, 1, texts("one"))
+    with disk.full():
+        disk.log.append(S, 1, [*texts("two"), Finish(reason="stop"), END])
+    assert disk.log.read(S, 0, ALL) == [*texts("one"), no_room()]
 
 
 def test_half_a_record_is_taken_back(disk: Disk) -> None:

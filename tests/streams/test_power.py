@@ -15,7 +15,7 @@ import pytest
 
 from tests.loops import on_both_loops, turns, until
 from tests.streams.parts import END, ManualClock, Page, Plain, S, T, header, texts
-from tidegate.core.event import AnyEvent, End
+from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.errors import Full
 from tidegate.streams.archive import Archive, MemoryArchive, Summary
 from tidegate.streams.disk import DiskLog
@@ -140,7 +140,7 @@ async def test_a_sync_that_fails_ends_the_stream_in_an_error() -> None:
         await until(lambda: power.log._streams[S].broken)
         with pytest.raises(Full, match=r"durable: .*Input/output error"):
             power.log.append(S, 1, texts("d"))
-        last = End(outcome="failed")
+        last = End(outcome="failed", error=Failure("lost"))
         power.log.append(S, 1, [last])
         await turns()
         assert power.commits == [(S, 1), (S, 2)]

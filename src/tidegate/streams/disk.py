@@ -258,6 +258,9 @@ class DiskLog:
         while kept.firsts and kept.firsts[-1] > kept.committed:  # written, and not safe
             kept.firsts.pop()
             kept.places.pop()
+        if last.error is None:  # what came before it may be lost, and what is told must be true
+            lost = Failure(kept.broken, status=507)
+            last = End(outcome="failed", usage=last.usage, error=lost, extra=last.extra)
         kept.unkept = last
         kept.seq = kept.committed + 1
         self._commit(stream, kept, (last,))

@@ -96,7 +96,10 @@ class Stream:
 
     @property
     def end(self) -> End | None:
-        return self.producer.end_event
+        end = self.producer.end_event
+        if end is None or self._registry.get(self.header.id) is not self:
+            return end
+        return self._registry.told(self) or end
 
     async def events(self, after: int, most: int) -> list[AnyEvent]:
         if self.passed_on is not None:
@@ -294,7 +297,7 @@ class Streams:
         while self._ended:
             await asyncio.sleep(pause)
             pause = _ARCHIVE_PAUSE
-            batch = {stream: end for stream in self._ended if (end := self._told(stream)) is not None}
+            batch = {stream: end for stream in self._ended if (end := self.told(stream)) is not None}
             try:
                 if batch:
                     self.archiving()
@@ -310,7 +313,7 @@ class Streams:
                     self.forget(stream)
         self._archiving = None
 
-    def _told(self, stream: Stream) -> End | None:
+    def told(self, stream: Stream) -> End | None:
         """The end as readers are told it, once they may be: a log that syncs does so first."""
         name = stream.header.id
         try:
