@@ -26,6 +26,9 @@ from tidegate.cli.checks.gateway import check_gateway
 from tidegate.config import Config as Settings
 from tidegate.config import Server
 
+# Each start is one of three processes.
+pytestmark = pytest.mark.timeout(180)
+
 COUNT = 2
 FIRST, SECOND = frames(text_chunks(["first "], finish=None)), frame(chunk("second"))
 LAST = frame(chunk(finish="stop")) + DONE
@@ -273,7 +276,7 @@ def test_what_keeps_it_from_starting_is_said_once(tmp_path: Path) -> None:
         env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

@@ -56,7 +56,9 @@ streams: Final = Table(
     Column("idempotency_key", String),
     Column("body_hash", String, nullable=False),
 )
-Index("streams_expires", streams.c.expires_ms)
+Index("streams_expires", streams.c.expires_ms, streams.c.bytes)
+# What is kept is added up, and the oldest found, without reading headers.
+Index("streams_ended", streams.c.ended_ms, streams.c.bytes)
 Index("streams_caller", streams.c.caller, streams.c.created_ms)
 
 stream_chunks: Final = Table(

@@ -63,7 +63,8 @@ def _create_streams() -> None:
         Column("idempotency_key", String),
         Column("body_hash", String, nullable=False),
     )
-    op.create_index("streams_expires", "streams", ["expires_ms"])
+    op.create_index("streams_expires", "streams", ["expires_ms", "bytes"])
+    op.create_index("streams_ended", "streams", ["ended_ms", "bytes"])
     op.create_index("streams_caller", "streams", ["caller", "created_ms"])
     op.create_table(
         "stream_chunks",
