@@ -138,8 +138,8 @@ class Reading(msgspec.Struct, frozen=True):
         return self.load_utilisation + self.mock_utilisation
 
 
-WARM_UP = Load(
-    streams=8, deltas=10, interval_us=1000, closed=True, ramp=0.1, settle=0.0, window=0.3, grace=5.0
+WARM_UP = Load(  # a gateway may listen before it answers
+    streams=8, deltas=10, interval_us=1000, closed=True, ramp=0.1, settle=0.0, window=0.3, grace=30.0
 )
 
 
