@@ -60,14 +60,18 @@ class RawConnection:
         self.socket.settimeout(timeout)
         try:
             self.socket.connect(address)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             self.socket.close()
             raise
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
 
     def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.socket.close()
+            raise
 
     def close(self) -> None:
         self.socket.close()
