@@ -106,6 +106,8 @@ class ChatStreamRenderer(Framed):
         return self._frame(0, "{}", None).encode("ascii")
 
     def _skip_more(self, rest: Run) -> int:
+        if type(rest.event) is Tool and rest.event.custom:  # its form depends on how it was declared
+            return self._skip_unshown(rest)
         return rest.count
 
     def _known_frame(self, event: AnyEvent) -> str | None:
