@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tidegate.core.event import AnyEvent, End, Extra, Failure, Text, Thinking
+from tidegate.core.event import AnyEvent, End, Extra, Failure, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.core.run import Run
 from tidegate.dialects.framed import Framed
@@ -99,7 +99,10 @@ class GeminiStreamRenderer(Framed):
         return [*found, b"]"] if data.endswith(b"]") else found
 
     def _skip_more(self, rest: Run) -> int:
-        return rest.count if self._pieces.continues(rest.event) else self._skip_unshown(rest)
+        # What the first piece of a call shows is the call before it: itself is shown when it is whole.
+        if type(rest.event) is Tool or not self._pieces.continues(rest.event):
+            return self._skip_unshown(rest)
+        return rest.count
 
     def _skip_unshown(self, rest: Run) -> int:
         if self._pieces.continues(rest.event) and self._pieces.more_of_call(rest.event):

@@ -85,7 +85,7 @@ class CompletionsStreamRenderer(Framed):
         return self._frame(0, "", None).encode("ascii")
 
     def _skip_more(self, rest: Run) -> int:
-        return rest.count
+        return rest.count if type(rest.event) is Text else self._skip_unshown(rest)
 
     def _event(self, event: AnyEvent, frames: list[str]) -> None:
         if isinstance(event, Start) and event.model is not None:
