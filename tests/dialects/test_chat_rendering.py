@@ -149,6 +149,14 @@ def test_each_choice_begins_with_its_role_and_finishes_once() -> None:
         assert own[-1]["delta"] == {}
 
 
+def test_nothing_of_a_choice_follows_its_finish_however_it_comes() -> None:
+    events: list[AnyEvent] = [Start(), Text(text="a"), Text(text="b"), STOP, Text(text="c"), END]
+    renderer = CHAT.renderer(header_for(CHAT))
+    one_by_one = b"".join(renderer.render((event,)) for event in events)
+    assert one_by_one == stream(*events)
+    assert [choice["delta"].get("content") for choice in choices(one_by_one)] == ["", "a", "b", None]
+
+
 def test_a_choice_that_nobody_finished_is_finished_at_the_end() -> None:
     finishes = [choice["finish_reason"] for choice in choices(stream(Start(), Text(text="a"), END))]
     assert finishes == [None, None, "stop"]

@@ -167,7 +167,7 @@ class ChatStreamRenderer(Framed):
             self._end(event, frames)  # type: ignore[arg-type]
 
     def _finish(self, event: Finish, frames: list[str]) -> None:
-        self._kind = None
+        self._kind = self._hot = None
         reason = FINISH_REASONS.get(event.reason, event.reason)
         if (calls := self._calls) is not None:
             frames += [self._frame(event.choice, delta, None) for delta in calls.release(event)]
