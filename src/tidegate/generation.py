@@ -95,6 +95,27 @@ class Gateway:
         Raises RequestError, Overloaded or Full when it will not be begun.
         """
         self._admit()
+        return self._start(caller, request, policies, body, path, name)
+
+    def start_within(self, parent: Header, request: Request, body: bytes, name: str) -> Stream:
+        """Begin to answer what the stream ``parent`` asks, for its caller, as the stream ``name``.
+
+        It has its place already: what was admitted is not stopped halfway for want of room. Raises
+        RequestError and Full.
+        """
+        policies = Policies(on_disconnect="cancel", key=parent.key, models=parent.models)
+        return self._start(parent.caller, request, policies, body, "", name, parent)
+
+    def _start(
+        self,
+        caller: str,
+        request: Request,
+        policies: Policies,
+        body: bytes,
+        path: str,
+        name: str,
+        parent: Header | None = None,
+    ) -> Stream:
         if policies.on_break is not None or not policies.fallback:
             request = msgspec.structs.replace(
                 request, on_break=policies.on_break, fallback=policies.fallback and request.fallback
@@ -119,9 +140,12 @@ class Gateway:
             else request.thinking_to_content,
             path=path,
             headers=request.headers,
-            keep=request.fields.get("store") != _FALSE,
+            keep=request.fields.get("store") != _FALSE if parent is None else parent.keep,
             on_break=policies.on_break,
             fallback=request.fallback,
+            models=policies.models,
+            parent=None if parent is None else parent.id,
+            depth=0 if parent is None else parent.depth + 1,
         )
         stream = self.streams.create(header)
         stream.run(self._generate(stream, self._attempts.answer(asked, stream.producer)))
@@ -146,7 +170,7 @@ class Gateway:
         stream.run(self._generate(stream, self._go_on(stream, request, said)))
 
     async def _go_on(self, stream: Stream, request: Request, said: Sequence[AnyEvent]) -> None:
-        if stream.header.on_disconnect == "cancel":
+        if stream.header.on_disconnect == "cancel" and not stream.readers:
             wanted = asyncio.Event()
             stream.wanted = wanted.set
             try:

@@ -63,7 +63,7 @@ server: {host: 0.0.0.0} => 1: server.host "0.0.0.0" can be reached from other ma
 timeouts: {connect: 0s} => 1: timeouts.connect must be a duration from 1ms to 24h, not "0s".
 timeouts: {first: 1s} => 1: timeouts.first is not a setting; did you mean "first_token"?
 demo: {delay: fast} => 1: demo.delay must be a duration such as 250ms, 5s, 30m or 1h, not "fast".
-agents: [my_package.agents] => 1: agents is not available in this version; remove it.
+agents: [my-package] => 1: agents[0] must be the name of a Python module such as my_package.agents
 store: mysql://x => 1: store must be a SQLite file such as sqlite:///tidegate.db, not "mysql://x".
 streams: {log: tape} => 1: streams.log must be memory or disk
 streams: {retain: 9000h} => 1: streams.retain must be a duration from 0s to 8760h
@@ -86,8 +86,10 @@ providers: {gpu: {base_url: 'http://x', headers: [y]}} => 1: providers.gpu.heade
 providers: {gpu: {base_url: 'http://x', apikey: y}} => apikey is not a setting; did you mean "api_key"?
 providers: {gpu: {base_url: 'http://x', quirks: max_token}} => known quirk: "max_token"; did you mean
 providers: {gpu: {base_url: 'http://x', dialect: events}} => dialect must be openai-chat, openai-responses,
-GPU models: {m: {}} => 2: models.m needs either use or gguf
-GPU models: {m: {use: gpu1/x, gguf: y}} => 2: models.m needs either use or gguf
+GPU models: {m: {}} => 2: models.m needs one of use, gguf and agent
+GPU models: {m: {use: gpu1/x, gguf: y}} => 2: models.m needs one of use, gguf and agent
+GPU models: {m: {use: gpu1/x, options: {a: 1}}} => 2: models.m.options belongs to a model with agent
+GPU models: {m: {agent: x, options: 1}} => 2: models.m.options must be a mapping.
 GPU models: {m: {use: []}} => 2: models.m.use must name at least one deployment
 GPU models: {m: {use: [[gpu1/x]]}} => 2: models.m.use[0] must be a mapping.
 GPU models: {m: {use: x}} => 2: models.m.use must be provider/model, such as openai/gpt-4o-mini, not "x".
@@ -158,7 +160,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
     text = dedent(
         """\
         demo: {delay: soon}
-        agents: [x]
+        agents: [x-y]
         server:
           port: 99999
           hots: x

@@ -31,6 +31,7 @@ LAYERS = {
     "routing": 5,
     "streams": 6,
     "generation": 7,
+    "inner": 8,
     "server": 8,
     "app": 9,
     "cli": 10,

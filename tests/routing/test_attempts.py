@@ -38,7 +38,7 @@ class Run:
         self.watching = Watching()
         self.log = MemoryLog(self.clock, lambda *_: None)
         self.log.create(header())
-        self.out = Producer(S, self.log, self.clock)
+        self.out = Producer(header(), self.log, self.clock)
 
     async def answer(self) -> None:
         plan = (Asked(self.route, REQUEST),)

@@ -68,7 +68,7 @@ class Run:
         self.watching = Watching()
         self.log = MemoryLog(self.clock, lambda *_: None)
         self.log.create(header())
-        self.out = Producer(S, self.log, self.clock)
+        self.out = Producer(header(), self.log, self.clock)
         self.attempts = Attempts(self.clock, lambda: 0.0, self.watching)
 
     async def answer(self) -> None:
@@ -473,7 +473,7 @@ async def test_a_log_that_kept_nothing_is_said_to_be_the_break() -> None:
 
     second = GoingOn(says(" two"))
     run = Run(Doing(fails(CUT, "one")), second)
-    run.out = Forgetful(S, run.log, run.clock)
+    run.out = Forgetful(header(), run.log, run.clock)
     assert (await run.fail()).message == "cut"
     assert second.asked == []
 
@@ -492,7 +492,7 @@ async def test_what_is_still_on_its_way_to_the_disk_is_waited_for() -> None:
 
     second = GoingOn(says(" three"))
     run = Run(Doing(fails(CUT, "one", " two")), second)
-    run.out = Slow(S, run.log, run.clock)
+    run.out = Slow(header(), run.log, run.clock)
     await run.answer()
     assert run.text == "one two three"
     assert second.asked[0].begun == Begun("one two", 2)

@@ -114,7 +114,7 @@ class Run:
         )
         self.log = MemoryLog(self.clock, lambda *_: None)
         self.log.create(header())
-        self.out = Producer(S, self.log, self.clock)
+        self.out = Producer(header(), self.log, self.clock)
 
     async def answer(self) -> str:
         """The text of the answer."""

@@ -15,7 +15,7 @@ from tests.loops import VirtualLoop, in_virtual_time
 from tests.loops import run as run_on
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.fold import Fold
-from tidegate.core.request import Begun
+from tidegate.core.request import Begun, Header
 from tidegate.core.source import Flow
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken
@@ -24,10 +24,14 @@ from tidegate.sources.demo import DemoSource
 CHAT = load_dialect("openai-chat")
 
 
+HEADER = Header(id="0" * 32, caller="c", dialect="openai-chat", model="m", created=0)
+
+
 class Said:
     """An output that keeps what is emitted, and when."""
 
     def __init__(self) -> None:
+        self.header = HEADER
         self.events: list[AnyEvent] = []
         self.batches: list[tuple[float, int]] = []
         self.asked = 0

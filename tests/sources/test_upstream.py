@@ -14,6 +14,7 @@ from tests.streams.parts import ManualClock
 from tidegate.config import Provider
 from tidegate.config.secret import Secret
 from tidegate.core.event import AnyEvent, End, Text
+from tidegate.core.request import Header
 from tidegate.core.source import Flow
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken, Rejected, SourceError, Unreachable
@@ -34,10 +35,14 @@ def answer(body: bytes, headers: str = SSE, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
+HEADER = Header(id="0" * 32, caller="c", dialect="openai-chat", model="m", created=0)
+
+
 class Said:
     """An output that keeps what is emitted, and what it was told to control."""
 
     def __init__(self) -> None:
+        self.header = HEADER
         self.events: list[AnyEvent] = []
         self.flows: list[bool] = []
 

@@ -26,7 +26,7 @@ class Made:
         self.log = bench.log
         self.clock: ManualClock = bench.clock
         self.commits = bench.commits
-        self.out = Producer(S, bench.log, bench.clock)
+        self.out = Producer(header(), bench.log, bench.clock)
 
     def state(self) -> tuple[bool, bool]:
         """Whether it has started, and whether it shows something."""

@@ -107,7 +107,7 @@ def _row(ended: Ended) -> GenerationRow:
         stream=header.id,
         caller=header.caller,
         key_id=header.key,
-        parent=None,
+        parent=header.parent,
         model=header.model,
         answered=ended.answered,
         dialect=header.dialect,
@@ -128,8 +128,10 @@ def _row(ended: Ended) -> GenerationRow:
 def _tokens(ended: Ended) -> tuple[Usage, bool]:
     """The tokens of a generation, and whether they were counted here."""
     if ended.usage is not None:
-        return ended.usage, ended.seamed
+        return (Usage(), False) if ended.usage.inner else (ended.usage, ended.seamed)
     told = [each for each in ended.attempts if each.usage is not None]
+    if any(each.usage is not None and each.usage.inner for each in told):
+        return Usage(), False  # an agent, whose questions have rows of their own
     shown = [each for each in told if each.deltas] or told
     begun = shown[0].usage if shown else None
     if ended.outcome == "failed" and not ended.deltas:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tidegate.app import Application
 from tidegate.cli.home import record_address, remove_address
-from tidegate.cli.screen import Start, show_start
+from tidegate.cli.screen import Start, names, show_start
 from tidegate.config import Config
 from tidegate.server.process import Ending, obey_signals
 from tidegate.server.serve import serve
@@ -47,5 +47,4 @@ async def serve_alone(config: Config, listener: socket.socket, url: str, load: C
 def _start_of(application: Application) -> Start:
     """What there is to say about this process."""
     routes = application.gateway.routes
-    models = [route.model for route in routes]
-    return Start(application.config, application.found, models, routes.default)
+    return Start(application.config, application.found, *names(routes), routes.default)

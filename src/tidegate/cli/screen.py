@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from tidegate import __version__
 from tidegate.cli.terminal.lines import console_for_lines, rendered
 from tidegate.config import Config, is_loopback
 from tidegate.engines import local_engine_problem
+from tidegate.routing.table import Route
 from tidegate.sources.discovery import Found
 
 _MOST_NAMES: Final = 6
@@ -29,13 +30,23 @@ _Row = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What there is to say about a gateway that has started. ``models`` are the names that it serves."""
+    """What there is to say about a gateway that has started. ``models`` and ``agents`` are their names."""
 
     config: Config
     found: Sequence[Found]
     models: Sequence[str]
+    agents: Sequence[str]
     default: str | None
     workers: int = 1
+
+
+def names(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
+    """The names that are served: those of models, and those of agents."""
+    models: list[str] = []
+    agents: list[str] = []
+    for route in routes:
+        (agents if route.facts.get("type") == "agent" else models).append(route.model)
+    return models, agents
 
 
 def show_start(start: Start, url: str) -> None:
@@ -117,8 +128,10 @@ def _facts(start: Start, url: str) -> Table:
     table.add_column(overflow="fold")
     several = {"Models": _models(start)} if len(start.models) > 1 else {}
     workers = {"Workers": f"{start.workers} processes"} if start.workers > 1 else {}
+    agents = {"Agents": _shortened(start.agents)} if start.agents else {}
     rows = {
         **several,
+        **agents,
         **workers,
         "Keys": _keys(start),
         "Chat": "tidegate chat",
@@ -131,12 +144,16 @@ def _facts(start: Start, url: str) -> Table:
 
 
 def _models(start: Start) -> str:
-    names = [name for name in start.models if name != start.default]
+    listed = [name for name in start.models if name != start.default]
     if start.default is not None:
-        names.insert(0, f"{start.default} (default)")
-    more = len(names) - _MOST_NAMES
-    shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: tidegate models" if more > 0 else "")
+        listed.insert(0, f"{start.default} (default)")
+    shown = _shortened(listed)
     return shown if start.default is not None else f"{shown}; requests must name one"
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: tidegate models" if more > 0 else "")
 
 
 def _keys(start: Start) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 
@@ -154,6 +154,16 @@ class Value:
             return Section(self.document, yaml.MappingNode(_MAP, []), self.path)
         self.complain("must be a mapping")
         return None
+
+    def data(self) -> Any:
+        """Return all that stands here as plain values, references followed; wrong ones as None."""
+        if isinstance(self.node, yaml.MappingNode):
+            inner = self.section()
+            return {name: value.data() for name, value in inner.entries()} if inner else {}
+        if isinstance(self.node, yaml.SequenceNode):
+            return [value.data() for value in self.items()]
+        text = self.text()
+        return text if text is None or self.node.tag == _STR else yaml.safe_load(text)
 
     def items(self) -> list[Value]:
         """Return the members of a list; a single value counts as a list of one."""

@@ -19,11 +19,10 @@ from tidegate.config.sections import (
     read_timeouts,
 )
 from tidegate.config.settings import Config, Model, Server, Timeouts
-from tidegate.config.values import parse_model_name
+from tidegate.config.values import parse_model_name, parse_module
 from tidegate.errors import ConfigError
 
 DEFAULT_FILE: Final = "tidegate.yaml"
-_NOT_YET: Final = ("agents",)
 
 
 def load_config(
@@ -101,6 +100,7 @@ def _read_root(
         auth=auth,
         providers=providers.named,
         models=models,
+        agents=tuple(root.listed("agents", parse_module) or ()),
         default_model=_read_default_model(root, models, providers, server),
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),
@@ -109,7 +109,6 @@ def _read_root(
         source_path=str(path) if path else None,
         implicit_providers=providers.found,
     )
-    root.unavailable(*_NOT_YET)
     root.close(elsewhere={name: f"server.{name}" for name in Server.__struct_fields__})
     return config
 

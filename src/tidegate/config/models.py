@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -78,17 +78,23 @@ def _read_model(
     name: str, value: Value, section: Section, providers: Providers, timeouts: Timeouts, folder: Path
 ) -> Model:
     same_as = section.optional("same_as", parse_model_name)
-    use = section.get("use")
-    gguf = section.get("gguf")
-    if (gguf is None) == (use is None):
-        value.complain(f"needs either use or gguf, {_EXAMPLE}")
+    use, gguf, agent = section.get("use"), section.get("gguf"), section.get("agent")
+    if sum(each is not None for each in (use, gguf, agent)) != 1:
+        value.complain(f"needs one of use, gguf and agent, {_EXAMPLE}")
         gguf = None
     if gguf is None:
-        _refuse_engine_settings(section)
+        _refuse_settings(section, _ENGINE_SETTINGS, "belongs to a model with gguf; remove it")
+    if agent is None:
+        _refuse_settings(section, ("options",), "belongs to a model with agent; remove it")
+    options = section.get("options")
+    if options is not None and options.section() is None:
+        options = None
     model = Model(
         name=name,
         use=_read_deployments(use, providers, same_as) if use else (),
         gguf=read_gguf(gguf, folder) if gguf else None,
+        agent=agent.parsed(parse_model_name) if agent else None,
+        options=options.data() if options else {},
         context=section.optional(
             "context", ranged(parse_integer, 256, 10_000_000, "a number of tokens, 256 or more")
         ),
@@ -103,8 +109,8 @@ def _read_model(
             Literal["continue", "fail"], section.parsed("on_break", one_of("continue", "fail"), "continue")
         ),
         on_disconnect=cast(
-            Literal["cancel", "drain", "detach"],
-            section.parsed("on_disconnect", one_of("cancel", "drain", "detach"), "cancel"),
+            Literal["cancel", "drain", "detach"] | None,
+            section.optional("on_disconnect", one_of("cancel", "drain", "detach")),
         ),
         same_as=same_as,
         thinking_to_content=section.parsed("thinking_to_content", parse_switch, False),
@@ -115,11 +121,11 @@ def _read_model(
     return model
 
 
-def _refuse_engine_settings(section: Section) -> None:
-    for name in _ENGINE_SETTINGS:
+def _refuse_settings(section: Section, names: Sequence[str], reason: str) -> None:
+    for name in names:
         value = section.get(name)
         if value is not None:
-            value.complain("belongs to a model with gguf; remove it")
+            value.complain(reason)
 
 
 def _read_retry(section: Section) -> Retry:

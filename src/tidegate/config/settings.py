@@ -6,7 +6,7 @@ Durations are seconds, sizes are bytes. How a setting is written and what it mea
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -128,15 +128,18 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that callers ask for: either deployments in order, or a GGUF file that a local engine serves.
+    """A name that callers ask for: deployments in order, a GGUF file that a local engine serves, or an agent.
 
     ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None; ``preload`` loads
     it at start instead of at its first use. ``embedding`` and ``rerank`` load it for that instead of answers.
+    ``options`` are an agent's, who may look at them; its ``on_disconnect`` is its own where that is None.
     """
 
     name: str
     use: tuple[Deployment, ...] = ()
     gguf: Path | None = None
+    agent: str | None = None
+    options: dict[str, Any] = {}
     context: int | None = None
     slots: int | None = None
     threads: int | None = None
@@ -146,7 +149,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     on_break: Literal["continue", "fail"] = "continue"
-    on_disconnect: Literal["cancel", "drain", "detach"] = "cancel"
+    on_disconnect: Literal["cancel", "drain", "detach"] | None = None
     same_as: str | None = None
     thinking_to_content: bool = False
 
@@ -178,6 +181,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = Auth()
     providers: dict[str, Provider] = {}
     models: dict[str, Model] = {}
+    agents: tuple[str, ...] = ()
+    """Modules that declare agents."""
     default_model: str | None = None
     timeouts: Timeouts = Timeouts()
     demo: Demo = Demo()

@@ -165,6 +165,13 @@ def parse_model_name(text: str) -> str:
     return text
 
 
+def parse_module(text: str) -> str:
+    """Return the name of a Python module."""
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError("must be the name of a Python module such as my_package.agents")
+    return text
+
+
 def parse_credential(text: str) -> str:
     """Return a key that can stand in an HTTP header."""
     if not _plain_ascii(text):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
+from tidegate.core.event import AnyEvent
 from tidegate.core.message import Message
 from tidegate.core.tool import HostedTool, ToolChoice, ToolDefinition
 
@@ -88,7 +89,7 @@ class Request(Struct, frozen=True):
     rest is what the gateway itself must know. ``reasoning`` was asked for beside the body, and wins.
     ``form`` is the form of the answer, in a word of the dialect's, where it has several. ``on_break`` and
     whether there may be a ``fallback`` to others were asked beside the body; ``begun`` is ours: what the
-    answer is to go on with.
+    answer is to go on with. So is ``shown``: the events of this answer that a process which died had shown.
     """
 
     dialect: str
@@ -105,15 +106,17 @@ class Request(Struct, frozen=True):
     on_break: OnBreak | None = None
     fallback: bool = True
     begun: Begun | None = None
+    shown: Sequence[AnyEvent] | None = None
 
 
-class Header(Struct, frozen=True):
+class Header(Struct, frozen=True, omit_defaults=True):
     """The immutable head of a stream, fixed before its first event. Renderers know nothing else.
 
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
     :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
     are what the request was read from beside its body. ``keep``: the stream can be read after its end.
-    ``key`` is the id of the virtual key that was used, where it is one of the store's.
+    ``key`` is the id of the virtual key that was used, where it is one of the store's, and ``models`` are
+    those that it is for, None being all. ``parent`` is the stream whose agent or workspace asked for this.
     """
 
     id: str
@@ -136,6 +139,10 @@ class Header(Struct, frozen=True):
     """What the request itself says; else the route's holds."""
     fallback: bool = True
     key: str | None = None
+    models: tuple[str, ...] | None = None
+    parent: str | None = None
+    depth: int = 0
+    """How many streams this one is within."""
 
     @property
     def body_hash(self) -> str:

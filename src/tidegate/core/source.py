@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
-from tidegate.core.request import Request
+from tidegate.core.request import Header, Request
 
 
 class Flow(Protocol):
@@ -19,6 +19,11 @@ class Flow(Protocol):
 
 class Output(Protocol):
     """Where a source puts its events. Emitting is synchronous and never blocks."""
+
+    @property
+    def header(self) -> Header:
+        """The head of the stream that the events go into."""
+        ...
 
     def emit(self, event: AnyEvent) -> None:
         """Append one event."""
@@ -55,6 +60,16 @@ class Source(Protocol):
 
 Continues = Literal["exactly", "echoing"]
 """How a source goes on with the beginning of an answer: with what follows it, or by repeating it first."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """A source that can be run again for an answer of its own that a killed process had begun.
+
+    It is told what was shown (:attr:`tidegate.core.request.Request.shown`), and shows none of it again.
+    """
+
+    repeatable: Literal[True]
 
 
 @runtime_checkable

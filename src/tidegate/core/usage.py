@@ -12,7 +12,8 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Token counts. ``cached_tokens`` and ``cache_write_tokens`` are part of the input, ``reasoning_tokens``
     part of the output.
 
-    ``extra`` is the upstream's own usage object, whole, for the dialect that it is in.
+    ``extra`` is the upstream's own usage object, whole, for the dialect that it is in. ``inner`` tells that
+    all of it is counted with generations within this one.
     """
 
     input_tokens: int = 0
@@ -22,6 +23,17 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     extra: Mapping[str, Any] | None = None
     cache_write_tokens: int = 0
     dialect: str = "openai-chat"
+    inner: bool = False
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together, without what is in one dialect only."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
 
 
 _LONGEST_TOKEN = 6

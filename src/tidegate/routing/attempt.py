@@ -17,6 +17,7 @@ from tidegate.core.attempt import Attempt
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, Outcome, Start
 from tidegate.core.request import Request
+from tidegate.core.source import Repeatable
 from tidegate.errors import Interrupted, Overloaded, SourceError, TidegateError, TooLong, Unsupported
 from tidegate.routing.choose import choose
 from tidegate.routing.continuation import Continuation
@@ -58,6 +59,11 @@ class Attempts:
         shown, goes on by the rules for broken upstreams where something was, and raises Interrupted where
         that fails or is not allowed; a SourceError where the answer broke again after more was shown.
         """
+        first = plan[0]
+        if isinstance(first.route.deployments[0].source, Repeatable):
+            again = msgspec.structs.replace(first.request, shown=said)
+            await self.answer((Asked(first.route, again),), out)
+            return
         if not has_shown(said):
             await self.answer(plan, out)
             return

@@ -15,6 +15,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import SEAMS, AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.overlap import Overlap
+from tidegate.core.request import Header
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
 from tidegate.errors import Broken
@@ -51,8 +52,12 @@ class Splice:
         self.usage: Usage | None = None
 
     @property
-    def ended(self) -> bool:
+    def header(self) -> Header:
         """See :class:`tidegate.routing.progress.Watched`, as for all that follow."""
+        return self._out.header
+
+    @property
+    def ended(self) -> bool:
         return self._out.ended
 
     @property

@@ -110,7 +110,7 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
                     await asyncio.wait_for(now.wait(), 0.05)
     tasks = [stream.task for stream in gateway.streams if stream.task is not None]
     for stream in gateway.streams:
-        if stream.header.on_disconnect == "detach" and gateway.streams.log.survives:
+        if gateway.streams.log.survives and gateway.streams.outermost(stream).on_disconnect == "detach":
             stream.leave()
         else:
             stream.cancel()

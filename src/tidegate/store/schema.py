@@ -55,6 +55,7 @@ streams: Final = Table(
     Column("seams", LargeBinary, nullable=False),
     Column("idempotency_key", String),
     Column("body_hash", String, nullable=False),
+    Column("parent", String, comment="The stream whose agent or workspace asked for this one."),
 )
 Index("streams_expires", streams.c.expires_ms, streams.c.bytes)
 # What is kept is added up, and the oldest found, without reading headers.
@@ -83,6 +84,17 @@ claims: Final = Table(
     comment="Idempotency keys, and the stream that each stands for.",
 )
 Index("claims_created", claims.c.created_ms)
+
+steps: Final = Table(
+    "steps",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+    comment="What the steps of agents came to.",
+)
+Index("steps_created", steps.c.created_ms)
 
 generations: Final = Table(
     "generations",

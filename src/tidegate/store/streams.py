@@ -37,6 +37,7 @@ class StreamRow(NamedTuple):
     seams: bytes
     idempotency_key: str | None
     body_hash: str
+    parent: str | None = None
 
 
 class ChunkRow(NamedTuple):
@@ -83,11 +84,14 @@ def list_streams(
     most: int,
     outcome: str | None = None,
 ) -> list[StreamRow]:
-    """A caller's streams that have not expired, the newest first, from behind the time and id of one."""
+    """A caller's streams that have not expired, the newest first, from behind the time and id of one.
+
+    What was asked for within another stream is a part of that.
+    """
     table = streams.c
     asked = (
         select(streams)
-        .where(table.caller == caller, table.expires_ms > now_ms, table.bytes > 0)
+        .where(table.caller == caller, table.expires_ms > now_ms, table.bytes > 0, table.parent.is_(None))
         .order_by(table.created_ms.desc(), table.id)
         .limit(most)
     )

@@ -133,6 +133,7 @@ class MemoryArchive:
             summary
             for summary, _ in self._kept.values()
             if summary.header.caller == caller
+            and summary.header.parent is None
             and summary.expires_ms > now
             and outcome in (None, summary.end.outcome)
             and is_behind(summary.created_ms, summary.header.id, before)

@@ -26,6 +26,7 @@ from tidegate.core.event import (
     Thinking,
     Tool,
 )
+from tidegate.core.request import Header
 from tidegate.core.source import Flow
 from tidegate.core.usage import Usage
 from tidegate.errors import Fenced
@@ -63,6 +64,7 @@ class Producer:
         "end_event",
         "ended",
         "first_delta_at",
+        "header",
         "last_delta_at",
         "model",
         "paused",
@@ -75,13 +77,14 @@ class Producer:
 
     def __init__(
         self,
-        stream: str,
+        header: Header,
         log: StreamLog,
         clock: Clock,
         epoch: int = 1,
         over: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._stream = stream
+        self.header = header
+        self._stream = header.id
         self._log = log
         self._monotonic = clock.monotonic
         self._epoch = epoch

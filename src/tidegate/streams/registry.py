@@ -196,7 +196,7 @@ class Streams:
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
         self.log.create(header, epoch)
-        producer = Producer(header.id, self.log, self._clock, epoch, self._over)
+        producer = Producer(header, self.log, self._clock, epoch, self._over)
         stream = self._streams[header.id] = Stream(header, producer, self)
         self.under_way += 1
         return stream
@@ -224,6 +224,12 @@ class Streams:
     def get(self, stream: str) -> Stream | None:
         """The stream of this id, where it is one of this process."""
         return self._streams.get(stream)
+
+    def outermost(self, stream: Stream) -> Header:
+        """The head of the stream within which this one was asked for, or its own."""
+        while stream.header.parent is not None and (above := self.get(stream.header.parent)) is not None:
+            stream = above
+        return stream.header
 
     async def find(self, stream: str, caller: str) -> Readable:
         """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
@@ -255,7 +261,8 @@ class Streams:
         for name, stream in self._streams.items():
             header, end = stream.header, stream.end
             wanted = status in (None, "running" if end is None else end.outcome)
-            if wanted and header.caller == caller and is_behind(header.created * 1000, name, before):
+            mine = header.caller == caller and header.parent is None
+            if wanted and mine and is_behind(header.created * 1000, name, before):
                 found[name] = stream
         newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
         return newest[:most]

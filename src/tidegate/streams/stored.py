@@ -218,6 +218,7 @@ def _row(summary: Summary, size: int) -> rows.StreamRow:
         seams=_encode(summary.seams),
         idempotency_key=header.idempotency_key,
         body_hash=header.body_hash,
+        parent=header.parent,
     )
 
 

@@ -105,7 +105,14 @@ class Owner:
         ready = await starting
         record_address(self._url, os.getpid(), os.environ)
         config = replace(config, auth=replace(config.auth, keys=ready["keys"]))
-        start = Start(config, worth_telling(found, config), ready["models"], ready["default"], self._workers)
+        start = Start(
+            config,
+            worth_telling(found, config),
+            ready["models"],
+            ready["agents"],
+            ready["default"],
+            self._workers,
+        )
         show_start(start, self._url)
         return True
 

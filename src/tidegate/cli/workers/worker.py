@@ -19,6 +19,7 @@ import msgspec
 
 from tidegate.app import Application
 from tidegate.cli.event_loop import loop_factory
+from tidegate.cli.screen import names
 from tidegate.cli.workers.task import Task
 from tidegate.cli.workers.whole_lines import log_as
 from tidegate.engines import RemoteEngine
@@ -79,9 +80,11 @@ class _Worker:
         async def serving(adopt: Adopt) -> None:
             peers.listen(answers_to_peers(application.service, application.metrics), adopt)
             routes = application.gateway.routes
-            models = [route.model for route in routes]
+            models, agents = names(routes)
             keys = application.config.auth.keys  # which the keys of the store have a say in
-            await channel.ask(READY, {"models": models, "default": routes.default, "keys": keys})
+            await channel.ask(
+                READY, {"models": models, "agents": agents, "default": routes.default, "keys": keys}
+            )
 
         try:
             await serve(

@@ -32,6 +32,14 @@ def upgrade() -> None:
     )
     op.create_index("keys_digest", "keys", ["digest"], unique=True)
     _create_streams()
+    op.create_table(
+        "steps",
+        Column("stream", String, primary_key=True),
+        Column("name", String, primary_key=True),
+        Column("created_ms", BigInteger, nullable=False),
+        Column("result", LargeBinary, nullable=False),
+    )
+    op.create_index("steps_created", "steps", ["created_ms"])
     _create_generations()
     op.create_table(
         "responses",
@@ -62,6 +70,7 @@ def _create_streams() -> None:
         Column("seams", LargeBinary, nullable=False),
         Column("idempotency_key", String),
         Column("body_hash", String, nullable=False),
+        Column("parent", String),
     )
     op.create_index("streams_expires", "streams", ["expires_ms", "bytes"])
     op.create_index("streams_ended", "streams", ["ended_ms", "bytes"])

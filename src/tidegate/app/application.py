@@ -1,57 +1,50 @@
-"""Builds the application from a Config: the only place that wires everything together."""
+"""The running gateway: all its parts, from its start to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp
 
-from tidegate import config as config_module
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
-from tidegate.config import Config, Model, Provider, Retry
+from tidegate.agents.loading import load_agents
+from tidegate.app.clock import SystemClock, random_id
+from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
+from tidegate.config import Config
 from tidegate.config.home import home
-from tidegate.core.source import Source
 from tidegate.dialects import load_dialect
-from tidegate.engines import Engine, EngineSettings, LocalEngine, read_gguf
-from tidegate.errors import ConfigError, NotFound, SourceError, StoreError, TidegateError
+from tidegate.engines import Engine, EngineSettings, LocalEngine
+from tidegate.errors import SourceError, StoreError, TidegateError
 from tidegate.generation import Gateway
+from tidegate.inner import InnerGenerations
 from tidegate.net import Pool
 from tidegate.observe.access_log import AccessLog
 from tidegate.observe.metrics import Metrics
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls
 from tidegate.routing.health import Health
-from tidegate.routing.table import Deployment, Route, Routes
 from tidegate.server.application import application
 from tidegate.server.generate import Service
 from tidegate.server.urls import SERVED
 from tidegate.server.watch import NO_ROUTES, Watch
-from tidegate.sources.demo import DemoSource
+from tidegate.sources.agent import Surroundings
 from tidegate.sources.discovery import Found, all_providers, discover, heard, worth_telling
-from tidegate.sources.engine import EngineSource
-from tidegate.sources.told import told_facts
-from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 from tidegate.store.database import Database
 from tidegate.store.files import FileStore
 from tidegate.store.responses import StoredResponses
+from tidegate.store.steps import StoredSteps
 from tidegate.streams.places import Places
 from tidegate.streams.recovery import recover
 from tidegate.streams.registry import Streams
 
 logger = logging.getLogger("tidegate")
 
-DEMO = "demo"
-_DEMO_FACTS = {"owned_by": "tidegate", "type": "chat"}
 _KEYS_SECONDS = 1.0
 """How often the store is asked whether keys have changed."""
 
@@ -60,22 +53,6 @@ _RETIRING_SECONDS = 1.0
 
 _EXPIRY_SECONDS = 5.0
 """How often streams are looked for that are due to go."""
-
-
-def random_id() -> str:
-    """See :class:`tidegate.core.clock.Ids`."""
-    return os.urandom(16).hex()
-
-
-class SystemClock:
-    """The clocks of this machine; monotonic time is the event loop's, which costs nothing to ask."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.monotonic = loop.time
-
-    def now_ms(self) -> int:
-        """See :class:`tidegate.core.clock.Clock`."""
-        return time.time_ns() // 1_000_000
 
 
 class Application:
@@ -118,6 +95,9 @@ class Application:
             random_id,
             config.server.max_streams,
         )
+        self._steps = StoredSteps(self.database, self._clock.now_ms)
+        survives = self.gateway.streams.log.survives
+        self._surroundings = Surroundings(InnerGenerations(self.gateway), self._steps if survives else None)
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
@@ -143,6 +123,7 @@ class Application:
             await asyncio.sleep(_EXPIRY_SECONDS)
             try:
                 await self.gateway.streams.archive.expire()
+                await self._steps.expire()
             except TidegateError as error:
                 logger.error("streams that have expired wait for the store: %s", error.message)
 
@@ -180,8 +161,16 @@ class Application:
         resolve(config.auth, len(self.keys))
         providers = all_providers(config, self._environ)
         found = await discover(providers.values(), self._pool) if told is None else heard(told, providers)
-        wiring = _Wiring(
-            config, providers, self._engines, self._make_engine, self._health, self._pool, self._clock
+        wiring = Wiring(
+            config,
+            providers,
+            self._engines,
+            self._make_engine,
+            self._health,
+            self._pool,
+            self._clock,
+            load_agents(config.agents, agents_folder(config)),
+            self._surroundings,
         )
         routes = wiring.routes(found)
         retired = [engine for settings, engine in self._engines.items() if settings not in wiring.engines]
@@ -225,154 +214,9 @@ class Application:
             logger.error("%s was not loaded: %s", engine.settings.name, error.message)
 
     async def _stop_when_idle(self, engine: LocalEngine) -> None:
-        health = self._health[_engine_deployment(engine.settings.name)]
+        health = self._health[engine_deployment(engine.settings.name)]
         try:
             while health.open:  # noqa: ASYNC110 - a retired engine is in no hurry
                 await asyncio.sleep(_RETIRING_SECONDS)
         finally:
             await engine.stop()
-
-
-async def check_routes(config: Config, environ: Mapping[str, str]) -> None:
-    """Raise the ConfigError that a start would raise for its routes: a default model that nobody has, say."""
-    clock = SystemClock(asyncio.get_running_loop())
-    pool = Pool(clock.monotonic)
-    try:
-        providers = all_providers(config, environ)
-        found = [] if config.models else await discover(providers.values(), pool)
-        _Wiring(config, providers, {}, Engine, {}, pool, clock).routes(found)
-    finally:
-        pool.close()
-
-
-class _Wiring:
-    """Makes the routes of one configuration. Takes over engines and health of the one before."""
-
-    def __init__(
-        self,
-        config: Config,
-        providers: Mapping[str, Provider],
-        engines: Mapping[EngineSettings, LocalEngine],
-        make_engine: Callable[[EngineSettings], LocalEngine],
-        health: dict[str, Health],
-        pool: Pool,
-        clock: SystemClock,
-    ) -> None:
-        self.engines: dict[EngineSettings, LocalEngine] = {}
-        self.preloaded: list[LocalEngine] = []
-        self._make_engine = make_engine
-        self._config = config
-        self._running = engines
-        self._health = health
-        self._pool = pool
-        self._clock = clock
-        self._upstreams = {
-            name: upstream(each, config.server.max_frame, pool, clock) for name, each in providers.items()
-        }
-
-    def routes(self, found: Sequence[Found]) -> Routes:
-        """The routes: what is configured, else what was found, and the demo model last."""
-        config = self._config
-        routes = {model.name: self._configured(model) for model in config.models.values()}
-        for path in config.server.gguf:
-            if path.stem not in routes:
-                model = Model(name=path.stem, gguf=path, timeouts=config.timeouts)
-                routes[path.stem] = self._configured(model)
-        if not config.models:
-            for each in found:
-                for name, facts in each.models.items():
-                    if name not in routes:
-                        routes[name] = self._listed(name, self._upstreams[each.provider.name], facts)
-        if DEMO not in routes:
-            routes[DEMO] = self._route(DEMO, DEMO, DemoSource(config.demo.delay), _DEMO_FACTS)
-        default = config.default_model
-        if default is None and config.source_path is None:
-            default = next(iter(routes))
-        table = Routes(routes.values(), default, self._pass_through)
-        if config.default_model is not None:
-            _check_default(table)
-        return table
-
-    def _configured(self, model: Model) -> Route:
-        """The route of a model that the configuration names."""
-        if model.gguf is not None:
-            source, facts = self._engine(model, model.gguf)
-            name = _engine_deployment(model.name)
-            deployments = [Deployment(name, source, self._health_of(name), same_as=model.same_as)]
-        else:
-            facts = {"owned_by": "tidegate"}
-            deployments = [self._deployment(model, each) for each in model.use]
-        return Route(
-            model.name,
-            tuple(deployments),
-            model.timeouts,
-            model.retry,
-            model.on_disconnect,
-            facts,
-            model.thinking_to_content,
-            model.on_break,
-        )
-
-    def _deployment(self, model: Model, use: config_module.Deployment) -> Deployment:
-        name = f"{use.provider}/{use.model}"
-        source = UpstreamSource(self._upstreams[use.provider], use.model, model.timeouts.connect)
-        health, most = self._health_of(name), use.limits.max_streams
-        return Deployment(name, source, health, use.weight, most, use.model, use.same_as)
-
-    def _listed(self, name: str, server: Upstream, told: Mapping[str, Any]) -> Route:
-        """The route of a model that a provider listed."""
-        source = UpstreamSource(server, name, self._config.timeouts.connect)
-        return self._route(name, f"{server.name}/{name}", source, told_facts(told, server.name))
-
-    def _pass_through(self, name: str) -> Route | None:
-        """``provider/model`` reaches any model of a provider, listed or not."""
-        provider, _, model = name.partition("/")
-        server = self._upstreams.get(provider)
-        if server is None or not model:
-            return None
-        # Callers choose these names, so nothing may be kept for each of them.
-        source = UpstreamSource(server, model, self._config.timeouts.connect)
-        return self._route(name, f"{provider}/*", source, {"owned_by": provider})
-
-    def _route(self, model: str, deployment: str, source: Source, facts: Mapping[str, Any]) -> Route:
-        health = self._health_of(deployment)
-        timeouts = self._config.timeouts
-        return Route(model, (Deployment(deployment, source, health),), timeouts, Retry(), facts=facts)
-
-    def _engine(self, model: Model, path: Path) -> tuple[Source, dict[str, Any]]:
-        facts = read_gguf(path)
-        settings = EngineSettings(model.name, path, context=model.context, threads=model.threads)
-        if model.slots is not None:
-            settings = replace(settings, slots=model.slots)
-        if model.embedding or model.rerank:
-            settings = replace(settings, purpose="embedding" if model.embedding else "rerank")
-        engine = self.engines[settings] = self._running.get(settings) or self._make_engine(settings)
-        if model.preload:
-            self.preloaded.append(engine)
-        source = EngineSource(
-            engine, self._pool, self._clock, model.timeouts.connect, self._config.server.max_frame
-        )
-        told = {
-            "owned_by": "local",
-            "type": "chat" if settings.purpose == "generation" else settings.purpose,
-            "context_length": model.context or facts.context_length,
-        }
-        return source, told
-
-    def _health_of(self, deployment: str) -> Health:
-        """The health of a deployment, kept over reloads."""
-        if deployment not in self._health:
-            self._health[deployment] = Health(self._clock)
-        return self._health[deployment]
-
-
-def _engine_deployment(model: str) -> str:
-    return f"engine/{model}"
-
-
-def _check_default(table: Routes) -> None:
-    """A default that does not exist would only be noticed by the first request that names no model."""
-    try:
-        table.resolve(None)
-    except NotFound as error:
-        raise ConfigError(f"default_model: {error.message}") from None

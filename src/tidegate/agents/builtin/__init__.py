@@ -1,0 +1,1 @@
+"""Agents that come with the gateway; each file is an example of how to write one."""

@@ -1,0 +1,133 @@
+"""What an agent works with: models to ask, ways to show what it does, and steps that outlive a crash."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from tidegate.agents.ahead import Ahead, Pieces
+from tidegate.agents.asking import Asking
+from tidegate.agents.steps import Scope, Step, Steps, Work, scope
+from tidegate.agents.structured import ask_for
+from tidegate.agents.writing import Writing
+from tidegate.core.event import AnyEvent
+from tidegate.core.inner import Inner
+from tidegate.core.request import Header
+from tidegate.core.usage import Usage
+
+Form = TypeVar("Form")
+
+Asked = str | Sequence[Mapping[str, Any]]
+"""A question, or a conversation as OpenAI Chat writes messages."""
+
+_AT_ONCE: Final = 3
+"""Texts that are written at a time where nobody said how many."""
+
+
+class Context:
+    """One run of an agent. ``again`` tells that it was begun before, by a process that died."""
+
+    def __init__(
+        self,
+        header: Header,
+        inner: Inner,
+        writing: Writing,
+        steps: Steps,
+        *,
+        model: str | None = None,
+        again: bool = False,
+    ) -> None:
+        self.stream = header.id
+        """The id of the stream that is being written."""
+        self.caller = header.caller
+        self.again = again
+        self.usage = Usage()
+        """What this run has spent so far."""
+        self._header = header
+        self._inner = inner
+        self._writing = writing
+        self._steps = steps
+        self._model = model
+        self._outside = Scope("")
+        self._ahead: list[Ahead] = []
+
+    # ---- showing ----
+
+    def write(self, text: str) -> None:
+        """More of the answer, at once; the same as yielding it."""
+        self._writing.text(text)
+
+    def think(self, text: str) -> None:
+        """More of what goes on beside the answer: shown as thinking, never mixed into the text."""
+        self._writing.thinking(text)
+
+    def status(self, text: str, **facts: Any) -> None:
+        """A line about what is going on; ``facts`` are for programs, ``step=3, of=7`` for a progress bar."""
+        told = {"tidegate": {"status": {"text": text, **facts}}}
+        self._writing.thinking(f"{text}\n", {"chunk": told})
+
+    # ---- asking ----
+
+    @property
+    def model(self) -> str:
+        """The model that is asked where none is named. Raises NotFound, Forbidden."""
+        return self._inner.model(self._header, self._model)
+
+    def ask(self, model: str | None, prompt: Asked, **fields: Any) -> Asking:
+        """Ask a model; ``None`` is :attr:`model`.
+
+        ``fields`` go into the body of an OpenAI Chat request: ``temperature=0``, ``max_tokens=500``,
+        ``tools``. What is iterated over or awaited raises TidegateError when no answer can be had.
+        """
+        own = scope.get() or self._outside
+        name = own.next_name()
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+
+        def begin() -> AsyncGenerator[AnyEvent, None]:
+            body = {"model": model or self.model, "messages": messages, "stream": True, **fields}
+            return self._inner.ask(self._header, name, body, again=self.again)
+
+        def count(usage: Usage) -> None:
+            own.usage = usage if own.usage is None else own.usage.plus(usage)
+            self._count(usage)
+
+        return Asking(begin, begins=self._writing.begin_part, counts=count)
+
+    async def ask_for(self, form: type[Form], model: str | None, prompt: Asked, **fields: Any) -> Form:
+        """Ask for a value of a type: a msgspec Struct, a dataclass, ``list[str]`` and the like.
+
+        The model is told the JSON schema; what it answers is checked against the type, and it is asked once
+        more where that fails. Raises AgentError when it still does not fit.
+        """
+        return await ask_for(self.ask, form, model, prompt, fields)
+
+    def ahead(self, texts: Sequence[Pieces], at_once: int = _AT_ONCE) -> Ahead:
+        """Write several texts at once and show them in their order::
+
+        async for text in context.ahead([context.ask(None, each) for each in questions]):
+            async for piece in text:
+                yield piece
+        """
+        ahead = Ahead(texts, at_once, self._writing.begin_part)
+        self._ahead.append(ahead)
+        return ahead
+
+    # ---- steps ----
+
+    def step(self, name: str, work: Work) -> Step:
+        """Do what is done once, also when the gateway is killed meanwhile and the agent is run again.
+
+        ``work`` gives something to await or asynchronous text, such as ``lambda: context.ask(…)``; its JSON
+        value or its text is kept under ``name``, which is unique within a run::
+
+            outline = await context.step("outline", lambda: context.ask(None, question))
+        """
+        return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._count)
+
+    async def close(self) -> None:
+        """Stop what still goes on beside the agent, which has ended."""
+        for ahead in self._ahead:
+            await ahead.close()
+
+    def _count(self, usage: Usage) -> None:
+        self.usage = self.usage.plus(usage)

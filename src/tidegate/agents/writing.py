@@ -1,0 +1,87 @@
+"""The way of what an agent says into its stream; what was shown before a crash is not shown again.
+
+An agent that is run again says from its beginning what it has to say. As long as that is what was shown, it
+is left out. Where it differs, what was shown stays, a seam tells so, and the part that differs follows whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tidegate.core.event import AnyEvent, Extra, Item, Text, Thinking
+from tidegate.core.source import Output
+
+SEAM: Final = "\n\n---\n\n*The gateway was restarted here; what follows is written anew.*\n\n"
+
+
+class Writing:
+    """Puts text, thinking and items into blocks, and leaves out what ``shown`` holds already."""
+
+    def __init__(self, out: Output, shown: Sequence[AnyEvent] = ()) -> None:
+        self._out = out
+        self._text = "".join(event.text for event in shown if type(event) is Text)
+        self._thinking = "".join(event.text for event in shown if type(event) is Thinking)
+        self._items = [event for event in shown if type(event) is Item]
+        self._at = 0
+        """How much of the text that was shown has been said again."""
+        self._thought = 0
+        self._part = 0
+        """Where the part begins that is being said."""
+        self._kind: type[Text] | type[Thinking] | None = None
+        self._block = -1
+        for event in shown:
+            if type(event) is Text or type(event) is Thinking:
+                self._kind, self._block = type(event), event.block
+
+    def begin_part(self) -> None:
+        """What is said from here on is a part that stands or falls as a whole."""
+        self._part = self._at
+
+    def text(self, text: str) -> None:
+        """More of the answer."""
+        if self._at < len(self._text):
+            ahead = self._text[self._at : self._at + len(text)]
+            if text.startswith(ahead):
+                self._at += len(ahead)
+                text = text[len(ahead) :]
+            else:
+                text = SEAM + self._text[self._part : self._at] + text
+                self._at = len(self._text)
+        if text:
+            self._out.emit(Text(text=text, block=self._block_of(Text)))
+
+    def thinking(self, text: str, extra: Extra | None = None) -> None:
+        """More of what stands beside the answer."""
+        if self._thought < len(self._thinking):
+            ahead = self._thinking[self._thought : self._thought + len(text)]
+            if text.startswith(ahead):
+                self._thought += len(ahead)
+                text = text[len(ahead) :]
+            elif self._behind:
+                return
+            else:
+                self._thought = len(self._thinking)
+        elif self._behind:
+            return
+        if text:
+            self._out.emit(Thinking(text=text, block=self._block_of(Thinking), extra=extra))
+
+    def item(self, kind: str, value: Mapping[str, Any]) -> None:
+        """Something else: a file, a question to a person."""
+        for number, item in enumerate(self._items):
+            if item.kind == kind and item.value == value:
+                del self._items[: number + 1]
+                return
+        if not self._behind:
+            self._out.emit(Item(kind=kind, value=dict(value)))
+
+    @property
+    def _behind(self) -> bool:
+        return self._at < len(self._text)
+
+    def _block_of(self, kind: type[Text] | type[Thinking]) -> int:
+        if kind is not self._kind:
+            self._kind = kind
+            self._block += 1
+        return self._block

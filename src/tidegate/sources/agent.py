@@ -1,0 +1,88 @@
+"""An agent as a source: a run of it is a generation like any other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any, Literal
+
+import msgspec
+
+from tidegate.agents.agent import Agent
+from tidegate.agents.context import Context
+from tidegate.agents.request import AgentRequest
+from tidegate.agents.steps import Steps, StepStore
+from tidegate.agents.writing import Writing
+from tidegate.core.event import End, Finish, Start
+from tidegate.core.inner import Inner
+from tidegate.core.request import Request
+from tidegate.core.source import Output
+from tidegate.core.usage import Usage
+from tidegate.errors import Broken, TidegateError, Unsupported
+
+logger = logging.getLogger("tidegate")
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What all agents of a gateway share. ``steps`` is None where nothing outlives the process."""
+
+    inner: Inner
+    steps: StepStore | None
+
+
+class AgentSource:
+    """Runs an agent. ``options`` are those of the model that it answers for."""
+
+    repeatable: Literal[True] = True
+
+    def __init__(self, agent: Agent, surroundings: Surroundings | None, options: Mapping[str, Any]) -> None:
+        self._agent = agent
+        self._surroundings = surroundings
+        """Missing where it is only looked at whether the routes can be made."""
+        self._options = options
+
+    async def run(self, request: Request, out: Output) -> None:
+        """See :class:`tidegate.core.source.Source`. Raises Broken for a defect of the agent."""
+        if request.choices != 1:
+            raise Unsupported("an agent gives one answer; leave 'n' out", param="n", retryable=False)
+        asked = AgentRequest(request, self._options)
+        context = await self._context(request, asked, out)
+        # What it spends is counted where it is spent; this says so even if the run is cut.
+        out.emit(Start(usage=Usage(inner=True)))
+        try:
+            async with aclosing(self._agent(asked, context)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    context.write(piece)
+                    await out.ready()
+        except TidegateError:
+            raise
+        except Exception as error:
+            logger.exception("the agent %s failed", self._agent.name)
+            raise Broken(
+                f"the agent {self._agent.name!r} failed with {type(error).__name__}; "
+                "the log of the gateway says more",
+                retryable=False,
+                type="agent_error",
+            ) from error
+        finally:
+            await context.close()
+        usage = msgspec.structs.replace(context.usage, inner=True)
+        out.emit_all([Finish(reason="stop"), End(outcome="completed", usage=usage)])
+
+    async def _context(self, request: Request, asked: AgentRequest, out: Output) -> Context:
+        header, surroundings = out.header, self._surroundings
+        assert surroundings is not None
+        again = request.shown is not None
+        steps = Steps(header.id, surroundings.steps if header.keep else None)
+        if again:
+            await steps.recall()
+        model = asked.option("agent_model")
+        return Context(
+            header,
+            surroundings.inner,
+            Writing(out, request.shown or ()),
+            steps,
+            model=model if isinstance(model, str) else None,
+            again=again,
+        )
