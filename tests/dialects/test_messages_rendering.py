@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import messages
@@ -16,6 +16,7 @@ from tests.dialects.chat_frames import FRAGMENTS, texts
 from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tests.messages import event
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
@@ -26,7 +27,7 @@ Json = dict[str, Any]
 DIALECT = load_dialect("anthropic-messages")
 NAME = DIALECT.name
 HEADER = header_for(DIALECT)
-QUICK = settings(deadline=None, max_examples=100)
+QUICK = examples(100)
 STOP, DONE = Finish(reason="stop"), End(outcome="completed")
 
 
