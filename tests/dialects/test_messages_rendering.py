@@ -148,11 +148,20 @@ def test_a_whole_answer_is_the_stream_added_up(sent: list[Json]) -> None:
     assert said["usage"] == {"input_tokens": 11, "output_tokens": 7}
     starts = [each["content_block"] for each in sent if each["type"] == "content_block_start"]
     assert [block["type"] for block in said["content"]] == [block["type"] for block in starts]
-    for kind, member in (("text", "text"), ("thinking", "thinking")):
-        deltas = (each["delta"] for each in sent if each["type"] == "content_block_delta")
-        text = "".join(delta[member] for delta in deltas if delta["type"] == f"{kind}_delta")
-        joined = "".join(block[member] for block in said["content"] if block["type"] == kind)
-        assert joined == json.loads(json.dumps(text))  # two halves of an emoji are the emoji
+    for index, block in enumerate(said["content"]):
+        if block["type"] in ("text", "thinking"):
+            assert block[block["type"]] == text_of_block(sent, index)
+
+
+def text_of_block(sent: list[Json], index: int) -> str:
+    """Its deltas in one, in which two halves of an emoji are the emoji; between blocks they stay halves."""
+    deltas = [
+        each["delta"] for each in sent if each["type"] == "content_block_delta" and each["index"] == index
+    ]
+    text: str = json.loads(
+        json.dumps("".join(each.get("text") or each.get("thinking") or "" for each in deltas))
+    )
+    return text
 
 
 # Whatever comes
