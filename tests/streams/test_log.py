@@ -188,3 +188,4 @@ def test_a_log_reads_as_a_list_does(batches: list[list[str]], after: int, most: 
         assert [seq for _, seq in bench.commits] == [
             sum(map(len, batches[: number + 1])) for number in range(len(batches))
         ]
+        bench.log.close()
