@@ -1,10 +1,11 @@
 # Every target calls tools/dev.py, which needs nothing but a Python; PORT, HOST, ARGS and WHEELS are handed on.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check test-clients clean
+.PHONY: help run test soak bench check test-clients clean
 
 help:
 	@echo 'make run            install into .venv and serve on http://127.0.0.1:7860 (PORT=, HOST=, ARGS=)'
 	@echo 'make test           install the test tools and run the tests (ARGS="-k name")'
+	@echo 'make soak           the long tests, and new examples for the property tests'
 	@echo 'make check          style, format and types'
 	@echo 'make bench          measure the gateway beside nginx'
 	@echo 'make test-clients   the tests with other clients, which need Node'
@@ -12,7 +13,7 @@ help:
 	@echo 'WHEELS=folder installs from a folder of wheels, without a package index.'
 
 # The first Python that runs at all is enough: tools/dev.py goes on in a newer one that it finds.
-run test bench check test-clients:
+run test soak bench check test-clients:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python "$$(uv python find 2>/dev/null)"; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then exec "$$python" tools/dev.py $@; fi; \
 	done; \

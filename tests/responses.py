@@ -155,7 +155,7 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
     last = events[-1]
     assert last["type"] in TERMINALS
     items: dict[int, Json] = {}
-    told: dict[int, str] = {}
+    told: dict[int, list[str]] = {}  # what each part of an item was told
     done: set[int] = set()
     part_open = False
     for event in events[2:-1]:
@@ -165,7 +165,7 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
         elif kind == "response.output_item.added":
             assert index == len(items), "indices are contiguous"
             assert done == set(range(index)) or last["type"] != "response.completed"
-            items[index], told[index] = event["item"], ""
+            items[index], told[index] = event["item"], [""]
         elif kind == "response.output_item.done":
             assert not part_open
             assert event["item"]["id"] == items[index]["id"]
@@ -177,21 +177,22 @@ def check_lifecycle(events: Sequence[Json]) -> Json:
             if kind.endswith("_part.added"):
                 assert not part_open
                 part_open = True
+                told[index].append("")
             elif kind.endswith("_part.done"):
                 assert part_open
                 part_open = False
             elif kind.endswith(".delta"):
                 assert event["delta"] or event.get("logprobs"), "an empty delta"
                 assert part_open or items[index]["type"].endswith("_call")
-                told[index] += event["delta"]
+                told[index][-1] += event["delta"]
     response: Json = last["response"]
     assert response["status"] == last["type"].removeprefix("response.")
     if last["type"] == "response.completed":
         assert done == set(items)
         assert [item["id"] for item in response["output"]] == [items[at]["id"] for at in sorted(items)]
     for index, item in enumerate(response["output"]):
-        # Halves of an emoji become one on their way through JSON.
-        assert content_of(item) == json.loads(json.dumps(told[index]))
+        # Halves of an emoji in one part become one on their way through JSON.
+        assert content_of(item) == "".join(json.loads(json.dumps(told[index])))
     return response
 
 

@@ -28,7 +28,14 @@ TEST = frozenset({"test"})
 
 
 def main() -> int:
-    commands = {"run": run, "test": test, "bench": bench, "check": check, "test-clients": test_clients}
+    commands = {
+        "run": run,
+        "test": test,
+        "soak": soak,
+        "bench": bench,
+        "check": check,
+        "test-clients": test_clients,
+    }
     parser = argparse.ArgumentParser(
         prog="tools/dev.py",
         description="Sets Tidegate up in .venv and works with it.",
@@ -60,6 +67,13 @@ def run(settings: Mapping[str, str]) -> int:
 def test(settings: Mapping[str, str]) -> int:
     """install the test tools and run the tests; ARGS go to pytest"""
     return python_module(settings, "pytest", *more_arguments(settings))
+
+
+def soak(settings: Mapping[str, str]) -> int:
+    """run the long tests, and each property test with 20 times as many examples, new ones each time"""
+    os.environ.setdefault("SOAK_EXAMPLES", "20")
+    luck = ["-m", "soak or hypothesis", "-n", "auto", "--timeout", "0"]
+    return python_module(settings, "pytest", *luck, *more_arguments(settings))
 
 
 def bench(settings: Mapping[str, str]) -> int:

@@ -6,11 +6,12 @@ import io
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from tests.properties import examples
 from tidegate.cli.terminal.markdown import THEME, GrowingLines, GrowingMarkdown, GrowingText, markdown_lines
 from tidegate.cli.terminal.wrapping import break_offsets
 
@@ -68,7 +69,7 @@ def parts_of(growing: GrowingText, pieces: list[str]) -> list[str]:
     return [part for part in [*parts, growing.take_all()] if part]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.integers(0, len(DOCUMENT)), max_size=30))
 def test_parts_shown_one_by_one_look_like_the_whole(offsets: list[int]) -> None:
     console = Console(file=io.StringIO(), width=40, theme=THEME)
@@ -81,7 +82,7 @@ def test_parts_shown_one_by_one_look_like_the_whole(offsets: list[int]) -> None:
     assert joined == plain(console, DOCUMENT)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.text("# -*_`>|1.\n ab[]()", max_size=8), max_size=40))
 def test_no_character_is_lost_or_doubled(pieces: list[str]) -> None:
     for growing in (GrowingMarkdown(), GrowingLines()):

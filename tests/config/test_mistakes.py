@@ -7,9 +7,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.access import resolve
 from tidegate.config import load_config
 from tidegate.errors import ConfigError
@@ -221,7 +222,7 @@ def test_variables_that_hold_nonsense_are_named(tmp_path: Path) -> None:
 
 
 # The file is written anew for each example, so that one folder serves them all.
-generated = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+generated = examples(60)
 
 SECRET = "sk-live-0123456789abcdef"
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool, failure
 from tidegate.core.usage import Usage
 from tidegate.errors import Rejected, TidegateError, TimedOut
@@ -39,13 +40,13 @@ events: st.SearchStrategy[AnyEvent] = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(events)
 def test_a_log_can_keep_any_event_as_json(event: AnyEvent) -> None:
     assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(events)
 def test_events_cannot_be_changed(event: AnyEvent) -> None:
     with pytest.raises(AttributeError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.fold import Choice, Fold, merge
 from tidegate.core.usage import Usage
@@ -125,7 +126,7 @@ pieces = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(events=st.lists(pieces, max_size=12), at=st.integers(0, 12))
 def test_events_may_come_in_any_parts(events: list[AnyEvent], at: int) -> None:
     fold = Fold()

@@ -36,17 +36,14 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
     """One kill for streams at every point of their lives."""
     answers = Answers(upstream)
     answers.play("unshown", lambda _: [Stall()], rest)
-    back_again = Gate()
     for label in ("middle", "reader"):
         answers.play(label, upto(HALF), rest)
-    answers.play("unkept", upto(HALF), lambda request: [WaitFor(back_again), *rest(request)])
     answers.play("stuck", upto(HALF))
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
         ended = home.post("ended")
         reading = {
             "unshown": Reading(home, "unshown", "long", keyed("unshown")),
             "middle": Reading(home, "middle", "long", keyed("middle")),
-            "unkept": Reading(home, "unkept", "long", keyed("unkept"), store=False),
             "reader": Reading(home, "reader", "long", {}),
             "stuck": Reading(home, "stuck", "m", keyed("stuck")),
         }
@@ -66,12 +63,6 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
         back = parse(home.events(reading["reader"].stream)).succeeded()  # within the grace
         assert digest(back.text()) == digest(WHOLE)
         assert frames_of(back.response.body)[: len(shown["reader"])] == shown["reader"]
-        unkept = Reading(home, "unkept", "long", keyed("unkept"), store=False)
-        unkept.has(LAST_SHOWN)  # it goes at its end, so whoever wants it must be there by then
-        back_again.open()
-        told = frames_of(unkept.ended())
-        assert told[: len(shown["unkept"])] == shown["unkept"]
-        assert told[-1] == "[DONE]"
         for label in ("unshown", "middle"):
             whole = home.repeat(label).succeeded()
             assert digest(whole.text()) == digest(WHOLE)
@@ -88,11 +79,49 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
             "ended": [0],
             "unshown": [0, 0],
             "middle": [0, HALF],
-            "unkept": [0, HALF],
             "reader": [0, HALF],
             "stuck": [0],
         }
         eventually(lambda: len(home.slots) == 1, "the killed process's folder is cleared away")
+
+
+def test_what_is_not_to_be_stored_goes_on_too_and_is_gone_with_its_end(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """Whoever comes back before the end reads all of it; afterwards there is no such stream."""
+    answers = Answers(upstream)
+    back_again = Gate()
+    answers.play("watched", upto(HALF), lambda request: [WaitFor(back_again), *rest(request)])
+    answers.play("alone", upto(HALF), rest)
+    with at_home(tmp_path / "home", crash_config(upstream)) as home:
+        reading = {
+            label: Reading(home, label, "long", keyed(label), store=False)
+            for label in ("ended", "watched", "alone")
+        }
+        assert frames_of(reading["ended"].ended())[-1] == "[DONE]"
+        for label in ("watched", "alone"):
+            reading[label].has(LAST_SHOWN)
+        home.kill_and_start()
+
+        watched = Reading(home, "watched", "long", keyed("watched"), store=False)
+        watched.has(LAST_SHOWN)
+        assert watched.stream == reading["watched"].stream
+        back_again.open()
+        told = frames_of(watched.ended())
+        shown = frames_of(reading["watched"].ended())
+        assert told[: len(shown)] == shown
+        assert told[-1] == "[DONE]"
+
+        upstream.wait_until(lambda: len(answers.asked["alone"]) == 2, "nobody waits for it, and it goes on")
+        for client in reading.values():
+            eventually(lambda: home.events(client.stream).status == 404, "it is gone with its end")  # noqa: B023
+        home.kill_and_start()
+        assert {home.events(client.stream).status for client in reading.values()} == {404}
+        again = home.repeat("alone", store=False).succeeded()
+        assert again.response.head.get("tidegate-stream") != reading["alone"].stream
+        assert digest(again.text()) == digest(WHOLE)
+        asked = {label: list(map(words_before, requests)) for label, requests in answers.asked.items()}
+        assert asked == {"ended": [0], "watched": [0, HALF], "alone": [0, HALF, 0]}
 
 
 def test_streams_that_had_just_ended_are_told_to_the_byte(upstream: Upstream, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, FRAGMENTS, chunk, frame, heard, told
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Start, Text
 from tidegate.dialects import load_dialect
 from tidegate.errors import Rejected, SourceError
@@ -184,7 +185,7 @@ whole_characters = [each for each in FRAGMENTS if each not in ("\ud83d", "\ude00
 words = st.lists(st.sampled_from(whole_characters), max_size=3).map("".join)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(message=words, kind=words, code=st.none() | words)
 def test_what_is_told_can_be_read_by_another_gateway(message: str, kind: str, code: str | None) -> None:
     """The envelope and the last chunk of a failed stream say the same to whoever calls us."""

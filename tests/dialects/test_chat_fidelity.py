@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, FRAGMENTS, Json, chunk, frame, heard, strict_object, told
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent
 from tidegate.dialects import load_dialect
 
@@ -84,7 +85,7 @@ def spoken(chunks: list[Json], index: int) -> list[tuple[str, str]]:
     return said
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(sent=odd_streams(), asked=st.booleans(), ascii_only=st.booleans())
 def test_every_member_arrives_where_it_stood(sent: list[Json], asked: bool, ascii_only: bool) -> None:
     events, error = heard(CHAT, [*(frame(each, ascii_only=ascii_only) for each in sent), DONE])
@@ -101,7 +102,7 @@ def test_every_member_arrives_where_it_stood(sent: list[Json], asked: bool, asci
         assert spoken(received, index) == spoken(sent, index)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(sent=odd_streams())
 def test_a_second_gateway_changes_nothing(sent: list[Json]) -> None:
     """Rendered, decoded and rendered again, a stream is the same to the byte."""
@@ -113,7 +114,7 @@ def test_a_second_gateway_changes_nothing(sent: list[Json]) -> None:
     assert CHAT.renderer(header).render(again) == once
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(sent=odd_streams())
 def test_a_whole_answer_says_what_the_stream_says(sent: list[Json]) -> None:
     events, _ = heard(CHAT, [*(frame(each) for each in sent), DONE])

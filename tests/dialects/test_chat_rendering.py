@@ -6,11 +6,12 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, Json, strict_object, texts, told
 from tests.dialects.recorded import cases, header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
@@ -218,7 +219,7 @@ def test_a_call_without_an_id_is_given_one_that_is_always_the_same() -> None:
     assert len(set(streamed)) == 2
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(texts, texts, texts)
 def test_any_text_anywhere_arrives_as_it_was(text: str, other: str, model: str) -> None:
     """Also in names, ids, reasons, errors and the model's own name."""
@@ -291,7 +292,7 @@ def test_a_whole_answer_has_no_keep_alive() -> None:
     assert CHAT.renderer(msgspec.structs.replace(header_for(CHAT), stream=False)).keep_alive() == b""
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.permutations([0, 1, 2]))
 def test_choices_of_a_whole_answer_are_in_order(order: list[int]) -> None:
     events = [Text(text=str(choice), choice=choice) for choice in order]

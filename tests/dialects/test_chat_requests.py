@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import Json, strict_object
+from tests.properties import examples
 from tidegate.config import QUIRKS
 from tidegate.core.request import Request
 from tidegate.dialects import load_dialect
@@ -141,7 +142,7 @@ def test_of_a_field_that_is_sent_twice_the_last_counts_everywhere() -> None:
     assert (written(request)["n"], written(request)["seed"]) == (2, 2)
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(st.binary(max_size=30) | st.text(max_size=10).map(str.encode))
 def test_bytes_that_are_no_request_are_refused(sent: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"."):  # the shortest request is longer
@@ -165,7 +166,7 @@ NAMES = [
 ]
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(fields=st.dictionaries(st.sampled_from(NAMES), junk), quirks=st.sets(st.sampled_from(sorted(QUIRKS))))
 def test_any_object_is_passed_on_or_refused(fields: Json, quirks: set[str]) -> None:
     try:
@@ -209,7 +210,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(
     fields=st.dictionaries(st.text("xyz", min_size=1, max_size=4), values, max_size=4), indent=st.booleans()
 )

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, FRAGMENTS, Json, chunk, frame, heard, strict_object, told
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Finish, Item, Text, Thinking, Tool
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken, SourceError
@@ -345,7 +346,7 @@ def odd_chunk(draw: st.DrawFn) -> Json:
 GOOD = [chunk({"content": "a"}), chunk({"content": "b"}, index=1), chunk({}, finish="stop")]
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(odd_chunk() | st.sampled_from(GOOD), max_size=5), st.booleans())
 def test_nothing_that_an_upstream_sends_is_a_defect(sent: list[Json], asked: bool) -> None:
     """Any JSON ends in events or in a SourceError, and what there are of events can be rendered."""
@@ -364,7 +365,7 @@ def test_nothing_that_an_upstream_sends_is_a_defect(sent: list[Json], asked: boo
         strict_object(whole.decode("ascii"))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(odd_chunk())
 def test_no_whole_answer_is_a_defect(sent: Json) -> None:
     events: list[AnyEvent] = []

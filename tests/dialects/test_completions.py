@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chat_stream import payloads
 from tests.dialects.chat_frames import Json, frame, texts
 from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.message import Message, TextPart
 from tidegate.core.request import Prompt
@@ -42,7 +43,7 @@ def said(body: bytes) -> dict[int, str]:
     return found
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     pieces=st.lists(st.tuples(texts, st.integers(0, 2)), max_size=10),
     each=st.integers(1, 400),

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.feeding import feed
@@ -132,7 +132,6 @@ def _cut(text: str, size: int) -> list[str]:
 
 
 @pytest.mark.parametrize("dialect", SHOWN, ids=lambda dialect: dialect.name)
-@settings(deadline=None)  # other tests share the processor
 @given(events=answers(), batch=st.integers(1, 5), step=st.integers(1, 40))
 def test_any_answer_survives_any_dialect_and_any_cut(
     dialect: Dialect, events: list[AnyEvent], batch: int, step: int
@@ -146,7 +145,6 @@ def test_any_answer_survives_any_dialect_and_any_cut(
 
 
 @pytest.mark.parametrize("dialect", SHOWN, ids=lambda dialect: dialect.name)
-@settings(deadline=None)
 @given(events=answers(), batch=st.integers(1, 5))
 def test_a_whole_answer_says_what_the_stream_says(
     dialect: Dialect, events: list[AnyEvent], batch: int

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
@@ -83,7 +84,7 @@ def normalised(value: Json, *, last: bool) -> Json:
     return {**kept, "responseId": header_for(GEMINI).id}
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(sent=answers(), step=st.integers(1, 300), end=st.sampled_from(["\n\n", "\r\n\r\n"]))
 def test_every_chunk_reaches_a_client_of_the_same_dialect_equal(
     sent: list[Json], step: int, end: str
@@ -95,7 +96,7 @@ def test_every_chunk_reaches_a_client_of_the_same_dialect_equal(
     assert shown(events) == expected
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(sent=answers())
 def test_the_form_does_not_change_what_is_said(sent: list[Json]) -> None:
     events = heard(framed(value) for value in sent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import messages
@@ -16,6 +16,7 @@ from tests.dialects.chat_frames import FRAGMENTS, texts
 from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
 from tests.messages import event
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
@@ -26,7 +27,7 @@ Json = dict[str, Any]
 DIALECT = load_dialect("anthropic-messages")
 NAME = DIALECT.name
 HEADER = header_for(DIALECT)
-QUICK = settings(deadline=None, max_examples=100)
+QUICK = examples(100)
 STOP, DONE = Finish(reason="stop"), End(outcome="completed")
 
 
@@ -147,11 +148,20 @@ def test_a_whole_answer_is_the_stream_added_up(sent: list[Json]) -> None:
     assert said["usage"] == {"input_tokens": 11, "output_tokens": 7}
     starts = [each["content_block"] for each in sent if each["type"] == "content_block_start"]
     assert [block["type"] for block in said["content"]] == [block["type"] for block in starts]
-    for kind, member in (("text", "text"), ("thinking", "thinking")):
-        deltas = (each["delta"] for each in sent if each["type"] == "content_block_delta")
-        text = "".join(delta[member] for delta in deltas if delta["type"] == f"{kind}_delta")
-        joined = "".join(block[member] for block in said["content"] if block["type"] == kind)
-        assert joined == json.loads(json.dumps(text))  # two halves of an emoji are the emoji
+    for index, block in enumerate(said["content"]):
+        if block["type"] in ("text", "thinking"):
+            assert block[block["type"]] == text_of_block(sent, index)
+
+
+def text_of_block(sent: list[Json], index: int) -> str:
+    """Its deltas in one, in which two halves of an emoji are the emoji; between blocks they stay halves."""
+    deltas = [
+        each["delta"] for each in sent if each["type"] == "content_block_delta" and each["index"] == index
+    ]
+    text: str = json.loads(
+        json.dumps("".join(each.get("text") or each.get("thinking") or "" for each in deltas))
+    )
+    return text
 
 
 # Whatever comes

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.core.event import AnyEvent, Text, Thinking, Tool
@@ -58,7 +58,6 @@ def said(events: list[AnyEvent]) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(deadline=None)
 @given(
     deltas=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=5), max_size=12),
     rest=st.text(st.characters(codec="utf-8"), max_size=8),

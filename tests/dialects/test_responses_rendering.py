@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import texts
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tests.responses import check_lifecycle, content_of, events_of
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
@@ -18,7 +19,7 @@ from tidegate.dialects import load_dialect
 from tidegate.dialects.openai_responses import ResponsesStreamRenderer, ResponsesWholeRenderer
 
 RESPONSES = load_dialect("openai-responses")
-QUICK = settings(deadline=None, max_examples=100)
+QUICK = examples(100)
 
 TOOLS: list[dict[str, Any]] = [
     {"type": "custom", "name": "free"},

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import FRAGMENTS, heard, texts
+from tests.properties import examples
 from tidegate.core.event import Text
 from tidegate.dialects import load_dialect
 from tidegate.dialects.openai_responses.learned import learn
 
 RESPONSES = load_dialect("openai-responses")
-QUICK = settings(deadline=None, max_examples=120)
+QUICK = examples(120)
 
 FORGET = b'data: {"type":"keepalive"}\n\n'
 """An event that makes a decoder forget what it has learned, and means nothing else."""

@@ -7,19 +7,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.chat_frames import DONE, FRAGMENTS, Json, chunk, frame, heard, texts
 from tests.dialects.feeding import feed
 from tests.dialects.recorded import header_for
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.dialects.openai_chat import ChatDecoder
 
 CHAT = load_dialect("openai-chat")
-QUICK = settings(deadline=None, max_examples=120)
+QUICK = examples(120)
 
 SAYS_NOTHING = b'data: {"choices":[]}\n\n'
 """A chunk that makes a decoder forget what it has learned, and means nothing else."""

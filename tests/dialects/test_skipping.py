@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.dialects.recorded import Case, cases, dialects, header_for
 from tests.dialects.test_crossing import answers
+from tests.properties import examples
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.core.run import Run, Skipped, coalesce, decode, encode
@@ -19,7 +20,7 @@ from tidegate.core.usage import Usage
 from tidegate.dialects import Dialect, Renderer, renderer
 
 ALL = [case for dialect in dialects() for case in cases(dialect) if case.events]
-QUICK = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+QUICK = examples(15)
 
 words = st.sampled_from(
     ["a", " b", "世", "\ud83d", "\ude00", "data: ", "", '{"x":', "1", "}", "[]", "\n\n", '"']

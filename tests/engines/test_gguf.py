@@ -8,11 +8,11 @@ from pathlib import Path
 
 import gguf
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engines.conftest import MakeModel
+from tests.properties import examples
 from tidegate.engines import InvalidGguf, read_gguf
 from tidegate.engines.gguf import _BLOCKS
 
@@ -156,9 +156,7 @@ def test_a_download_that_broke_off_is_told_at_once(
     assert "is incomplete" in sentence(path)
 
 
-@hypothesis_settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(200)
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=8))
 def test_damaged_headers_raise_nothing_but_invalid_gguf(
     tiny_gguf: MakeModel, tmp_path: Path, damage: list[tuple[int, int]]

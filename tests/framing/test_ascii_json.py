@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.wire.ascii_json import ascii_json, quote
 
 # Every code point, lone surrogates included: a JSON text can hold them.
@@ -22,14 +23,14 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(values)
 def test_any_value_comes_back_as_it_was(value: Any) -> None:
     written = ascii_json(value)
     assert json.loads(written) == value
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(values)
 def test_it_is_one_line_of_ascii(value: Any) -> None:
     written = ascii_json(value)
@@ -60,7 +61,6 @@ def test_numbers_that_json_lacks_are_null(number: float, beside: str) -> None:
     assert json.loads(ascii_json({"n": [number], "beside": beside})) == {"n": [None], "beside": beside}
 
 
-@settings(deadline=None)
 @given(texts)
 def test_quoted_text_comes_back(text: str) -> None:
     assert quote(text).isascii()

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.errors import Broken
 from tidegate.wire.sse import Frame, SSEDecoder
 
@@ -146,7 +147,7 @@ def cut(data: bytes, points: Iterable[int]) -> Iterator[bytes]:
     yield data[start:]
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(data=streams, points=st.lists(st.integers(0, 80), max_size=8))
 def test_any_stream_cut_anywhere_is_read_as_the_reference_reads_it(data: bytes, points: list[int]) -> None:
     assert decoded(cut(data, points)) == reference(data)

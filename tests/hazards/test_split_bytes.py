@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chat import DONE, USAGE, Json, chunk, envelope, frame, frames, streamed_bytes, text_chunks, tool
 from tests.chat_stream import ChatAnswer, stream_chat
 from tests.gateway import Gateway
+from tests.properties import examples
 from tests.script import End, Head, Raw, Send, as_chunk
 from tests.upstream import Upstream
 
@@ -73,7 +74,7 @@ def test_an_emoji_cut_into_two_escapes(gateway: Gateway, upstream: Upstream) -> 
     assert joined.encode("utf-16", "surrogatepass").decode("utf-16") == "😀"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60)
 @given(data=st.data())
 def test_any_cuts_give_the_same_answer(gateway: Gateway, upstream: Upstream, data: st.DataObject) -> None:
     """hazard 41: a recorded stream, cut anywhere, in chunks of the body and in writes of the socket."""
@@ -96,7 +97,7 @@ DELTAS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60)
 @given(parts=st.lists(DELTAS, min_size=1, max_size=12), size=st.integers(1, 200))
 def test_any_text_arrives_in_order(
     gateway: Gateway, upstream: Upstream, parts: list[Json], size: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
@@ -16,7 +16,6 @@ def lines(registry: CollectorRegistry) -> set[str]:
     return {line for line in text.splitlines() if not line.startswith("#") and "_created" not in line}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0, 4.5, 9.0]))))
 def test_it_equals_the_librarys(observed: list[tuple[str, float]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()

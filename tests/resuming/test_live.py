@@ -10,10 +10,10 @@ import pytest
 
 from tests.chat import chunk, frame, frames, text_chunks
 from tests.chat_stream import LiveAnswer, body_for
-from tests.gateway import Gateway
+from tests.gateway import Gateway, eventually
 from tests.raw_http import RawConnection, ResponseHead, fetch, request_bytes
 from tests.resuming.asking import WAYS, stream_id
-from tests.script import End, Gate, Head, Send, Stall, WaitFor
+from tests.script import End, Gate, Head, Send, Stall, Step, WaitFor
 from tests.upstream import Upstream
 
 CHAT = WAYS["chat"]
@@ -120,13 +120,22 @@ def test_every_dialect_tails_the_same_stream(gateway: Gateway, upstream: Upstrea
 
 
 def test_the_last_reader_to_leave_cancels(gateway: Gateway, upstream: Upstream, watch: Watch) -> None:
-    gate = Gate()
-    with held(gateway, upstream, gate) as (live, name):
+    stays, leaves = Gate(), Gate()
+    still: list[Step] = [WaitFor(stays), Send(frame(chunk(" still"))), WaitFor(leaves)]
+    upstream.play([Head(), Send(frame(chunk("Half"))), *still, Send(REST), End()])
+    with LiveAnswer(gateway.address, body_for()) as live:
+        live.read_past("Half")
+        name = live.head.get("tidegate-stream") or ""
         watching = watch(gateway, name).past(b"Half")
+        before = gateway.descriptors
         live.connection.close()
-        assert upstream.request().connection.closed_at is None, "it goes on for the second reader"
+        eventually(lambda: gateway.descriptors < before, "the first reader's leaving is noticed")
+        stays.open()
+        watching.past(b" still")
+        connection = upstream.request().connection
+        assert connection.closed_at is None, "it goes on for the second reader"
         watching.connection.close()
-        upstream.request().connection.wait_closed(2)
+        connection.wait_closed(2)
     found = fetch(gateway.address, "GET", f"/v1/streams/{name}", headers={"Accept": "application/json"}).json
     assert found["status"] == "cancelled"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tests.routing.deeds import deployment
 from tidegate.routing.choose import choose
 from tidegate.routing.table import Deployment
@@ -82,7 +83,7 @@ def test_weights_are_shares() -> None:
     assert firsts == {"a": 250, "b": 750}
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     weights=st.lists(st.floats(0.001, 1000), max_size=6),
     rests=st.lists(st.booleans(), min_size=6, max_size=6),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tests.routing.deeds import deployment, route
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.routing.table import Route, Routes
@@ -94,7 +95,7 @@ def test_a_table_is_a_collection() -> None:
     assert found.model == "b"
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.text(max_size=30))
 def test_any_name_is_one_or_none(name: str) -> None:
     with pytest.raises(NotFound):

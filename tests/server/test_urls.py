@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.server.urls import GENERATIONS, PUBLIC, canonical, generation_at, stream_at
 
 
@@ -33,7 +34,7 @@ def test_paths(path: str, ours: str) -> None:
     assert canonical(path) == ours
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.sampled_from(["/", "//", "v1", "models", "a", "."]), max_size=8).map("".join))
 def test_a_canonical_path_has_single_slashes_and_none_at_its_end(path: str) -> None:
     ours = canonical(path)
@@ -41,7 +42,7 @@ def test_a_canonical_path_has_single_slashes_and_none_at_its_end(path: str) -> N
     assert ours == "/" or not ours.endswith("/")
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     path=st.sampled_from([*GENERATIONS, *sorted(PUBLIC)]),
     before=st.sampled_from(["", "/", "//", "/v1", "//v1/", "/v1//"]),

@@ -8,9 +8,10 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tidegate.store.database import Database
 from tidegate.store.responses import StoredResponse, StoredResponses
 
@@ -95,7 +96,7 @@ def test_what_is_deleted_is_remembered(tmp_path: Path) -> None:
     with_store(tmp_path, work)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60), st.booleans()), max_size=15))
 def test_bounds_hold_whatever_is_done(steps: list[tuple[str, int, bool]]) -> None:
     async def work(store: StoredResponses) -> None:

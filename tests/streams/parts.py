@@ -47,9 +47,17 @@ class MakeLog(Protocol):
 def disk_log(clock: Clock, committed: Committed, *, most: int = 1 << 30) -> StreamLog:
     """A log in a folder that goes with it; its segments are so short that every stream lies in several."""
     folder = TemporaryDirectory(prefix="tidegate-log-")
-    log = DiskLog(clock, committed, Segments(Slot(Path(folder.name)), 4096), most=most)
-    finalize(log, folder.cleanup)
+    slot = Slot(Path(folder.name))
+    segments = Segments(slot, 4096)
+    log = DiskLog(clock, committed, segments, most=most)
+    finalize(log, _let_go, segments, slot, folder)
     return log
+
+
+def _let_go(segments: Segments, slot: Slot, folder: TemporaryDirectory[str]) -> None:
+    segments.close()
+    slot.close()
+    folder.cleanup()
 
 
 LOGS: dict[str, MakeLog] = {"memory": MemoryLog, "disk": disk_log}

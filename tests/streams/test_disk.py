@@ -12,10 +12,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateway import eventually
+from tests.properties import examples
 from tests.streams.parts import END, ManualClock, Page, Plain, S, T, header, texts
 from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.usage import Usage
@@ -296,7 +297,7 @@ def test_files_go_when_nothing_in_them_is_needed_and_never_before(tmp_path: Path
     assert disk.files == ["7", "8"]
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["append", "end"])), max_size=40))
 def test_the_files_of_streams_that_live_are_there(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str]]

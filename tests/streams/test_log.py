@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from tests.streams.parts import END, LOGS, Bench, MakeLog, ManualClock, S, T, header, texts
 from tidegate.core.event import AnyEvent, Record, Text, Thinking, Tool
 from tidegate.errors import Fenced, Full, LogError
@@ -168,7 +169,7 @@ def test_the_end_always_has_room(make: MakeLog) -> None:
     assert bench.commits[-1][1] == len(bench.log.read(S, 0, ALL))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     batches=st.lists(st.lists(st.text(max_size=3), min_size=1, max_size=5), max_size=8),
     after=st.integers(0, 45),
@@ -187,3 +188,4 @@ def test_a_log_reads_as_a_list_does(batches: list[list[str]], after: int, most: 
         assert [seq for _, seq in bench.commits] == [
             sum(map(len, batches[: number + 1])) for number in range(len(batches))
         ]
+        bench.log.close()

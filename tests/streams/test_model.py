@@ -10,7 +10,6 @@ from tempfile import mkdtemp
 from typing import Any, TypeVar, cast
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -22,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from tests.loops import VirtualLoop, turns
+from tests.properties import examples
 from tests.streams.parts import ManualClock, Page, Plain, header
 from tidegate.core.event import AnyEvent, End, Outcome, Start, Text
 from tidegate.core.request import OnDisconnect
@@ -352,15 +352,13 @@ class CrashMachine(StreamMachine):
 
 
 TestStreams = StreamMachine.TestCase
-TestStreams.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestStreams.settings = examples(20, steps=30)
 TestCrashes = CrashMachine.TestCase
-TestCrashes.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestCrashes.settings = examples(25, steps=30)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("machine", [StreamMachine, CrashMachine])
 def test_thousands_of_steps(machine: type[StreamMachine]) -> None:
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=1000, stateful_step_count=60, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=examples(50, steps=60))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.recorded import Case, cases, dialects
+from tests.properties import examples
 from tests.streams.parts import END, LOGS, Bench, MakeLog, Page, Plain, S, header, texts
 from tidegate.core.event import AnyEvent, End
 from tidegate.streams.memory import MemoryLog
@@ -157,7 +158,7 @@ def test_whoever_comes_late_gets_the_same_bytes(make: MakeLog, case: Case) -> No
         assert page.body == case.rendered
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     case=st.sampled_from(RECORDED),
     steps=st.lists(st.sampled_from(["append", "append", "attach", "block", "unblock"]), max_size=30),

@@ -26,7 +26,7 @@ CLICK = next(
 # Creating an environment is seconds of work for a processor that the other tests use too.
 SETUP_SECONDS = 240
 needs_venv = pytest.mark.skipif(find_spec("ensurepip") is None, reason="this Python lacks ensurepip")
-TARGETS = ("run", "test", "bench", "check", "test-clients")
+TARGETS = ("run", "test", "soak", "bench", "check", "test-clients")
 
 
 @pytest.fixture

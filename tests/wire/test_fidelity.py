@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chat import Json, chunk, envelope, stream, tool
 from tests.chat_stream import body_for, post_chat, stream_chat
 from tests.gateway import Gateway
+from tests.properties import examples
 from tests.upstream import Upstream
 
 OURS = ("id", "object", "created", "model", "usage", "choices")
@@ -236,7 +237,7 @@ def deltas(draw: st.DrawFn) -> Json:
     return chunk(index=index, delta={"x_three": piece}, choice=choice)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100)
 @given(parts=st.lists(deltas(), max_size=12))
 def test_any_answer_says_the_same(gateway: Gateway, upstream: Upstream, parts: list[Json]) -> None:
     """Whatever an upstream says, in whatever order, the client is told, in this order for each choice."""
