@@ -316,3 +316,14 @@ def test_it_goes_on_with_its_own_answer_wherever_that_broke_off() -> None:
 def test_it_does_not_go_on_with_what_it_would_not_say() -> None:
     with pytest.raises(Broken):
         begun("I am a large")
+
+
+def test_json_that_is_asked_for_fits_its_schema() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"title": {"type": "string"}, "parts": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["title", "parts"],
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    assert json.loads(text(say(response_format=wanted))) == {"title": "A demo", "parts": [0]}
+    assert isinstance(json.loads(text(say(response_format={"type": "json_object"}))), dict)

@@ -1,7 +1,7 @@
 """The built-in demo model: a short, honest, deterministic answer, so that everything works before a key.
 
 It says what it is and echoes the question. It calls a tool once, when a call is required or exactly one
-tool is offered, and never after a tool's result.
+tool is offered, and never after a tool's result. Where JSON is asked for, it says what fits the schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.message import Message, ResultPart, text_of
-from tidegate.core.request import Prompt, Request
+from tidegate.core.request import OutputFormat, Prompt, Request
 from tidegate.core.source import Continues, Output
 from tidegate.core.tool import ToolChoice, ToolDefinition
 from tidegate.core.usage import Usage
@@ -23,6 +23,9 @@ from tidegate.dialects.translation.customs import function_of
 from tidegate.errors import Broken
 
 _LONGEST_ECHO = 400
+_WORDS = "A demo"
+"""What stands in JSON where a text is wanted."""
+
 _MOST_INSTANT = 64
 """Tokens that are emitted at once when there is no pace to keep."""
 
@@ -44,7 +47,7 @@ class DemoSource:
         tool = None if results else _tool_to_call(prompt)
         question = _question(prompt.messages)
         out.emit(Start(model=None))
-        said: list[AnyEvent] = list(_call(tool, question) if tool else _answer(question, results))
+        said: list[AnyEvent] = list(_said(prompt, tool, question, results))
         cut = prompt.max_tokens is not None and len(said) > prompt.max_tokens
         if cut:
             said = said[: prompt.max_tokens]
@@ -67,6 +70,22 @@ class DemoSource:
             events = said[begin : begin + step]
             for choice in range(choices):
                 out.emit_all([msgspec.structs.replace(event, choice=choice) for event in events])
+
+
+def _said(
+    prompt: Prompt, tool: ToolDefinition | None, question: str, results: list[str]
+) -> Iterator[AnyEvent]:
+    if tool is not None:
+        return _call(tool, question)
+    if prompt.output is not None:
+        return _json(prompt.output)
+    return _answer(question, results)
+
+
+def _json(wanted: OutputFormat) -> Iterator[AnyEvent]:
+    value = {"answer": _WORDS} if wanted.schema is None else _value(dict(wanted.schema), _WORDS)
+    for token in _tokens(msgspec.json.encode(value).decode()):
+        yield Text(text=token)
 
 
 def _answer(question: str, results: list[str]) -> Iterator[AnyEvent]:
@@ -124,7 +143,8 @@ def _value(schema: dict[str, Any], question: str) -> Any:
         case "boolean":
             return True
         case "array":
-            return []
+            items = schema.get("items")
+            return [_value(items, question)] if isinstance(items, dict) else []
         case "object":
             return _arguments(schema, question)
         case "null":
