@@ -59,6 +59,10 @@ class Process:
     async def recovered(self) -> list[Recovered]:
         return await recover(*self._where())
 
+    async def settle(self) -> None:
+        """What it found to have ended is on its way to the archive."""
+        await self.streams.settle()
+
     def _where(self) -> tuple[Path, Slot, Streams]:
         return self.home.folder, self.slot, self.streams
 
