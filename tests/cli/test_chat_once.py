@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.agents.tutorial import WHOLE, tutorial
 from tests.chat import broken_off, chunk, frame, stream, text_chunks, text_stream, tool
 from tests.cli.conftest import RunCommand
 from tests.fixtures import StartGateway
@@ -203,3 +204,12 @@ def test_recorded_address_is_found(
     gateway = start_gateway(gateway_config(upstream.url))
     done = run_command("chat", "-m", "hi", environment={"TIDEGATE_HOME": str(gateway.folder)})
     assert (done.returncode, done.stdout) == (0, "Hello world\n")
+
+
+def test_progress_of_an_agent_is_told_beside_its_text(
+    run_command: RunCommand, upstream: Upstream, at: Environment
+) -> None:
+    upstream.answer = tutorial
+    done = run_command("chat", "write_tutorial", "-m", "MySQL", environment=at)
+    assert (done.returncode, done.stdout) == (0, WHOLE)
+    assert "· Section 2 of 3: First queries" in done.stderr.splitlines()

@@ -10,7 +10,7 @@ from tidegate.agents.asking import Asking
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for
 from tidegate.agents.writing import Writing
-from tidegate.core.event import AnyEvent
+from tidegate.core.event import AnyEvent, status_extra
 from tidegate.core.inner import Inner
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -50,6 +50,7 @@ class Context:
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
+        self._names: set[str] = set()
 
     # ---- showing ----
 
@@ -63,8 +64,7 @@ class Context:
 
     def status(self, text: str, **facts: Any) -> None:
         """A line about what is going on; ``facts`` are for programs, ``step=3, of=7`` for a progress bar."""
-        told = {"tidegate": {"status": {"text": text, **facts}}}
-        self._writing.thinking(f"{text}\n", {"chunk": told})
+        self._writing.thinking(f"{text}\n", status_extra({"text": text, **facts}))
 
     # ---- asking ----
 
@@ -121,7 +121,12 @@ class Context:
         value or its text is kept under ``name``, which is unique within a run::
 
             outline = await context.step("outline", lambda: context.ask(None, question))
+
+        Raises ValueError for a name that this run has used.
         """
+        if name in self._names:
+            raise ValueError(f"there are two steps {name!r} in this run; give each a name of its own")
+        self._names.add(name)
         return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._count)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.cli.answer import Answer, Arrival, Measured
 from tidegate.cli.terminal.display import FRAME_SECONDS, Display
-from tidegate.core.event import AnyEvent, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, Text, Thinking, Tool, status_told
 from tidegate.errors import TidegateError
 
 
@@ -54,6 +54,8 @@ def _show(event: AnyEvent, display: Display) -> None:
     match event:
         case Text():
             display.text(event.text)
+        case Thinking() if status_told(event) is not None:
+            display.status(event.text.rstrip())
         case Thinking():
             display.thinking(event.text)
         case Tool():
