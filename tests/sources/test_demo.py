@@ -17,6 +17,7 @@ from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.fold import Fold
 from tidegate.core.request import Begun, Header
 from tidegate.core.source import Flow
+from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken
 from tidegate.sources.demo import DemoSource
@@ -48,6 +49,9 @@ class Said:
 
     async def ready(self) -> None:
         self.asked += 1
+
+    def count(self, usage: Usage) -> None:
+        raise AssertionError("it counts at its end")
 
     def control(self, flow: Flow | None) -> None:
         raise AssertionError("nothing pushes to the demo")

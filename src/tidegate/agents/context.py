@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
@@ -32,6 +33,7 @@ class Context:
         header: Header,
         inner: Inner,
         writing: Writing,
+        account: Account,
         steps: Steps,
         *,
         model: str | None = None,
@@ -41,11 +43,10 @@ class Context:
         """The id of the stream that is being written."""
         self.caller = header.caller
         self.again = again
-        self.usage = Usage()
-        """What this run has spent so far."""
         self._header = header
         self._inner = inner
         self._writing = writing
+        self._account = account
         self._steps = steps
         self._model = model
         self._outside = Scope("")
@@ -89,7 +90,7 @@ class Context:
 
         def count(usage: Usage) -> None:
             own.usage = usage if own.usage is None else own.usage.plus(usage)
-            self._count(usage)
+            self._account.add_inner(usage)
 
         return Asking(begin, begins=self._writing.begin_part, counts=count)
 
@@ -112,6 +113,15 @@ class Context:
         self._ahead.append(ahead)
         return ahead
 
+    @property
+    def usage(self) -> Usage:
+        """What this run has spent so far."""
+        return self._account.usage
+
+    def count(self, usage: Usage) -> None:
+        """Count what was spent otherwise than by asking here: by a program of one's own, say."""
+        self._account.add(usage)
+
     # ---- steps ----
 
     def step(self, name: str, work: Work) -> Step:
@@ -127,12 +137,9 @@ class Context:
         if name in self._names:
             raise ValueError(f"there are two steps {name!r} in this run; give each a name of its own")
         self._names.add(name)
-        return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._count)
+        return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._account.add_inner)
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
         for ahead in self._ahead:
             await ahead.close()
-
-    def _count(self, usage: Usage) -> None:
-        self.usage = self.usage.plus(usage)

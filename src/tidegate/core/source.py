@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
 from tidegate.core.request import Header, Request
+from tidegate.core.usage import Usage
 
 
 class Flow(Protocol):
@@ -39,6 +40,10 @@ class Output(Protocol):
 
     def drop(self, fields: Sequence[str]) -> None:
         """Name the fields of the request that the source has no form for, so that the caller is told."""
+        ...
+
+    def count(self, usage: Usage) -> None:
+        """Tell what was spent so far, where that is known before the end."""
         ...
 
     def control(self, flow: Flow | None) -> None:
