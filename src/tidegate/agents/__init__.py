@@ -15,5 +15,17 @@ from tidegate.agents.agent import Agent, AgentError, agent
 from tidegate.agents.asking import Asking, Call
 from tidegate.agents.context import Context
 from tidegate.agents.request import AgentRequest
+from tidegate.agents.tool import AgentTool, ToolError, tool
 
-__all__ = ["Agent", "AgentError", "AgentRequest", "Asking", "Call", "Context", "agent"]
+__all__ = [
+    "Agent",
+    "AgentError",
+    "AgentRequest",
+    "AgentTool",
+    "Asking",
+    "Call",
+    "Context",
+    "ToolError",
+    "agent",
+    "tool",
+]

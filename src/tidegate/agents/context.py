@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from tidegate.agents.account import Account
@@ -10,6 +10,8 @@ from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for
+from tidegate.agents.tool import AgentTool
+from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
 from tidegate.core.event import AnyEvent, status_extra
 from tidegate.core.inner import Inner
@@ -82,7 +84,7 @@ class Context:
         """
         own = scope.get() or self._outside
         name = own.next_name()
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        messages = _messages(prompt)
 
         def begin() -> AsyncGenerator[AnyEvent, None]:
             body = {"model": model or self.model, "messages": messages, "stream": True, **fields}
@@ -139,7 +141,43 @@ class Context:
         self._names.add(name)
         return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._account.add_inner)
 
+    # ---- tools ----
+
+    def run_tools(
+        self,
+        model: str | None,
+        prompt: Asked,
+        tools: Sequence[AgentTool],
+        *,
+        name: str = "tools",
+        max_steps: int = 10,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> AsyncIterator[str]:
+        """Have a model answer that may call tools; yields what it says.
+
+        Each call is a step, so none that has ended is made again after a crash; of one that had begun the
+        model is told that nobody knows, unless the tool is repeatable. At a limit (turns with calls, tokens
+        of all questions, seconds) the model is asked once more, and must answer without tools. ``name`` is
+        unique within a run, ``fields`` go into every question.
+        """
+        run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
+        limits = Limits(max_steps, max_tokens, timeout)
+        return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
+
+    def _is_done(self, step: str) -> bool:
+        return self._steps.get(step) is not None
+
+    async def _approve(self, question: str) -> bool:
+        self.status(f"{question} Nobody can be asked here, so it is not done")
+        return False
+
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
         for ahead in self._ahead:
             await ahead.close()
+
+
+def _messages(prompt: Asked) -> list[Mapping[str, Any]]:
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
