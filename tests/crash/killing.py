@@ -42,7 +42,7 @@ class Home:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
         self.config = config
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self.gateway = Gateway(folder, config)
 
     def kill(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -48,6 +49,9 @@ class Said:
 
     async def ready(self) -> None:
         self.asked += 1
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        raise AssertionError("no person is asked")
 
     def control(self, flow: Flow | None) -> None:
         raise AssertionError("nothing pushes to the demo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -65,6 +66,9 @@ class Said:
 
     async def ready(self) -> None:
         raise AssertionError("an upstream pushes")
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        raise AssertionError("no person is asked")
 
     def control(self, flow: Flow | None) -> None:
         self.flows.append(flow is not None)

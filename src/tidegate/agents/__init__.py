@@ -14,6 +14,7 @@
 from tidegate.agents.agent import Agent, AgentError, agent
 from tidegate.agents.asking import Asking, Call
 from tidegate.agents.context import Context
+from tidegate.agents.questions import InputExpired
 from tidegate.agents.request import AgentRequest
 
-__all__ = ["Agent", "AgentError", "AgentRequest", "Asking", "Call", "Context", "agent"]
+__all__ = ["Agent", "AgentError", "AgentRequest", "Asking", "Call", "Context", "InputExpired", "agent"]

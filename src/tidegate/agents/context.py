@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
+from tidegate.agents.inputs import Inputs
+from tidegate.agents.questions import Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
-from tidegate.agents.structured import ask_for
+from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.writing import Writing
 from tidegate.core.event import AnyEvent
 from tidegate.core.inner import Inner
@@ -33,6 +37,7 @@ class Context:
         inner: Inner,
         writing: Writing,
         steps: Steps,
+        inputs: Inputs,
         *,
         model: str | None = None,
         again: bool = False,
@@ -47,6 +52,7 @@ class Context:
         self._inner = inner
         self._writing = writing
         self._steps = steps
+        self._inputs = inputs
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -112,6 +118,29 @@ class Context:
         self._ahead.append(ahead)
         return ahead
 
+    async def input(
+        self,
+        question: str,
+        *,
+        kind: Kind = "text",
+        schema: type[Any] | Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Ask the person behind the stream, and wait for what comes to ``POST /v1/streams/{id}/input``.
+
+        A text, or whether an ``approval`` was given. With a ``schema``, a JSON schema or a type as in
+        :meth:`ask_for`, it is a value that fits. ``about`` is for programs that show the question. While a
+        person is waited for, ``timeout`` seconds or else a day, no other deadline of the run goes on. Raises
+        InputExpired when nobody answered in time.
+        """
+        name = (scope.get() or self._outside).next_name()
+        form = schema if isinstance(schema, Mapping) or schema is None else schema_of(schema)
+        value = await self._inputs.ask(
+            name, question, self.status, kind=kind, schema=form, timeout=timeout, about=about
+        )
+        return value if form is schema else msgspec.convert(value, schema)
+
     # ---- steps ----
 
     def step(self, name: str, work: Work) -> Step:
@@ -128,6 +157,7 @@ class Context:
         """Stop what still goes on beside the agent, which has ended."""
         for ahead in self._ahead:
             await ahead.close()
+        self._inputs.close()
 
     def _count(self, usage: Usage) -> None:
         self.usage = self.usage.plus(usage)

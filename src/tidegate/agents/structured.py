@@ -28,7 +28,7 @@ async def ask_for(
     fields: Mapping[str, Any],
 ) -> Form:
     """A value of the type ``form``, asked for with ``ask``. Raises AgentError where none can be had."""
-    schema = _schema(form)
+    schema = schema_of(form)
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     wish = (
         f"Answer with JSON alone, without any words around it, that fits this JSON schema:\n{dumps(schema)}"
@@ -77,8 +77,8 @@ def read_json(text: str) -> Any:
     raise ValueError(f"no JSON was found ({reason})")
 
 
-def _schema(form: type[Any]) -> dict[str, Any]:
-    """A schema in one piece where it can be: some servers do not follow references."""
+def schema_of(form: type[Any]) -> dict[str, Any]:
+    """The JSON schema of a type, in one piece where it can be: some servers do not follow references."""
     (schema,), parts = msgspec.json.schema_components([form], ref_template="#/{name}")
     try:
         inlined: dict[str, Any] = _inlined(schema, parts)

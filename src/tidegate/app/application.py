@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
 from tidegate.agents.loading import load_agents
+from tidegate.agents.questions import Questions
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
 from tidegate.config import Config
@@ -97,13 +98,16 @@ class Application:
         )
         self._steps = StoredSteps(self.database, self._clock.now_ms)
         survives = self.gateway.streams.log.survives
-        self._surroundings = Surroundings(InnerGenerations(self.gateway), self._steps if survives else None)
+        questions = Questions()
+        self._surroundings = Surroundings(
+            InnerGenerations(self.gateway), self._steps if survives else None, questions, self._clock
+        )
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         files = FileStore(home(environ) / "files", random_id)
         responses = StoredResponses(self.database, self._clock.now_ms)
-        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files)
+        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files, questions)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
