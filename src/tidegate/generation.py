@@ -23,6 +23,7 @@ from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, T
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
 from tidegate.routing.plan import plan
+from tidegate.routing.shown import lacks_only_its_end
 from tidegate.routing.table import Route, Routes
 from tidegate.streams.archive import Claim
 from tidegate.streams.registry import CANCELLED, Readable, Stream, Streams
@@ -155,19 +156,21 @@ class Gateway:
         """See through a generation that a killed process had begun; ``said`` is what it had shown.
 
         Where the last reader's leaving cancels, nobody may want the rest any more: then it waits for one.
+        An answer of which only the end is missing is complete, as when an upstream breaks off there.
         """
         header, producer = stream.header, stream.producer
+        whole = lacks_only_its_end(request, said)
         producer.attempted(
             Attempt(
                 deployment=header.model,
                 began_ms=header.created * 1000,
                 seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
-                outcome="interrupted",
+                outcome="completed" if whole else "interrupted",
                 deltas=producer.deltas - sum(attempt.deltas for attempt in producer.attempts),
                 characters=producer.characters - sum(attempt.characters for attempt in producer.attempts),
             )
         )
-        stream.run(self._generate(stream, self._go_on(stream, request, said)))
+        stream.run(self._generate(stream, _nothing() if whole else self._go_on(stream, request, said)))
 
     async def _go_on(self, stream: Stream, request: Request, said: Sequence[AnyEvent]) -> None:
         if stream.header.on_disconnect == "cancel" and not stream.readers:
@@ -282,6 +285,10 @@ class Gateway:
             outcome, error = "failed", Failure("the gateway failed; its log says why")
         self._observer.generated(stream, outcome, error)
         stream.producer.end(outcome, error=error)
+
+
+async def _nothing() -> None:
+    """What is left to do for an answer of which only the end is missing."""
 
 
 def _on_disconnect(policies: Policies, request: Request, route: Route) -> OnDisconnect:

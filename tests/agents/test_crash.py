@@ -94,3 +94,20 @@ def test_a_plan_that_was_made_is_kept(upstream: Upstream, tmp_path: Path) -> Non
         answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{stream}"))
         assert None not in sections_asked_for(upstream)
         assert answer.succeeded().text().endswith("every night.\n")
+
+
+def test_a_server_that_is_stopped_leaves_the_rest_to_the_next(upstream: Upstream, tmp_path: Path) -> None:
+    config = crash_config(upstream, default_model="long", server={"shutdown": "50ms"})
+    with at_home(tmp_path / "home", config) as home:
+        upstream.answer = stalling("Backups", 2)
+        reading = Reading(home, SUBJECT, AGENT, {})
+        reading.has("mysqldump")
+        home.gateway.stop()
+        shown = frames_of(reading.ended())
+        upstream.answer = tutorial
+        upstream.requests.clear()
+        home.start()
+        rest = fetch(home.gateway.address, "GET", f"/v1/streams/{reading.stream}")
+        assert parse(rest).succeeded().text() == WHOLE
+        assert sections_asked_for(upstream) == ["Backups"]
+        assert frames_of(rest.body)[: len(shown)] == shown

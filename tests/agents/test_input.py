@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.crash.killing import Home, crash_config
 from tests.gateway import eventually
 from tests.raw_http import fetch
 from tests.upstream import Upstream
+from tidegate.client import AsyncClient, Client, Item, RequestRefused
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -137,3 +139,28 @@ def test_a_stream_that_is_cancelled_waits_for_nobody(home: Home) -> None:
     begun.ended()
     assert asked(home.gateway, begun.stream) == []
     refused(home, begun.stream, {"approve": True}, 409)
+
+
+def test_the_client_gets_the_question_and_answers_it(home: Home) -> None:
+    client = Client(home.gateway.url)
+    with client.stream(model="asks-trip", messages="go") as stream:
+        question = next(event for event in stream if isinstance(event, Item))
+        assert (question.kind, question.value["question"]) == ("input_required", "Where to?")
+        with pytest.raises(RequestRefused, match="does not fit"):
+            client.send_input(stream.stream_id or "", "Ely")
+        client.send_input(
+            stream.stream_id or "", value={"town": "Ely", "nights": 2}, question=question.value["id"]
+        )
+        assert stream.collect().text == "2 nights in Ely."
+
+
+def test_the_client_that_awaits_does_so_too(home: Home) -> None:
+    async def talk() -> str:
+        client = AsyncClient(home.gateway.url)
+        async with client.stream(model="asks-leave", messages="go") as stream:
+            async for event in stream:
+                if isinstance(event, Item) and event.kind == "input_required":
+                    await client.send_input(stream.stream_id or "", approve=True)
+            return stream.answer().text
+
+    assert asyncio.run(talk()) == "Done."

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.agents.tutorial import WHOLE, tutorial
 from tests.chat import broken_off, chunk, frame, stream, text_chunks, text_stream, tool
 from tests.cli.conftest import RunCommand
 from tests.fixtures import StartGateway
@@ -25,39 +26,37 @@ def test_answer_is_plain_text(run_command: RunCommand, upstream: Upstream, at: E
 
 
 def test_question_system_message_and_model_are_sent(
-    run_command: RunCommand, upstream: Upstream, at: Environment
+    run_inside: RunCommand, upstream: Upstream, at: Environment
 ) -> None:
-    run_command("chat", "m", "-m", "hi", "--system", "Be brief.", environment=at)
+    run_inside("chat", "m", "-m", "hi", "--system", "Be brief.", environment=at)
     sent = upstream.request().json
     assert sent["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
     assert sent["stream_options"] == {"include_usage": True}
 
 
 def test_without_a_model_the_default_one_answers(
-    run_command: RunCommand, upstream: Upstream, at: Environment
+    run_inside: RunCommand, upstream: Upstream, at: Environment
 ) -> None:
-    done = run_command("chat", "-m", "hi", environment=at)
+    done = run_inside("chat", "-m", "hi", environment=at)
     assert (done.returncode, done.stdout) == (0, "Hello world\n")
 
 
-def test_question_is_read_from_the_input(
-    run_command: RunCommand, upstream: Upstream, at: Environment
-) -> None:
+def test_question_is_read_from_the_input(run_inside: RunCommand, upstream: Upstream, at: Environment) -> None:
     for arguments in (["-m", "-"], []):
         upstream.reset()
-        done = run_command("chat", "m", *arguments, text="one\ntwo\n", environment=at)
+        done = run_inside("chat", "m", *arguments, text="one\ntwo\n", environment=at)
         assert (done.returncode, done.stdout) == (0, "Hello world\n")
         assert upstream.request().json["messages"] == [{"role": "user", "content": "one\ntwo"}]
 
 
-def test_empty_question_is_refused(run_command: RunCommand, at: Environment) -> None:
-    done = run_command("chat", "m", text="\n", environment=at)
+def test_empty_question_is_refused(run_inside: RunCommand, at: Environment) -> None:
+    done = run_inside("chat", "m", text="\n", environment=at)
     assert done.returncode == 2
     assert "the question is empty" in done.stderr
 
 
-def test_question_in_the_place_of_the_model_is_explained(run_command: RunCommand) -> None:
-    done = run_command("chat", "why is the sky blue?")
+def test_question_in_the_place_of_the_model_is_explained(run_inside: RunCommand) -> None:
+    done = run_inside("chat", "why is the sky blue?")
     assert done.returncode == 2
     assert "to ask one question: tidegate chat -m TEXT" in done.stderr
 
@@ -116,11 +115,11 @@ def start_chat(gateway: Gateway, folder: Path, *options: str) -> subprocess.Pope
 
 
 def test_error_in_mid_answer_keeps_the_text(
-    run_command: RunCommand, upstream: Upstream, at: Environment
+    run_inside: RunCommand, upstream: Upstream, at: Environment
 ) -> None:
     failure = {"error": {"message": "the model has gone away", "type": "server_error"}}
     upstream.play(broken_off(text_chunks(["Hello"], finish=None), Send(frame(failure))))
-    done = run_command("chat", "m", "-m", "hi", environment=at)
+    done = run_inside("chat", "m", "-m", "hi", environment=at)
     assert (done.returncode, done.stdout) == (1, "Hello\n")
     assert done.stderr == "tidegate: the model has gone away\n"
 
@@ -150,56 +149,65 @@ def test_gateway_that_dies_and_stays_away_is_an_error_to_go_on_from(
 
 
 def test_tool_call_is_told_beside_the_answer(
-    run_command: RunCommand, upstream: Upstream, at: Environment
+    run_inside: RunCommand, upstream: Upstream, at: Environment
 ) -> None:
     calls = [
         chunk(tool_calls=[tool(0, '{"city":', call_id="call_1", name="weather")]),
         chunk(tool_calls=[tool(0, ' "Paris"}')]),
     ]
     upstream.play(stream([chunk("", role="assistant"), *calls, chunk(finish="tool_calls")]))
-    done = run_command("chat", "m", "-m", "hi", environment=at)
+    done = run_inside("chat", "m", "-m", "hi", environment=at)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == '→ calls weather({"city": "Paris"})\n'
 
 
 def test_thinking_is_no_part_of_the_plain_answer(
-    run_command: RunCommand, upstream: Upstream, at: Environment
+    run_inside: RunCommand, upstream: Upstream, at: Environment
 ) -> None:
     upstream.play(stream([chunk(reasoning="Hm."), *text_chunks(["Yes."], role=False)]))
-    assert run_command("chat", "m", "-m", "hi", environment=at).stdout == "Yes.\n"
+    assert run_inside("chat", "m", "-m", "hi", environment=at).stdout == "Yes.\n"
 
 
 def test_unknown_model_is_told_with_the_nearest_names(
-    run_command: RunCommand, gateway: Gateway, at: Environment
+    run_inside: RunCommand, gateway: Gateway, at: Environment
 ) -> None:
-    done = run_command("chat", "agian", "-m", "hi", environment=at)
+    done = run_inside("chat", "agian", "-m", "hi", environment=at)
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no model 'agian' here" in done.stderr
     assert "'again'" in done.stderr
 
 
-def test_without_a_gateway_the_command_that_starts_one_is_told(run_command: RunCommand) -> None:
-    done = run_command("chat", "-m", "hi", "--url", "http://127.0.0.1:1")
+def test_without_a_gateway_the_command_that_starts_one_is_told(run_inside: RunCommand) -> None:
+    done = run_inside("chat", "-m", "hi", "--url", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
         "tidegate: No gateway answers at http://127.0.0.1:1; start one with: tidegate serve\n"
     )
 
 
-def test_keys(start_gateway: StartGateway, upstream: Upstream, run_command: RunCommand) -> None:
+def test_keys(start_gateway: StartGateway, upstream: Upstream, run_inside: RunCommand) -> None:
     config = gateway_config(upstream.url, auth={"keys": "required", "list": ["sk-right"]})
     address = {"TIDEGATE_URL": start_gateway(config).url}
-    none = run_command("chat", "-m", "hi", environment=address)
+    none = run_inside("chat", "-m", "hi", environment=address)
     assert (none.returncode, "wants a key; give it with --key KEY" in none.stderr) == (1, True)
-    wrong = run_command("chat", "-m", "hi", "--key", "sk-wrong", environment=address)
+    wrong = run_inside("chat", "-m", "hi", "--key", "sk-wrong", environment=address)
     assert (wrong.returncode, "does not take this key" in wrong.stderr) == (1, True)
     named = {**address, "TIDEGATE_API_KEY": "sk-right"}
-    assert run_command("chat", "-m", "hi", environment=named).returncode == 0
+    assert run_inside("chat", "-m", "hi", environment=named).returncode == 0
 
 
 def test_recorded_address_is_found(
-    start_gateway: StartGateway, upstream: Upstream, run_command: RunCommand
+    start_gateway: StartGateway, upstream: Upstream, run_inside: RunCommand
 ) -> None:
     gateway = start_gateway(gateway_config(upstream.url))
-    done = run_command("chat", "-m", "hi", environment={"TIDEGATE_HOME": str(gateway.folder)})
+    done = run_inside("chat", "-m", "hi", environment={"TIDEGATE_HOME": str(gateway.folder)})
     assert (done.returncode, done.stdout) == (0, "Hello world\n")
+
+
+def test_progress_of_an_agent_is_told_beside_its_text(
+    run_command: RunCommand, upstream: Upstream, at: Environment
+) -> None:
+    upstream.answer = tutorial
+    done = run_command("chat", "write_tutorial", "-m", "MySQL", environment=at)
+    assert (done.returncode, done.stdout) == (0, WHOLE)
+    assert "· Section 2 of 3: First queries" in done.stderr.splitlines()

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -32,7 +33,20 @@ def free_port() -> int:
 def taken_port() -> Iterator[int]:
     """The port of a program that is no gateway: it accepts connections and closes them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        closing = Thread(target=close_all, args=(listener,))
+        closing.start()
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        closing.join()
+
+
+def close_all(listener: socket.socket) -> None:
+    """Closes each connection of ``listener`` until that is shut down."""
+    while True:
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            return
 
 
 def write(folder: Path, config: Config) -> str:
@@ -57,8 +71,8 @@ def test_everything_in_order(
     assert upstream.requests == []
 
 
-def test_mistakes_in_the_settings(run_command: RunCommand, tmp_path: Path) -> None:
-    done = run_command("doctor", "--config", write(tmp_path, {"server": {"prot": 1}, "demo": {"delay": "x"}}))
+def test_mistakes_in_the_settings(run_inside: RunCommand, tmp_path: Path) -> None:
+    done = run_inside("doctor", "--config", write(tmp_path, {"server": {"prot": 1}, "demo": {"delay": "x"}}))
     assert done.returncode == 1
     assert "✗ " in done.stdout
     assert "server.prot is not a setting" in done.stdout
@@ -67,31 +81,31 @@ def test_mistakes_in_the_settings(run_command: RunCommand, tmp_path: Path) -> No
 
 
 def test_default_model_that_nobody_has_is_found(
-    run_command: RunCommand, tmp_path: Path, free_port: int
+    run_inside: RunCommand, tmp_path: Path, free_port: int
 ) -> None:
     config = {"server": {"port": free_port}, "default_model": "nobody"}
-    done = run_command("doctor", "--config", write(tmp_path, config))
+    done = run_inside("doctor", "--config", write(tmp_path, config))
     assert (done.returncode, "nobody" in done.stdout) == (1, True)
 
 
 def test_provider_that_cannot_be_reached_is_a_warning(
-    run_command: RunCommand, tmp_path: Path, free_port: int
+    run_inside: RunCommand, tmp_path: Path, free_port: int
 ) -> None:
     config = {
         "server": {"port": free_port},
         "providers": {"gone": {"base_url": NOWHERE, "api_key": "none"}},
         "models": {"m": {"use": "gone/m"}},
     }
-    done = run_command("doctor", "--config", write(tmp_path, config))
+    done = run_inside("doctor", "--config", write(tmp_path, config))
     assert done.returncode == 0
     assert "! gone: cannot connect to http://127.0.0.1:1" in done.stdout
     assert f"curl -v {NOWHERE}/models" in done.stdout
 
 
 def test_port_of_another_program_is_a_problem(
-    run_command: RunCommand, tmp_path: Path, taken_port: int
+    run_inside: RunCommand, tmp_path: Path, taken_port: int
 ) -> None:
-    done = run_command("doctor", "--config", write(tmp_path, {"server": {"port": taken_port}}))
+    done = run_inside("doctor", "--config", write(tmp_path, {"server": {"port": taken_port}}))
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{taken_port}" in done.stdout
     assert "      tidegate serve --port " in done.stdout
@@ -104,24 +118,24 @@ def test_port_owner_is_named(taken_port: int) -> None:
 
 
 def test_running_gateway_is_seen(
-    run_command: RunCommand, start_gateway: StartGateway, upstream: Upstream, tmp_path: Path
+    run_inside: RunCommand, start_gateway: StartGateway, upstream: Upstream, tmp_path: Path
 ) -> None:
     gateway = start_gateway(gateway_config(upstream.url))
-    recorded = run_command("doctor", environment={"TIDEGATE_HOME": str(gateway.folder)})
+    recorded = run_inside("doctor", environment={"TIDEGATE_HOME": str(gateway.folder)})
     assert f"✓ a gateway is ready at {gateway.url}" in recorded.stdout
     # Under another data folder it is found by its port, and is no problem there either.
     config = write(tmp_path, {"server": {"port": gateway.address[1]}})
-    found = run_command("doctor", "--config", config)
+    found = run_inside("doctor", "--config", config)
     assert (found.returncode, f"✓ a gateway is ready at {gateway.url}" in found.stdout) == (0, True)
 
 
 def test_model_files_around_are_offered(
-    run_command: RunCommand, tmp_path: Path, free_port: int, tmp_path_factory: pytest.TempPathFactory
+    run_inside: RunCommand, tmp_path: Path, free_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "tiny.gguf").symlink_to(shared_tiny_gguf(tmp_path_factory, TinyModel()))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
-    done = run_command("doctor", "--config", write(tmp_path, {"server": {"port": free_port}}))
+    done = run_inside("doctor", "--config", write(tmp_path, {"server": {"port": free_port}}))
     assert done.returncode == 0
     assert "models/tiny.gguf: " in done.stdout
     assert "broken.gguf ends in the middle of its header" in done.stdout

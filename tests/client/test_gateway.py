@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ PIECES = ["Tides ", "turn 世界", " 🌊", " data: x\n\n", "end", "."]
 WHOLE = "".join(PIECES)
 BOTH = pytest.mark.parametrize("kind", [Blocking, Awaiting])
 Kind = type[Blocking] | type[Awaiting]
+Deliver = Callable[..., list[str]]
 PROXIED = Patience(give_up=20.0, first=0.02, longest=0.3, silence=5.0)
 
 
@@ -59,22 +61,38 @@ def answer_with_tools() -> Script:
     return stream([text[0], chunk(reasoning="Hm. "), *text[1:], *calls, chunk(finish="tool_calls")])
 
 
-@pytest.mark.parametrize("deliver", [chat, responses, messages])
-def test_cut_anywhere_the_sdk_delivers_the_same_stream(
-    gateway: Gateway, proxy: CuttingProxy, upstream: Upstream, deliver: Callable[..., list[str]]
-) -> None:
-    """Every round reads one stream, which is why even ids and times are the same."""
+SDKS = pytest.mark.parametrize("deliver", [chat, responses, messages])
+
+
+def check_cuts(proxy: CuttingProxy, upstream: Upstream, deliver: Deliver, most: int) -> None:
+    """Cut one stream at about ``most`` places; what is delivered is the same, even ids and times."""
     upstream.play(answer_with_tools())
     make: Any = anthropic_client if deliver is messages else openai_client
     same = {"extra_headers": {"Idempotency-Key": f"cut-{deliver.__name__}-{proxy.url}"}}
     with make(proxy.url) as client:
         whole = deliver(client, **same)
     size = proxy.links[0].received
-    for number, at in enumerate(range(0, size, size // 12)):
+    for number, at in enumerate(range(0, size, max(size // most, 1))):
         with make(proxy.url) as client:
             proxy.plan(Cut(at, "reset" if number % 2 else "close"))
             assert deliver(client, **same) == whole, f"cut after {at} bytes"
     assert len(upstream.requests) == 1
+
+
+@SDKS
+def test_cut_anywhere_the_sdk_delivers_the_same_stream(
+    gateway: Gateway, proxy: CuttingProxy, upstream: Upstream, deliver: Deliver
+) -> None:
+    check_cuts(proxy, upstream, deliver, 12)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@SDKS
+def test_cut_at_every_byte_the_sdk_delivers_the_same_stream(
+    gateway: Gateway, proxy: CuttingProxy, upstream: Upstream, deliver: Deliver
+) -> None:
+    check_cuts(proxy, upstream, deliver, 10**9)
 
 
 def paced(pieces: list[str]) -> Script:
@@ -83,6 +101,40 @@ def paced(pieces: list[str]) -> Script:
     for value in text_chunks(pieces):
         steps += [Send(frame(value)), Pause(0.01)]
     return [*steps, Send(b"data: [DONE]\n\n")]
+
+
+def told(items: list[str]) -> str:
+    """The text in what an SDK delivered, whichever it was."""
+    text = ""
+    for item in map(json.loads, items):
+        if item.get("choices"):
+            text += item["choices"][0]["delta"].get("content") or ""
+        elif item.get("type") == "response.output_text.delta":
+            text += item["delta"]
+        elif item.get("type") == "content_block_delta":
+            text += item["delta"]["text"]
+    return text
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@SDKS
+def test_cut_at_every_event_while_it_comes_the_sdk_reads_every_token(
+    gateway: Gateway, proxy: CuttingProxy, upstream: Upstream, deliver: Deliver
+) -> None:
+    """Behind each event and within it: every stream is cut once, at another place."""
+    pieces = [f"{number} 世 " for number in range(40)]
+    upstream.answer = lambda _: paced(pieces)
+    make: Any = anthropic_client if deliver is messages else openai_client
+    with make(proxy.url) as client:
+        assert told(deliver(client)) == "".join(pieces)
+    size = proxy.links[0].received
+    cuts = range(0, size, size // (3 * len(pieces)))
+    for number, at in enumerate(cuts):
+        proxy.plan(Cut(at, "reset" if number % 2 else "close"))
+        with make(proxy.url) as client:
+            assert told(deliver(client)) == "".join(pieces), f"cut after {at} bytes"
+    assert len(upstream.requests) == 1 + len(cuts)
 
 
 @BOTH

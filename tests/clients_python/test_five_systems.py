@@ -75,10 +75,10 @@ def slow_and_odd() -> Script:
     usage = frames([{"choices": [], "usage": USAGE}])
     beats = b": ping\n\nretry: 100\n\nid: 7\n\n"
     return [
-        Pause(0.6),
+        Pause(0.4),
         Head(),
         Send(beats + first),
-        Pause(0.6),
+        Pause(0.4),
         Send(beats + second + usage + DONE, each=3),
         End(),
     ]

@@ -20,7 +20,8 @@ from tests.upstream import Request, Upstream
 WORDS = [f"word{number} " for number in range(60)]
 WHOLE = "".join(WORDS)
 HALF = 30
-LAST: Script = (Send(frame(chunk(finish="stop"))), Send(DONE), End())
+FINISH = Send(frame(chunk(finish="stop")))
+LAST: Script = (FINISH, Send(DONE), End())
 
 
 def crash_config(upstream: Upstream, **sections: Any) -> Config:
@@ -165,9 +166,7 @@ def rest(request: Request) -> Script:
     return [
         Head(),
         *said(words_before(request), len(WORDS)),
-        Send(frame(chunk(finish="stop"))),
-        Send(DONE),
-        End(),
+        *LAST,
     ]
 
 

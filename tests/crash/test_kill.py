@@ -8,6 +8,7 @@ import pytest
 
 from tests.chat_stream import parse
 from tests.crash.killing import (
+    FINISH,
     HALF,
     WHOLE,
     WORDS,
@@ -19,12 +20,13 @@ from tests.crash.killing import (
     frames_of,
     keyed,
     rest,
+    said,
     upto,
     words_before,
 )
 from tests.gateway import eventually
 from tests.raw_http import fetch
-from tests.script import Gate, Stall, WaitFor
+from tests.script import Gate, Head, Stall, WaitFor
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.timeout(240)  # each starts several gateways, one after the other
@@ -39,6 +41,7 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
     for label in ("middle", "reader"):
         answers.play(label, upto(HALF), rest)
     answers.play("stuck", upto(HALF))
+    answers.play("endless", lambda _: [Head(), *said(0, len(WORDS)), FINISH, Stall()])
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
         ended = home.post("ended")
         reading = {
@@ -46,7 +49,9 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
             "middle": Reading(home, "middle", "long", keyed("middle")),
             "reader": Reading(home, "reader", "long", {}),
             "stuck": Reading(home, "stuck", "m", keyed("stuck")),
+            "endless": Reading(home, "endless", "m", {}),
         }
+        reading["endless"].has('"finish_reason":"stop"')
         for label, client in reading.items():
             if label == "unshown":
                 upstream.wait_until(lambda: "unshown" in answers.asked, "the request")
@@ -68,6 +73,10 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
             assert digest(whole.text()) == digest(WHOLE)
             assert frames_of(whole.response.body)[: len(shown[label])] == shown[label]
 
+        endless = parse(home.events(reading["endless"].stream)).succeeded()
+        assert digest(endless.text()) == digest(WHOLE)
+        assert frames_of(endless.response.body) == [*shown["endless"], "[DONE]"]
+
         stuck = home.repeat("stuck", "m")
         assert stuck.failed()["type"] == "interrupted"
         assert stuck.text() == "".join(WORDS[:HALF])
@@ -81,6 +90,7 @@ def test_every_stream_goes_on_as_well_as_it_can(upstream: Upstream, tmp_path: Pa
             "middle": [0, HALF],
             "reader": [0, HALF],
             "stuck": [0],
+            "endless": [0],
         }
         eventually(lambda: len(home.slots) == 1, "the killed process's folder is cleared away")
 

@@ -5,26 +5,40 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
 
-from tests.fixtures import StartGateway
 from tests.gateway import Gateway, gateway_config
 from tests.raw_http import fetch
 from tidegate.errors import BodyTooLarge
 from tidegate.store.files import FileStore
 
 DATA = os.urandom(100_000) + b"\r\n--boundary\r\n"
-KEYS = ("sk-first", "sk-second")
+KEYS = tuple(f"sk-{number}" for number in range(40))
+
+
+class Small(NamedTuple):
+    """A gateway with a small limit, and keys of callers that it has not seen yet."""
+
+    gateway: Gateway
+    keys: Iterator[str]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    config = gateway_config("http://127.0.0.1:1", auth={"list": list(KEYS)}, server={"max_body": "200KiB"})
+    gateway = Gateway(tmp_path_factory.mktemp("small"), config)
+    yield Small(gateway, iter(KEYS))
+    gateway.stop()
 
 
 @pytest.fixture
-def two(start_gateway: StartGateway) -> Iterator[tuple[Gateway, OpenAI, OpenAI]]:
-    """A gateway with a small limit, and two of its callers."""
-    config = gateway_config("http://127.0.0.1:1", auth={"list": list(KEYS)}, server={"max_body": "200KiB"})
-    gateway = start_gateway(config)
-    first, second = (OpenAI(base_url=gateway.base_url, api_key=key, max_retries=0) for key in KEYS)
+def two(small: Small) -> Iterator[tuple[Gateway, OpenAI, OpenAI]]:
+    """The gateway with a small limit, and two callers that it has not seen yet."""
+    gateway, keys = small
+    first, second = (OpenAI(base_url=gateway.base_url, api_key=next(keys), max_retries=0) for _ in range(2))
     yield gateway, first, second
     first.close()
     second.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 from openai import APIStatusError, OpenAI
@@ -14,7 +17,9 @@ from tests.chat_stream import LiveAnswer, body_for, parse, post_chat, stream_cha
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, gateway_config
 from tests.script import End, Head, Pause, Script, Send, Stall, Step
-from tests.upstream import Upstream
+from tests.upstream import Request, Upstream
+
+Case = TypeVar("Case")
 
 # What the model `hasty` allows, in seconds.
 FIRST_TOKEN = IDLE = 0.6
@@ -42,6 +47,17 @@ def trickle(event: bytes, beginning: bytes = b"") -> Script:
     return [*steps, Stall()]
 
 
+def asked(request: Request) -> str:
+    """What the client said: tests that wait for the same time do so side by side."""
+    said: str = request.json["messages"][0]["content"]
+    return said
+
+
+def at_once(check: Callable[[Case], None], cases: Collection[Case]) -> None:
+    with ThreadPoolExecutor(len(cases)) as pool:
+        list(pool.map(check, cases))
+
+
 def seconds_since(start: float) -> float:
     return time.monotonic() - start
 
@@ -57,15 +73,19 @@ def test_silence_before_the_first_token(gateway: Gateway, upstream: Upstream) ->
     upstream.request().connection.wait_closed()
 
 
-@pytest.mark.parametrize("kind", TRICKLES)
-def test_a_trickle_is_no_first_token(gateway: Gateway, upstream: Upstream, kind: str) -> None:
+def test_a_trickle_is_no_first_token(gateway: Gateway, upstream: Upstream) -> None:
     """hazard 26: pings and role chunks are not what the client waits for."""
-    upstream.play(trickle(TRICKLES[kind]))
-    start = time.monotonic()
-    response = post_chat(gateway.address, body_for(model="hasty"))
-    assert seconds_since(start) < FIRST_TOKEN + SLACK
-    assert response.status == 504
-    upstream.request().connection.wait_closed()
+    upstream.answer = lambda request: trickle(TRICKLES[asked(request)])
+
+    def check(kind: str) -> None:
+        start = time.monotonic()
+        response = post_chat(gateway.address, body_for(kind, model="hasty"))
+        assert seconds_since(start) < FIRST_TOKEN + SLACK, kind
+        assert response.status == 504, kind
+
+    at_once(check, TRICKLES)
+    for request in upstream.requests:
+        request.connection.wait_closed()
 
 
 @pytest.mark.parametrize("kind", ["reasoning", "tool call"])
@@ -90,15 +110,19 @@ def test_a_stall_in_mid_stream(gateway: Gateway, upstream: Upstream) -> None:
     upstream.request().connection.wait_closed()
 
 
-@pytest.mark.parametrize("kind", TRICKLES)
-def test_a_trickle_in_mid_stream_is_a_stall(gateway: Gateway, upstream: Upstream, kind: str) -> None:
+def test_a_trickle_in_mid_stream_is_a_stall(gateway: Gateway, upstream: Upstream) -> None:
     """hazard 26: pings do not reset the idle timer."""
-    upstream.play(trickle(TRICKLES[kind], frames(text_chunks(["some"], finish=None))))
-    start = time.monotonic()
-    answer = stream_chat(gateway.address, model="hasty")
-    assert seconds_since(start) < IDLE + SLACK
-    assert answer.text() == "some"
-    assert answer.failed()
+    some = frames(text_chunks(["some"], finish=None))
+    upstream.answer = lambda request: trickle(TRICKLES[asked(request)], some)
+
+    def check(kind: str) -> None:
+        start = time.monotonic()
+        answer = stream_chat(gateway.address, kind, model="hasty")
+        assert seconds_since(start) < IDLE + SLACK, kind
+        assert answer.text() == "some", kind
+        assert answer.failed(), kind
+
+    at_once(check, TRICKLES)
 
 
 def test_tokens_put_the_idle_deadline_off(gateway: Gateway, upstream: Upstream) -> None:
@@ -108,18 +132,22 @@ def test_tokens_put_the_idle_deadline_off(gateway: Gateway, upstream: Upstream) 
     assert stream_chat(gateway.address, model="hasty").succeeded().text() == "abcd"
 
 
-@pytest.mark.parametrize("streamed", [True, False])
-def test_the_total_has_an_end_too(gateway: Gateway, upstream: Upstream, streamed: bool) -> None:
+def test_the_total_has_an_end_too(gateway: Gateway, upstream: Upstream) -> None:
     """hazard 26: a stream that never ends, one token after the other."""
-    upstream.play(trickle(frame(chunk("on "))))
-    start = time.monotonic()
-    response = post_chat(gateway.address, body_for(model="hasty", stream=streamed))
-    assert TOTAL - 0.1 <= seconds_since(start) < TOTAL + SLACK
-    if streamed:
-        assert parse(response).failed()["type"] == "timeout_error"
-    else:
-        assert response.status == 504
-    upstream.request().connection.wait_closed()
+    upstream.answer = lambda _: trickle(frame(chunk("on ")))
+
+    def check(streamed: bool) -> None:
+        start = time.monotonic()
+        response = post_chat(gateway.address, body_for(model="hasty", stream=streamed))
+        assert TOTAL - 0.1 <= seconds_since(start) < TOTAL + SLACK
+        if streamed:
+            assert parse(response).failed()["type"] == "timeout_error"
+        else:
+            assert response.status == 504
+
+    at_once(check, (True, False))
+    for request in upstream.requests:
+        request.connection.wait_closed()
 
 
 def test_a_timeout_behind_committed_headers(upstream: Upstream, start_gateway: StartGateway) -> None:
@@ -152,13 +180,13 @@ def test_a_host_that_does_not_answer(start_gateway: StartGateway) -> None:
     """hazard 26: connecting has a deadline of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        gateway = start_gateway(gateway_config(f"http://127.0.0.1:{listener.getsockname()[1]}"))
         listener.listen(0)
         fillers = [socket.socket() for _ in range(4)]
         try:
             for filler in fillers:
                 filler.setblocking(False)
                 filler.connect_ex(listener.getsockname())
-            gateway = start_gateway(gateway_config(f"http://127.0.0.1:{listener.getsockname()[1]}"))
             start = time.monotonic()
             response = post_chat(gateway.address, body_for(model="hasty"))
             assert seconds_since(start) < 1 + SLACK + SLACK

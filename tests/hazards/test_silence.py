@@ -22,7 +22,7 @@ LONGEST_GAP = KEEP_ALIVE + 0.35
 """The keep-alive of the eager gateway, and what a busy machine may add to it."""
 
 
-def silent_stream(seconds: float = 1.0) -> Script:
+def silent_stream(seconds: float = 0.5) -> Script:
     """Silence before the first token and again in the middle, as models that think have it."""
     beginning = frames(text_chunks(["Hel"], finish=None))
     rest = frames([chunk("lo"), chunk(finish="stop")]) + DONE
@@ -31,7 +31,7 @@ def silent_stream(seconds: float = 1.0) -> Script:
 
 def test_no_silence_exceeds_the_keep_alive(eager_gateway: Gateway, upstream: Upstream) -> None:
     """hazard 3: before the first token and in mid-stream, bytes keep coming."""
-    upstream.play(silent_stream())
+    upstream.play(silent_stream(1.0))
     with LiveAnswer(eager_gateway.address, body_for()) as live:
         answer = live.rest().succeeded()
     assert answer.text() == "Hello"
@@ -42,7 +42,7 @@ def test_no_silence_exceeds_the_keep_alive(eager_gateway: Gateway, upstream: Ups
 
 def test_a_keep_alive_is_a_chunk_with_an_empty_delta(eager_gateway: Gateway, upstream: Upstream) -> None:
     """hazards 3, 9: the one form that every client takes, after the role chunk and never before it."""
-    upstream.play(silent_stream(0.5))
+    upstream.play(silent_stream())
     answer = stream_chat(eager_gateway.address).succeeded()
     beats = [value for value in answer.chunks if is_keep_alive(value)]
     assert beats
@@ -71,7 +71,7 @@ def test_the_blocking_sdk_lives_through_silence(
     eager_gateway: Gateway, upstream: Upstream, open_client: OpenClient
 ) -> None:
     """hazard 9: no exception, and no chunk without choices."""
-    upstream.play(silent_stream())
+    upstream.play(silent_stream(1.0))
     with open_client(eager_gateway).chat.completions.create(
         model="m", messages=[{"role": "user", "content": "x"}], stream=True
     ) as answer:

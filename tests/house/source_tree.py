@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,3 +65,9 @@ def is_text(path: Path) -> bool:
 def shown(path: Path) -> str:
     """The path as a reader of a failed gate knows it."""
     return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    """All nodes of a Python file; several gates look at each."""
+    return tuple(ast.walk(ast.parse(source)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.house.source_tree import ROOT, python_files, shown
+from tests.house.source_tree import ROOT, nodes, python_files, shown
 from tests.properties import examples
 
 ALLOWED = ROOT / "tests" / "properties.py"
@@ -18,7 +18,7 @@ def own_settings(source: str) -> list[str]:
     """One sentence for each import by which a test could have settings of its own."""
     return [
         f"line {node.lineno}: take settings of property tests from tests/properties.py"
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if (
             isinstance(node, ast.ImportFrom)
             and node.module == "hypothesis"

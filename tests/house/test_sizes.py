@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.house.source_tree import files, python_files, shown
+from tests.house.source_tree import files, nodes, python_files, shown
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 80
@@ -25,7 +25,7 @@ def too_long(source: str) -> str | None:
 def long_functions(source: str) -> list[str]:
     """One sentence for each function that is over the limit, its docstring included, its decorators not."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         lines = (node.end_lineno or node.lineno) - node.lineno + 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source_tree import PACKAGE, python_files, shown, text_files
+from tests.house.source_tree import PACKAGE, nodes, python_files, shown, text_files
 
 EMPTY_WORDS = frozenset({"util", "helper", "common", "manager", "handler", "base", "misc", "stuff"})
 # Spelled in parts, so that this file passes its own gate.
@@ -48,7 +48,7 @@ def lines_with(pattern: re.Pattern[str], text: str) -> list[int]:
 def forbidden_statements(source: str) -> list[str]:
     """One sentence for each `global`, sleep of the whole thread, or placeholder body in a Python file."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Global):
             found.append(f"line {node.lineno}: `global`: keep the state in an object that is passed in")
         elif is_sleep(node):
@@ -73,7 +73,7 @@ def vendor_comparisons(source: str, vendors: frozenset[str]) -> list[str]:
     """One sentence for each comparison with a vendor's name, also by `in (…)`, `case` and startswith."""
     return [
         f'line {line_of(node)} compares with "{name}": make the difference a quirk in presets.toml'
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         for name in sorted(vendors.intersection(compared_strings(node)))
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from tidegate.core.event import AnyEvent, End, Finish, Item, Start, Text, Thinking, Tool
 from tidegate.core.request import Reasoning, Request
 from tidegate.dialects import load_dialect
-from tidegate.routing.shown import Shown, has_shown, look, why_not
+from tidegate.routing.shown import Shown, has_shown, lacks_only_its_end, look, why_not
 
 PLAIN: list[AnyEvent] = [Start(), Item(kind="chunk", value={"x": 1}), Text(text="One, "), Text(text="two \n")]
 SHOWN = Shown("One, two \n", 4, 0, 2)
@@ -54,6 +54,29 @@ def test_a_start_shows_nothing() -> None:
     assert not has_shown(PLAIN[:2])
     assert has_shown(PLAIN[:3])
     assert has_shown([Start(), Thinking(text="hm")])
+
+
+CALL = Tool(arguments="{}", call_id="c", name="f")
+DONE = Finish(reason="stop")
+
+
+@pytest.mark.parametrize(
+    ("choices", "said", "whole"),
+    [
+        (1, [*PLAIN, DONE], True),
+        (1, [Start(), Thinking(text="hm"), CALL, Finish(reason="tool_calls")], True),
+        (2, [*PLAIN, Text(text="b", choice=1), DONE, Finish(reason="length", choice=1)], True),
+        (1, PLAIN, False),
+        (1, [Start()], False),
+        (2, [*PLAIN, DONE], False),
+        (2, [*PLAIN, Text(text="b", choice=1), DONE], False),
+        (1, [*PLAIN, Text(text="b", choice=1), DONE], False),
+    ],
+)
+def test_an_answer_is_whole_when_every_choice_has_finished(
+    choices: int, said: list[AnyEvent], whole: bool
+) -> None:
+    assert lacks_only_its_end(asked(n=choices), said) is whole
 
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}

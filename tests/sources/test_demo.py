@@ -18,6 +18,7 @@ from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.fold import Fold
 from tidegate.core.request import Begun, Header
 from tidegate.core.source import Flow
+from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken
 from tidegate.sources.demo import DemoSource
@@ -52,6 +53,9 @@ class Said:
 
     def unhurried(self) -> AbstractContextManager[None]:
         raise AssertionError("no person is asked")
+
+    def count(self, usage: Usage) -> None:
+        raise AssertionError("it counts at its end")
 
     def control(self, flow: Flow | None) -> None:
         raise AssertionError("nothing pushes to the demo")

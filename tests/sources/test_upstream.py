@@ -17,6 +17,7 @@ from tidegate.config.secret import Secret
 from tidegate.core.event import AnyEvent, End, Text
 from tidegate.core.request import Header
 from tidegate.core.source import Flow
+from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken, Rejected, SourceError, Unreachable
 from tidegate.net import Address, Pool
@@ -69,6 +70,9 @@ class Said:
 
     def unhurried(self) -> AbstractContextManager[None]:
         raise AssertionError("no person is asked")
+
+    def count(self, usage: Usage) -> None:
+        raise AssertionError("it counts at its end")
 
     def control(self, flow: Flow | None) -> None:
         self.flows.append(flow is not None)

@@ -3,87 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-import msgspec
 import pytest
 
 from tests.loops import in_virtual_time
-from tests.streams.parts import END, ManualClock, Page, Plain, S, T, header, texts
+from tests.streams.parts import END, Plain, S, T, header, texts
+from tests.streams.processes import Home, Process
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, End, Start
 from tidegate.errors import Fenced, Gone, StoreError
-from tidegate.streams.archive import Archive, MemoryArchive, Summary
-from tidegate.streams.disk import DiskLog
-from tidegate.streams.log import Committed, StreamLog
-from tidegate.streams.memory import MemoryLog
-from tidegate.streams.reader import Reader
-from tidegate.streams.recovery import Recovered, recover
-from tidegate.streams.registry import Stream, Streams
-from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
+from tidegate.streams.archive import Summary
+from tidegate.streams.segments import MAGIC, Slot, read_segment
 
 ALL = 1 << 40
 HELLO: list[AnyEvent] = [Start(), *texts("a", "b", "c")]
 """What an unfinished stream has in its log."""
-
-
-class Process:
-    """One process of the gateway, as far as it has streams."""
-
-    def __init__(self, home: Home, segment_bytes: int = 1 << 20) -> None:
-        self.slot = Slot(home.folder / f"{home.begun}")
-        home.begun += 1
-        self.home = home
-        self.clock = home.clock
-
-        def make(committed: Committed) -> tuple[StreamLog, Archive]:
-            log = DiskLog(self.clock, committed, Segments(self.slot, segment_bytes))
-            home.archive._log = cast(MemoryLog, log)  # it does not mind which log it reads
-            return log, home.archive
-
-        self.streams = Streams(self.clock, make, 60.0)
-
-    def begin(self, name: str, *batches: Sequence[AnyEvent], keep: bool = True, epoch: int = 1) -> Stream:
-        stream = self.streams.create(msgspec.structs.replace(header(name), keep=keep), epoch)
-        for batch in batches:
-            self.streams.log.append(name, epoch, batch)
-        return stream
-
-    def kill(self) -> None:
-        """All that is left of it is what the kernel has."""
-        self.streams.log.close()
-        self.slot.close()
-
-    async def recover(self) -> dict[str, list[AnyEvent]]:
-        return {each.stream.header.id: each.said for each in await recover(*self._where())}
-
-    async def recovered(self) -> list[Recovered]:
-        return await recover(*self._where())
-
-    def _where(self) -> tuple[Path, Slot, Streams]:
-        return self.home.folder, self.slot, self.streams
-
-    def read(self, name: str, after: int = 0) -> bytes:
-        """What a reader gets that comes back behind a seq."""
-        stream, page = self.streams.get(name), Page()
-        assert stream is not None
-        stream.attach(Reader(name, self.streams.log, Plain(), page, after))
-        return page.body
-
-
-class Home:
-    """A data folder that outlives its processes, and an archive that does so too."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.clock = ManualClock()
-        self.begun = 0
-        self.archive = MemoryArchive(MemoryLog(self.clock, lambda *_: None), self.clock)
-
-    def slots(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
 
 
 @pytest.fixture

@@ -128,10 +128,10 @@ def _row(ended: Ended) -> GenerationRow:
 def _tokens(ended: Ended) -> tuple[Usage, bool]:
     """The tokens of a generation, and whether they were counted here."""
     if ended.usage is not None:
-        return (Usage(), False) if ended.usage.inner else (ended.usage, ended.seamed)
+        return ended.usage.own, ended.seamed
     told = [each for each in ended.attempts if each.usage is not None]
-    if any(each.usage is not None and each.usage.inner for each in told):
-        return Usage(), False  # an agent, whose questions have rows of their own
+    if told and told[-1].usage is not None and told[-1].usage.inner is not None:
+        return told[-1].usage.own, False  # a program that tells what it spends as it goes
     shown = [each for each in told if each.deltas] or told
     begun = shown[0].usage if shown else None
     if ended.outcome == "failed" and not ended.deltas:

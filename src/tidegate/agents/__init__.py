@@ -16,5 +16,18 @@ from tidegate.agents.asking import Asking, Call
 from tidegate.agents.context import Context
 from tidegate.agents.questions import InputExpired
 from tidegate.agents.request import AgentRequest
+from tidegate.agents.tool import AgentTool, ToolError, tool
 
-__all__ = ["Agent", "AgentError", "AgentRequest", "Asking", "Call", "Context", "InputExpired", "agent"]
+__all__ = [
+    "Agent",
+    "AgentError",
+    "AgentRequest",
+    "AgentTool",
+    "Asking",
+    "Call",
+    "Context",
+    "InputExpired",
+    "ToolError",
+    "agent",
+    "tool",
+]

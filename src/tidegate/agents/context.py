@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.questions import Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for, schema_of
+from tidegate.agents.tool import AgentTool
+from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
-from tidegate.core.event import AnyEvent
+from tidegate.core.event import AnyEvent, status_extra
 from tidegate.core.inner import Inner
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -36,6 +39,7 @@ class Context:
         header: Header,
         inner: Inner,
         writing: Writing,
+        account: Account,
         steps: Steps,
         inputs: Inputs,
         *,
@@ -46,16 +50,16 @@ class Context:
         """The id of the stream that is being written."""
         self.caller = header.caller
         self.again = again
-        self.usage = Usage()
-        """What this run has spent so far."""
         self._header = header
         self._inner = inner
         self._writing = writing
+        self._account = account
         self._steps = steps
         self._inputs = inputs
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
+        self._names: set[str] = set()
 
     # ---- showing ----
 
@@ -69,8 +73,7 @@ class Context:
 
     def status(self, text: str, **facts: Any) -> None:
         """A line about what is going on; ``facts`` are for programs, ``step=3, of=7`` for a progress bar."""
-        told = {"tidegate": {"status": {"text": text, **facts}}}
-        self._writing.thinking(f"{text}\n", {"chunk": told})
+        self._writing.thinking(f"{text}\n", status_extra({"text": text, **facts}))
 
     # ---- asking ----
 
@@ -87,7 +90,7 @@ class Context:
         """
         own = scope.get() or self._outside
         name = own.next_name()
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        messages = _messages(prompt)
 
         def begin() -> AsyncGenerator[AnyEvent, None]:
             body = {"model": model or self.model, "messages": messages, "stream": True, **fields}
@@ -95,7 +98,7 @@ class Context:
 
         def count(usage: Usage) -> None:
             own.usage = usage if own.usage is None else own.usage.plus(usage)
-            self._count(usage)
+            self._account.add_inner(usage)
 
         return Asking(begin, begins=self._writing.begin_part, counts=count)
 
@@ -141,6 +144,15 @@ class Context:
         )
         return value if form is schema else msgspec.convert(value, schema)
 
+    @property
+    def usage(self) -> Usage:
+        """What this run has spent so far."""
+        return self._account.usage
+
+    def count(self, usage: Usage) -> None:
+        """Count what was spent otherwise than by asking here: by a program of one's own, say."""
+        self._account.add(usage)
+
     # ---- steps ----
 
     def step(self, name: str, work: Work) -> Step:
@@ -150,8 +162,45 @@ class Context:
         value or its text is kept under ``name``, which is unique within a run::
 
             outline = await context.step("outline", lambda: context.ask(None, question))
+
+        Raises ValueError for a name that this run has used.
         """
-        return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._count)
+        if name in self._names:
+            raise ValueError(f"there are two steps {name!r} in this run; give each a name of its own")
+        self._names.add(name)
+        return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._account.add_inner)
+
+    # ---- tools ----
+
+    def run_tools(
+        self,
+        model: str | None,
+        prompt: Asked,
+        tools: Sequence[AgentTool],
+        *,
+        name: str = "tools",
+        max_steps: int = 10,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> AsyncIterator[str]:
+        """Have a model answer that may call tools; yields what it says.
+
+        Each call is a step, so none that has ended is made again after a crash; of one that had begun the
+        model is told that nobody knows, unless the tool is repeatable. At a limit (turns with calls, tokens
+        of all questions, seconds) the model is asked once more, and must answer without tools. ``name`` is
+        unique within a run, ``fields`` go into every question.
+        """
+        run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
+        limits = Limits(max_steps, max_tokens, timeout)
+        return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
+
+    def _is_done(self, step: str) -> bool:
+        return self._steps.get(step) is not None
+
+    async def _approve(self, question: str) -> bool:
+        self.status(f"{question} Nobody can be asked here, so it is not done")
+        return False
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
@@ -159,5 +208,6 @@ class Context:
             await ahead.close()
         self._inputs.close()
 
-    def _count(self, usage: Usage) -> None:
-        self.usage = self.usage.plus(usage)
+
+def _messages(prompt: Asked) -> list[Mapping[str, Any]]:
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)

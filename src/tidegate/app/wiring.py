@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidegate import config as config_module
+from tidegate.agents.adapters.command import command_agent
 from tidegate.agents.agent import Agent
 from tidegate.agents.loading import load_agents
 from tidegate.app.clock import SystemClock
@@ -117,6 +118,8 @@ class Wiring:
                 known = suggestion(model.agent, self._agents, "known are")
                 raise ConfigError(f"models.{model.name}.agent: there is no agent {model.agent!r}{known}.")
             return self._agent(model, agent)
+        if model.exec:
+            return self._agent(model, command_agent(model.name, model.exec, model.options))
         if model.gguf is not None:
             source, facts = self._engine(model, model.gguf)
             name = engine_deployment(model.name)

@@ -12,6 +12,7 @@ from tidegate.config.sections import read_gguf, read_timeouts
 from tidegate.config.settings import Deployment, Limits, Model, Provider, Retry, Timeouts
 from tidegate.config.values import (
     one_of,
+    parse_argument,
     parse_duration,
     parse_integer,
     parse_model_name,
@@ -78,14 +79,14 @@ def _read_model(
     name: str, value: Value, section: Section, providers: Providers, timeouts: Timeouts, folder: Path
 ) -> Model:
     same_as = section.optional("same_as", parse_model_name)
-    use, gguf, agent = section.get("use"), section.get("gguf"), section.get("agent")
-    if sum(each is not None for each in (use, gguf, agent)) != 1:
-        value.complain(f"needs one of use, gguf and agent, {_EXAMPLE}")
+    use, gguf, agent, command = (section.get(name) for name in ("use", "gguf", "agent", "exec"))
+    if sum(each is not None for each in (use, gguf, agent, command)) != 1:
+        value.complain(f"needs one of use, gguf, agent and exec, {_EXAMPLE}")
         gguf = None
     if gguf is None:
         _refuse_settings(section, _ENGINE_SETTINGS, "belongs to a model with gguf; remove it")
-    if agent is None:
-        _refuse_settings(section, ("options",), "belongs to a model with agent; remove it")
+    if agent is None and command is None:
+        _refuse_settings(section, ("options",), "belongs to a model with agent or exec; remove it")
     options = section.get("options")
     if options is not None and options.section() is None:
         options = None
@@ -94,6 +95,7 @@ def _read_model(
         use=_read_deployments(use, providers, same_as) if use else (),
         gguf=read_gguf(gguf, folder) if gguf else None,
         agent=agent.parsed(parse_model_name) if agent else None,
+        exec=tuple(section.listed("exec", parse_argument) or ()),
         options=options.data() if options else {},
         context=section.optional(
             "context", ranged(parse_integer, 256, 10_000_000, "a number of tokens, 256 or more")

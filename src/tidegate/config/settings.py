@@ -128,7 +128,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that callers ask for: deployments in order, a GGUF file that a local engine serves, or an agent.
+    """A name that callers ask for: deployments in order, a GGUF file that a local engine serves, an agent,
+    or a command, ``exec``, whose output is the answer.
 
     ``context``, ``slots`` and ``threads`` are the engine's own choice where they are None; ``preload`` loads
     it at start instead of at its first use. ``embedding`` and ``rerank`` load it for that instead of answers.
@@ -139,6 +140,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     use: tuple[Deployment, ...] = ()
     gguf: Path | None = None
     agent: str | None = None
+    exec: tuple[str, ...] = ()
     options: dict[str, Any] = {}
     context: int | None = None
     slots: int | None = None

@@ -165,6 +165,13 @@ def parse_model_name(text: str) -> str:
     return text
 
 
+def parse_argument(text: str) -> str:
+    """Return one word of a command: anything that can be handed to a program."""
+    if not text or "\x00" in text:
+        raise ValueError("must be a word of a command, and not empty")
+    return text
+
+
 def parse_module(text: str) -> str:
     """Return the name of a Python module."""
     if not all(part.isidentifier() for part in text.split(".")):

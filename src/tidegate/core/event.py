@@ -136,6 +136,23 @@ def seams_told(event: Event) -> Mapping[str, Any]:
     return {SEAMS: extra[SEAMS]} if extra is not None and SEAMS in extra else {}
 
 
+STATUS = "status"
+"""The member of :data:`SEAMS` among a chunk's fields that says of thinking that it is a line of progress."""
+
+
+def status_extra(facts: Mapping[str, Any]) -> Extra:
+    """What stands beside a line of thinking that tells how far a program has come: its text and more."""
+    return {"chunk": {SEAMS: {STATUS: facts}}}
+
+
+def status_told(event: Event) -> Mapping[str, Any] | None:
+    """The facts of such a line; None for whatever is none."""
+    extra = event.extra
+    told = extra.get("chunk", {}).get(SEAMS) if extra is not None and type(event) is Thinking else None
+    facts = told.get(STATUS) if isinstance(told, Mapping) else None
+    return facts if isinstance(facts, Mapping) else None
+
+
 Delta = Text | Thinking | Tool | Item
 AnyEvent = Start | Text | Thinking | Tool | Item | Finish | End
 

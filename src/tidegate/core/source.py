@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
 from tidegate.core.request import Header, Request
+from tidegate.core.usage import Usage
 
 
 class Flow(Protocol):
@@ -44,6 +45,10 @@ class Output(Protocol):
 
     def unhurried(self) -> AbstractContextManager[None]:
         """Within this a person is waited for, and no deadline runs."""
+        ...
+
+    def count(self, usage: Usage) -> None:
+        """Tell what was spent so far, where that is known before the end."""
         ...
 
     def control(self, flow: Flow | None) -> None:

@@ -63,6 +63,18 @@ def has_shown(said: Sequence[AnyEvent]) -> bool:
     return not all(_is_nothing(event) for event in said)
 
 
+def lacks_only_its_end(request: Request, said: Sequence[AnyEvent]) -> bool:
+    """Whether an answer is whole: every choice that was asked for has finished, and none is under way."""
+    finished = {event.choice for event in said if isinstance(event, Finish)}
+    begun = {event.choice for event in said if isinstance(event, (Text, Thinking, Tool))}
+    if not finished >= begun:
+        return False
+    try:
+        return len(finished) >= understand(request).choices
+    except TidegateError:
+        return False
+
+
 def characters_of(said: Sequence[AnyEvent]) -> int:
     """How many characters events show."""
     return sum(

@@ -101,6 +101,9 @@ class Splice:
     def drop(self, fields: Sequence[str]) -> None:
         """The caller's headers are sent by now."""
 
+    def count(self, usage: Usage) -> None:
+        self.usage = usage
+
     def control(self, flow: Flow | None) -> None:
         self._out.control(flow)
 

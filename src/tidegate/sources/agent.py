@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
 from tidegate.agents.inputs import Inputs
@@ -21,7 +22,6 @@ from tidegate.core.event import End, Finish, Start
 from tidegate.core.inner import Inner
 from tidegate.core.request import Request
 from tidegate.core.source import Output
-from tidegate.core.usage import Usage
 from tidegate.errors import Broken, TidegateError, Unsupported
 
 logger = logging.getLogger("tidegate")
@@ -53,8 +53,7 @@ class AgentSource:
             raise Unsupported("an agent gives one answer; leave 'n' out", param="n", retryable=False)
         asked = AgentRequest(request, self._options)
         context = await self._context(request, asked, out)
-        # What it spends is counted where it is spent; this says so even if the run is cut.
-        out.emit(Start(usage=Usage(inner=True)))
+        out.emit(Start(usage=context.usage))
         try:
             async with aclosing(self._agent(asked, context)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
@@ -72,8 +71,7 @@ class AgentSource:
             ) from error
         finally:
             await context.close()
-        usage = msgspec.structs.replace(context.usage, inner=True)
-        out.emit_all([Finish(reason="stop"), End(outcome="completed", usage=usage)])
+        out.emit_all([Finish(reason="stop"), End(outcome="completed", usage=context.usage)])
 
     async def _context(self, request: Request, asked: AgentRequest, out: Output) -> Context:
         header, surroundings = out.header, self._surroundings
@@ -93,6 +91,7 @@ class AgentSource:
             header,
             surroundings.inner,
             writing,
+            Account(out.count),
             steps,
             inputs,
             model=model if isinstance(model, str) else None,

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -15,6 +16,7 @@ from tidegate.core.event import AnyEvent, End, Failure, Record
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import Fenced, Full, LogError
+from tidegate.streams.cleaning import Cleaning
 from tidegate.streams.group_sync import GroupSync
 from tidegate.streams.log import Committed, Follower
 from tidegate.streams.records import (
@@ -39,11 +41,15 @@ class _Stream:
     __slots__ = (
         "broken",
         "committed",
+        "deleted",
         "epoch",
         "firsts",
+        "fixed",
         "follower",
         "head",
+        "head_size",
         "key",
+        "notes",
         "places",
         "seq",
         "size",
@@ -52,11 +58,13 @@ class _Stream:
         "unkept",
     )
 
-    def __init__(self, key: bytes, epoch: int, head: int) -> None:
+    def __init__(self, key: bytes, epoch: int, head: int, head_size: int) -> None:
         self.key = key
         self.epoch = epoch
         self.head = head
         """The place of its header, where the stream begins."""
+        self.head_size = head_size
+        self.notes = array("Q")
         self.places = array("Q")
         """Where each append is, and in ``firsts`` the seq that it begins with."""
         self.firsts = array("Q")
@@ -70,6 +78,8 @@ class _Stream:
         """The end, where the disk did not take it: readers are told all the same."""
         self.broken: str | None = None
         """Why nothing more can be made durable."""
+        self.deleted = False
+        self.fixed = False
         self.follower: Follower | None = None
         self.size = 0
         self.summaries: tuple[tuple[int, bytes], ...] = ()
@@ -80,7 +90,8 @@ class DiskLog:
     """A :class:`tidegate.streams.log.StreamLog` of what survives the process.
 
     ``most`` is bytes a stream. With ``power`` events are committed when a group of them has been synced, by a
-    thread; else as soon as they are written.
+    thread; else as soon as they are written. ``aside`` does a work in a thread; ``in_steps`` exhausts what it
+    is given, with pauses.
     """
 
     def __init__(
@@ -92,6 +103,7 @@ class DiskLog:
         most: int = 64 * 2**20,
         power: bool = False,
         aside: Callable[[Callable[[], None]], object] = lambda work: work(),
+        in_steps: Callable[[Iterator[None]], object] = list,
     ) -> None:
         self._now_ms = clock.now_ms
         self._committed = committed
@@ -100,6 +112,8 @@ class DiskLog:
         self._aside = aside
         self._streams: dict[str, _Stream] = {}
         self._sync = GroupSync(segments.sync, self._synced) if power else None
+        self._when_synced: deque[Callable[[], None]] = deque()
+        self._cleaning = Cleaning(segments, self._streams.values, in_steps, self._when_safe)
 
     @property
     def survives(self) -> bool:
@@ -107,9 +121,10 @@ class DiskLog:
         return True
 
     def create(self, header: Header, epoch: int = 1) -> None:
-        place = self._segments.append(header_record(header, epoch, self._now_ms()))
+        record = header_record(header, epoch, self._now_ms())
+        place = self._segments.append(record)
         self._segments.hold(place)
-        self._streams[header.id] = _Stream(stream_key(header.id), epoch, place)
+        self._streams[header.id] = _Stream(stream_key(header.id), epoch, place, len(record))
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
         kept = self._streams[stream]
@@ -148,7 +163,7 @@ class DiskLog:
     def note(self, stream: str, note: Attempt | Seam) -> None:
         kept = self._streams[stream]
         with contextlib.suppress(Full):
-            self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note))
+            kept.notes.append(self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note)))
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -199,7 +214,9 @@ class DiskLog:
     def delete(self, stream: str) -> None:
         kept = self._streams.pop(stream, None)
         if kept is not None:
+            kept.deleted = True
             self._segments.release(kept.head)
+            self._cleaning.look()
 
     def kept_records(self, stream: str) -> Iterator[Kept]:
         """The records of a stream that has ended, to be kept elsewhere; may be called from any thread."""
@@ -213,6 +230,7 @@ class DiskLog:
 
     def close(self) -> None:
         """Stop writing. What is there stays, for whoever comes next."""
+        self._cleaning.close()
         if self._sync is not None:
             self._sync.close()
         self._segments.close()
@@ -277,9 +295,22 @@ class DiskLog:
         if reached == (kept.summaries[-1][0] if kept.summaries else 0):  # no other thread was quicker
             kept.summaries = (*kept.summaries, (reached + len(events), encode(coalesce(events))))
 
+    def _when_safe(self, call: Callable[[], None]) -> None:
+        """Call back when what is written by now is as safe as it gets."""
+        if self._sync is None:
+            call()
+        else:
+            self._when_synced.append(call)
+            self._sync.add("", ())
+
     def _synced(self, batch: Sequence[tuple[str, Sequence[AnyEvent]]], error: OSError | None) -> None:
         """A group is safe, or the disk has refused: then nothing more is shown of these streams."""
         for stream, events in batch:
+            if not events:
+                call = self._when_synced.popleft()
+                if error is None:
+                    call()
+                continue
             kept = self._streams.get(stream)
             if kept is None:
                 continue

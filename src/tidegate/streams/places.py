@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from tidegate.config import Streams as Settings
 from tidegate.core.clock import Clock
@@ -19,6 +21,11 @@ from tidegate.streams.segments import Segments, Slot
 from tidegate.streams.stored import StoredStreams
 
 logger = logging.getLogger("tidegate")
+
+_PAUSE: Final = 0.002
+"""Seconds between two steps of a work that is in no hurry."""
+
+_DONE: Final = object()
 
 
 class Places:
@@ -42,5 +49,19 @@ class Places:
         self.slot = Slot(self.folder / f"{clock.now_ms()}-{os.getpid()}")
         power = settings.durability == "power"
         aside = partial(asyncio.get_running_loop().run_in_executor, None)
-        disk = DiskLog(clock, committed, Segments(self.slot), most=settings.most, power=power, aside=aside)
+        disk = DiskLog(
+            clock,
+            committed,
+            Segments(self.slot),
+            most=settings.most,
+            power=power,
+            aside=aside,
+            in_steps=partial(_in_steps, asyncio.get_running_loop()),
+        )
         return disk, StoredStreams(self._database, disk, clock, settings.disk)
+
+
+def _in_steps(loop: asyncio.AbstractEventLoop, work: Iterator[None]) -> None:
+    """Do a work that yields where it may be interrupted, in between of what else there is to do."""
+    if next(work, _DONE) is None:
+        loop.call_later(_PAUSE, _in_steps, loop, work)

@@ -199,6 +199,9 @@ class Producer:
     def drop(self, fields: Sequence[str]) -> None:
         self.dropped = tuple(fields)
 
+    def count(self, usage: Usage) -> None:
+        self.usage = usage
+
     def control(self, flow: Flow | None) -> None:
         self._flow = flow
         if flow is not None and self.paused:

@@ -2,7 +2,8 @@
 
 A record is ``length crc kind count stream epoch seq at_ms`` and its content, little-endian; ``length`` and
 ``crc`` (CRC-32) are of what follows them. Content is JSON: the header of a stream, or the events that one
-append brought, the first of which has ``seq``.
+append brought, the first of which has ``seq``. The ``seq`` of a header is 0, or the event that a copy of the
+stream has to reach.
 """
 
 from __future__ import annotations
@@ -74,6 +75,12 @@ def stream_key(stream: str) -> bytes:
 def header_record(header: Header, epoch: int, at_ms: int) -> bytes:
     """The record that begins a stream."""
     return _record(HEADER, 0, stream_key(header.id), epoch, 0, at_ms, _encode_json(header))
+
+
+def copied_header(header: Kept, reaches: int) -> bytes:
+    """The same for a copy of the stream, which counts once it has the event ``reaches``."""
+    key = stream_key(header.stream)
+    return _record(HEADER, 0, key, header.epoch, reaches, header.at_ms, header.content)
 
 
 def events_record(key: bytes, epoch: int, seq: int, at_ms: int, events: Sequence[AnyEvent]) -> bytes:

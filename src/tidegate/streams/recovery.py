@@ -23,12 +23,37 @@ from tidegate.streams.segments import Slot, read_segment
 logger = logging.getLogger("tidegate")
 
 
-class _Found(NamedTuple):
-    """The best copy of a stream: by its last event, then by its epoch."""
+class _Found:
+    """What a slot holds of a stream, as its records are gone through."""
 
-    last_seq: int
-    epoch: int
-    slot: Slot
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.epoch = 0
+        self.last_seq = 0
+        """Up to here it is whole."""
+        self.reaches: int | None = None
+        """Where it has to reach, by its header: see :mod:`tidegate.streams.cleaning`."""
+        self.newest = 0
+        """The last event of which there is anything."""
+
+    def add(self, record: Kept) -> None:
+        """Take the next record; what comes without a header, or again, is left over from before a copy."""
+        if record.kind == HEADER and self.reaches is None:
+            self.reaches, self.epoch = record.seq, max(self.epoch, record.epoch)
+        elif record.kind == EVENTS and self.reaches is not None:
+            self.newest = max(self.newest, record.seq)
+            if record.seq == self.last_seq + 1:
+                self.last_seq += record.total
+                self.epoch = record.epoch
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a stream, and no copy that was given up."""
+        return self.reaches is not None and self.reaches <= max(self.last_seq, self.newest)
+
+    def beats(self, other: _Found) -> bool:
+        """The best copy of a stream is that which says most, then the newest."""
+        return (self.last_seq, self.epoch) > (other.last_seq, other.epoch)
 
 
 class Recovered(NamedTuple):
@@ -77,15 +102,13 @@ def _survey(slots: Iterable[Slot], left: set[Path]) -> dict[str, _Found]:
     for slot in slots:
         here: dict[str, _Found] = {}
         for record in _records(slot, left):
-            known = here.get(record.stream)
-            if record.kind == HEADER:
-                here[record.stream] = _Found(0, record.epoch, slot)
-            elif record.kind == EVENTS and known is not None and record.seq == known.last_seq + 1:
-                here[record.stream] = _Found(known.last_seq + record.total, record.epoch, slot)
-        for name, copy in here.items():
-            other = best.get(name)
-            if other is None or copy[:2] > other[:2]:
-                best[name] = copy
+            found = here.get(record.stream)
+            if found is None:
+                found = here[record.stream] = _Found(slot)
+            found.add(record)
+        for name, found in here.items():
+            if found.counts and (name not in best or found.beats(best[name])):
+                best[name] = found
     return best
 
 
@@ -97,6 +120,9 @@ def _records(slot: Slot, left: set[Path]) -> Iterable[Kept]:
             yield from read_segment(file)
         except LogError as error:
             logger.error("%s", error.message)
+            left.add(file)
+        except OSError as error:
+            logger.error("%s cannot be read, and is left as it is: %s", file, error.strerror)
             left.add(file)
 
 
@@ -111,36 +137,61 @@ async def _archived(archive: Archive, name: str) -> bool:
         raise
 
 
+class _Taken:
+    """A stream as it is put together from a slot, up to where it is damaged."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.header: Header | None = None
+        self.said: list[AnyEvent] = []
+        self.notes: dict[bytes, Note] = {}
+        """By what stands in the log: a copy has them again."""
+        self.cut: LogError | None = None
+        """Why it ends where it does, if that is not where it ended."""
+        self._newest = 0
+
+    def add(self, record: Kept) -> None:
+        """Take the next record, as :class:`_Found` does."""
+        if self.cut is not None:
+            return
+        try:
+            if record.kind == HEADER and self.header is None:
+                self.header = read_header(record.content)
+            elif record.kind == EVENTS and self.header is not None:
+                self._newest = max(self._newest, record.seq)
+                if record.seq == len(self.said) + 1:
+                    self.said += read_events(record.content)
+            elif record.kind == NOTE and self.header is not None:
+                self.notes[record.raw] = read_note(record.content)
+        except LogError as error:  # what comes before it is whole, and is all that can be told
+            self._end(error)
+
+    def close(self) -> None:
+        """There is no more."""
+        if self.cut is None and self._newest > len(self.said):
+            self._end(LogError(f"the stream's log is damaged; event {len(self.said) + 1} is missing"))
+
+    def _end(self, error: LogError) -> None:
+        logger.error("stream %s ends where its log is damaged: %s", self.name, error.message)
+        self.cut = error
+
+
 def _take_over(records: Iterable[Kept], epochs: dict[str, int], streams: Streams) -> list[Recovered]:
     """Copy streams of a slot into our own log."""
-    headers: dict[str, Header] = {}
-    said: dict[str, list[AnyEvent]] = {}
-    notes: dict[str, list[Note]] = {}
-    cut: dict[str, LogError] = {}
+    found = {name: _Taken(name) for name in epochs}
     for record in records:
-        name = record.stream
-        if name not in epochs or name in cut:
-            continue
-        try:
-            if record.kind == HEADER:
-                headers[name] = read_header(record.content)
-                said[name], notes[name] = [], []
-            elif record.kind == EVENTS and name in said:
-                if record.seq != len(said[name]) + 1:
-                    raise LogError(f"the stream's log is damaged; event {record.seq - 1} is missing")
-                said[name] += read_events(record.content)
-            elif record.kind == NOTE and name in said:
-                notes[name].append(read_note(record.content))
-        except LogError as error:  # what comes before is whole, and is all that can be told
-            logger.error("stream %s ends where its log is damaged: %s", name, error.message)
-            cut[name] = error
+        if record.stream in found:
+            found[record.stream].add(record)
     recovered = []
-    for name, header in headers.items():
-        stream = streams.adopt(header, epochs[name] + 1, said[name], notes[name])
+    for name, taken in found.items():
+        taken.close()
+        if taken.header is None:
+            continue
+        stream = streams.adopt(taken.header, epochs[name] + 1, taken.said, list(taken.notes.values()))
         if stream.producer.ended:
             continue
-        if name in cut:  # more than this was shown, so nothing else may take its place
-            stream.producer.end("interrupted", error=failure(cut[name]))
+        if taken.cut is not None:  # more than this was shown, so nothing else may take its place
+            stream.producer.end("interrupted", error=failure(taken.cut))
         else:
-            recovered.append(Recovered(stream, said[name]))
+            recovered.append(Recovered(stream, taken.said))
     return recovered

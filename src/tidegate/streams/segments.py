@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -103,14 +103,26 @@ class Slot:
         os.close(self._lock)
 
 
+class _File:
+    """A descriptor that is closed when nobody has it any more: a thread may be reading from it."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class Segments:
     """Appends records to the files of a slot, and reads them back by their places."""
 
     def __init__(self, slot: Slot, segment_bytes: int = _SEGMENT_BYTES) -> None:
         self._slot = slot
-        self._segment_bytes = segment_bytes
-        self._files: dict[int, int] = {}
-        """Open descriptors by the number of the segment."""
+        self.segment_bytes = segment_bytes
+        self._files: dict[int, _File] = {}
+        """By the number of the segment, the oldest first."""
         self._number = -1
         self.file = -1
         """The descriptor that is written to."""
@@ -122,10 +134,25 @@ class Segments:
         self._synced = 0
         """The first segment that may hold what is not safe yet."""
 
+    @property
+    def newest(self) -> int:
+        """The number of the segment that is written to."""
+        return self._number
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest that is there."""
+        return next(iter(self._files), self._number)
+
+    @staticmethod
+    def number(place: int) -> int:
+        """The segment of a place."""
+        return place >> _OFFSET_BITS
+
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
         at = self.size
-        if at >= self._segment_bytes:
+        if at >= self.segment_bytes:
             self._roll()
             at = self.size
         try:
@@ -144,11 +171,11 @@ class Segments:
         if file is None:
             raise LogError("a part of the stream is not kept any more", status=410)
         offset = place & ((1 << _OFFSET_BITS) - 1)
-        data = os.pread(file, _USUAL_RECORD, offset)
+        data = os.pread(file.descriptor, _USUAL_RECORD, offset)
         if len(data) >= HEAD_SIZE:
             length = FRAME.size + FRAME.unpack_from(data)[0]
             if length > len(data):
-                data = os.pread(file, length, offset)
+                data = os.pread(file.descriptor, length, offset)
         kept = read_record(data)
         if kept is None:
             raise LogError("a part of the stream's log is damaged; what comes after it cannot be trusted")
@@ -174,21 +201,15 @@ class Segments:
         newest, first = self._number, self._synced
         for number in range(first, newest + 1):
             file = self._files.get(number)
-            try:
-                if file is not None:
-                    os.fdatasync(file) if hasattr(os, "fdatasync") else os.fsync(file)
-            except OSError:
-                if number in self._files:  # else it went meanwhile, since nothing in it is needed any more
-                    raise
+            if file is not None:  # else nothing in it is needed any more
+                _sync(file.descriptor)
         self._synced = max(newest, 0)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""
-        for file in self._files.values():
-            os.close(file)
         self._files.clear()
         self.file = -1
-        self.size = self._segment_bytes
+        self.size = self.segment_bytes
 
     def _roll(self) -> None:
         number = self._number + 1
@@ -207,7 +228,7 @@ class Segments:
             raise Full(_unwritten(error)) from None
         self._number, self.file, self.size = number, file, len(MAGIC)
         self._base = number << _OFFSET_BITS
-        self._files[number] = file
+        self._files[number] = _File(file)
         self._drop()
 
     def _cut(self, size: int) -> None:
@@ -215,14 +236,17 @@ class Segments:
         try:
             os.ftruncate(self.file, size)
         except OSError:  # then nothing more may be written behind it
-            self.size = self._segment_bytes
+            self.size = self.segment_bytes
 
     def _drop(self) -> None:
         """Delete the segments before the first that is held."""
         first = min(self._held, default=self._number)
         for number in [number for number in self._files if number < min(first, self._number)]:
-            os.close(self._files.pop(number))
+            del self._files[number]
             (self._slot.folder / f"{number:08}.log").unlink(missing_ok=True)
+
+
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 def read_segment(path: Path) -> Iterator[Kept]:

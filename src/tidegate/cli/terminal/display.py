@@ -34,6 +34,10 @@ class Display(Protocol):
 
     def thinking(self, text: str) -> None: ...
 
+    def status(self, text: str) -> None:
+        """A line about how far a program has come that answers."""
+        ...
+
     def text(self, text: str) -> None: ...
 
     def call(self, block: int, name: str | None, arguments: str) -> None:
@@ -63,6 +67,10 @@ class PlainDisplay:
 
     def thinking(self, text: str) -> None:
         """Not shown: whoever reads this wants the answer."""
+
+    def status(self, text: str) -> None:
+        """See :class:`Display`."""
+        print(f"· {printable(text)}", file=self._notes, flush=True)
 
     def text(self, text: str) -> None:
         """See :class:`Display`."""
@@ -132,6 +140,8 @@ class LiveDisplay:
         """What the last lines that were kept are part of: a blank line parts them from other things."""
         self._thinking = ""
         self._thinking_since = 0.0
+        self._status: str | None = None
+        """The last line of progress, until text follows."""
         self._calls = _Calls()
         self._begun_at = time.monotonic()
         self._next_frame = 0.0
@@ -150,12 +160,21 @@ class LiveDisplay:
             self._thinking_since = time.monotonic()
         self._thinking += printable(text)
 
+    def status(self, text: str) -> None:
+        """See :class:`Display`."""
+        self._settle_thinking()
+        self._settle_text()
+        self._settle_calls()
+        self._status = printable(text)
+        self._keep("status", rendered(self._console, Text(f"· {self._status}", style=_DIM)))
+
     def text(self, text: str) -> None:
         """See :class:`Display`."""
         if not text:
             return
         self._settle_thinking()
         self._settle_calls()
+        self._status = None
         self._growing.feed(printable(text))
 
     def call(self, block: int, name: str | None, arguments: str) -> None:
@@ -198,6 +217,8 @@ class LiveDisplay:
         if self._calls.latest is not None:
             return [*self._gap("call"), self._spin(f"calling {self._calls.latest}", None)]
         if not self._growing.rest.strip():
+            if self._status is not None:
+                return [self._spin("working", self._begun_at)]
             return [] if self._last_kept else [self._spin("waiting for the first token", self._begun_at)]
         height = self._tail.height
         lines = self._growing.shown(self._console, self._growing.end_of_rest(height))
