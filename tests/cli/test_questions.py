@@ -46,14 +46,16 @@ def test_one_question_of_a_single_answer_is_answered_too(open_terminal: OpenTerm
 
 
 def test_interrupt_at_a_question_stops_the_answer(open_terminal: OpenTerminal, home: Home) -> None:
-    at = {"TIDEGATE_URL": home.gateway.url}
-    terminal = open_terminal("chat", "asks-name", "-m", "go", environment=at)
-    terminal.wait_for("What is your name?")
+    terminal = open_terminal("chat", "asks-name", environment={"TIDEGATE_URL": home.gateway.url})
+    terminal.wait_for_prompt()
+    terminal.enter("do it")
     terminal.wait_for("answer>")
-    terminal.interrupt()
-    assert terminal.wait_for_end() == 130
+    terminal.interrupt_prompt("cancelled · /retry asks again")
     running = home.gateway.get("/v1/streams?status=running")["data"]
     assert not [each for each in running if each["model"] == "asks-name"]
+    terminal.wait_for_prompt(2)
+    terminal.end_input()
+    assert terminal.wait_for_end() == 0
 
 
 def test_a_stream_is_answered_from_another_terminal(home: Home, run_inside: RunCommand) -> None:
