@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -56,6 +57,9 @@ class Producer:
         "_over",
         "_room",
         "_stream",
+        "_unhurried",
+        "_unhurried_at",
+        "_unhurried_before",
         "attempts",
         "begun_at",
         "characters",
@@ -103,6 +107,9 @@ class Producer:
         self.end_event: End | None = None
         self.paused = False
         self.pauses = 0
+        self._unhurried = 0
+        """Persons that are waited for, since when, and for how long before that."""
+        self._unhurried_at = self._unhurried_before = 0.0
         self.begun_at = clock.monotonic()
         self.deltas = 0
         self.characters = 0
@@ -164,6 +171,30 @@ class Producer:
             if self._room is None:
                 self._room = asyncio.Event()
             await self._room.wait()
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        if not self._unhurried:
+            self._unhurried_at = self._monotonic()
+        self._unhurried += 1
+        try:
+            yield
+        finally:
+            self._unhurried -= 1
+            if not self._unhurried:
+                self.last_delta_at = self._monotonic()
+                self._unhurried_before += self.last_delta_at - self._unhurried_at
+
+    @property
+    def is_unhurried(self) -> bool:
+        """A person is waited for."""
+        return self._unhurried > 0
+
+    @property
+    def unhurried_seconds(self) -> float:
+        """How long persons were waited for so far."""
+        now = self._monotonic() - self._unhurried_at if self._unhurried else 0.0
+        return self._unhurried_before + now
 
     def drop(self, fields: Sequence[str]) -> None:
         self.dropped = tuple(fields)
