@@ -10,6 +10,7 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
+from tidegate.agents.files import FILE, Files, SavedFile
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.questions import Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
@@ -42,6 +43,7 @@ class Context:
         account: Account,
         steps: Steps,
         inputs: Inputs,
+        files: Files,
         *,
         model: str | None = None,
         again: bool = False,
@@ -56,6 +58,7 @@ class Context:
         self._account = account
         self._steps = steps
         self._inputs = inputs
+        self._files = files
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -74,6 +77,19 @@ class Context:
     def status(self, text: str, **facts: Any) -> None:
         """A line about what is going on; ``facts`` are for programs, ``step=3, of=7`` for a progress bar."""
         self._writing.thinking(f"{text}\n", status_extra({"text": text, **facts}))
+
+    async def file(self, name: str, data: bytes | str, media_type: str | None = None) -> SavedFile:
+        """Save what was made, and tell where: at ``GET /download/…``, for the caller of this run alone.
+
+        The name is made safe for every system. The media type is that of its ending where none is given. A
+        run that is begun again does not save it again. Raises BodyTooLarge when the caller has no room left,
+        TidegateError for the disk.
+        """
+        step = f"file {(scope.get() or self._outside).next_name()}"
+        saved = await self.step(step, lambda: self._files.save(step, name, data, media_type))
+        self._writing.item(FILE, saved)
+        self.status(f"Saved {saved['name']}: {saved['url']}", file=saved["url"])
+        return msgspec.convert(saved, SavedFile)
 
     # ---- asking ----
 

@@ -12,6 +12,7 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
+from tidegate.agents.files import Files
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.questions import Questions
 from tidegate.agents.request import AgentRequest
@@ -23,6 +24,7 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.errors import Broken, TidegateError, Unsupported
+from tidegate.store.files import FileStore
 
 logger = logging.getLogger("tidegate")
 
@@ -33,6 +35,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     inner: Inner
     steps: StepStore | None
     questions: Questions
+    files: FileStore
     clock: Clock
 
 
@@ -94,6 +97,7 @@ class AgentSource:
             Account(out.count),
             steps,
             inputs,
+            Files(surroundings.files, header.id, header.caller, surroundings.clock.now_ms),
             model=model if isinstance(model, str) else None,
             again=again,
         )
