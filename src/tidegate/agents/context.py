@@ -12,6 +12,7 @@ from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
 from tidegate.agents.files import FILE, Files, SavedFile
 from tidegate.agents.inputs import Inputs
+from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for, schema_of
@@ -44,6 +45,7 @@ class Context:
         steps: Steps,
         inputs: Inputs,
         files: Files,
+        mcp: McpServers,
         *,
         model: str | None = None,
         again: bool = False,
@@ -59,6 +61,7 @@ class Context:
         self._steps = steps
         self._inputs = inputs
         self._files = files
+        self._mcp = mcp
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -211,6 +214,10 @@ class Context:
         limits = Limits(max_steps, max_tokens, timeout)
         return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
 
+    async def mcp(self, *servers: str) -> list[AgentTool]:
+        """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""
+        return await self._mcp.tools(servers)
+
     def _is_done(self, step: str) -> bool:
         return self._steps.get(step) is not None
 
@@ -220,9 +227,9 @@ class Context:
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
+        self._inputs.close()
         for ahead in self._ahead:
             await ahead.close()
-        self._inputs.close()
 
 
 def _messages(prompt: Asked) -> list[Mapping[str, Any]]:

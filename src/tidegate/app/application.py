@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
 from tidegate.agents.loading import load_agents
+from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Questions
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
@@ -98,10 +99,12 @@ class Application:
         )
         self._steps = StoredSteps(self.database, self._clock.now_ms)
         survives = self.gateway.streams.log.survives
+        self._mcp = McpServers()
+        steps = self._steps if survives else None
         questions = Questions()
         files = FileStore(home(environ) / "files", random_id)
         self._surroundings = Surroundings(
-            InnerGenerations(self.gateway), self._steps if survives else None, questions, files, self._clock
+            InnerGenerations(self.gateway), steps, questions, files, self._clock, self._mcp
         )
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
@@ -183,6 +186,7 @@ class Application:
             self._retire(engine)
         for engine in wiring.preloaded if self._preloads else ():
             self._own(self._preload(engine))
+        await self._mcp.apply(config.mcp)
         self.found = worth_telling(found, config)
         self._apply_access(config)
         self.gateway.routes = self._watch.routes = routes
@@ -192,6 +196,7 @@ class Application:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._mcp.close()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
         self.ledger.flush()

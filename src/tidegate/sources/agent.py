@@ -14,6 +14,7 @@ from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
 from tidegate.agents.files import Files
 from tidegate.agents.inputs import Inputs
+from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Questions
 from tidegate.agents.request import AgentRequest
 from tidegate.agents.steps import Steps, StepStore
@@ -37,6 +38,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     questions: Questions
     files: FileStore
     clock: Clock
+    mcp: McpServers
 
 
 class AgentSource:
@@ -98,6 +100,7 @@ class AgentSource:
             steps,
             inputs,
             Files(surroundings.files, header.id, header.caller, surroundings.clock.now_ms),
+            surroundings.mcp,
             model=model if isinstance(model, str) else None,
             again=again,
         )
