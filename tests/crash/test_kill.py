@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chat import error
 from tests.chat_stream import parse
 from tests.crash.killing import (
     FINISH,
@@ -171,3 +172,19 @@ def test_killed_again_while_it_went_on(upstream: Upstream, tmp_path: Path) -> No
         ).json
         outcomes = [each["outcome"] for each in state["attempts"]]
         assert outcomes == ["interrupted"] * 3 + ["completed"]
+
+
+def test_a_mixed_route_is_gone_on_with_by_the_model_that_answered(upstream: Upstream, tmp_path: Path) -> None:
+    """The log says which of several deployments it was."""
+    answers = Answers(upstream)
+    answers.play("mixed", lambda _: error(500, "no"), upto(HALF), rest)
+    config = crash_config(upstream)
+    use = ["goes-on/other", "goes-on/mock"]
+    config["models"]["mixed"] = {"use": use, "retry": {"attempts": 1}}
+    with at_home(tmp_path / "home", config) as home:
+        client = Reading(home, "mixed", "mixed", keyed("mixed"))
+        client.has(LAST_SHOWN)
+        home.kill_and_start()
+        assert digest(home.repeat("mixed", "mixed").succeeded().text()) == digest(WHOLE)
+    asked = [(request.json["model"], words_before(request)) for request in answers.asked["mixed"]]
+    assert asked == [("other", 0), ("mock", 0), ("mock", HALF)]

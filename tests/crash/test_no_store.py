@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sqlite3
 import subprocess
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat import text_stream
+from tests.chat import frame, text_chunks, text_stream
 from tests.chat_stream import LiveAnswer, body_for, parse, post_chat
 from tests.crash.killing import keyed
 from tests.fixtures import StartGateway
 from tests.gateway import clean_environment, gateway_config
-from tests.script import Gate, WaitFor
+from tests.raw_http import fetch
+from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
+from tests.wire.test_ledger import row_of
 
 GARBAGE = b"this was a database once " * 4000
 
@@ -95,3 +98,26 @@ def test_a_full_disk_is_told_and_others_go_on_when_there_is_room(
     assert "make room in TIDEGATE_HOME" in str(
         gateway.get(f"/v1/streams/{stream}", {"Accept": "application/json"})
     )
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="another process can be limited on Linux only")
+def test_an_end_that_the_disk_refused_is_a_failure_in_the_ledger_too(
+    upstream: Upstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(gateway_config(upstream.url))
+    gate = Gate()
+    words = text_chunks(["one ", "two"])
+    at_once = b"".join(frame(each) for each in words[2:]) + b"data: [DONE]\n\n"
+    upstream.play([Head(), *(Send(frame(each)) for each in words[:2]), WaitFor(gate), Send(at_once), End()])
+    with LiveAnswer(gateway.address, body_for()) as running:
+        running.read_past("one")
+        (segment,) = (gateway.folder / "streams").glob("*/*.log")
+        limits = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (segment.stat().st_size, limits[1]))
+        gate.open()
+        failed = running.rest()
+        assert "make room in TIDEGATE_HOME" in failed.failed()["message"]
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, limits)
+        assert row_of(gateway, running.head.get("tidegate-stream")).outcome == "failed"
+    metrics = fetch(gateway.address, "GET", "/metrics").body.decode()
+    assert re.search(r'gen_ai_server_request_duration_seconds_count\{[^}]*error_type="507"', metrics)

@@ -247,3 +247,32 @@ async def test_a_stream_is_archived_when_its_end_may_be_shown() -> None:
         assert streams.get(S) is None
         streams.log.close()
         await turns()
+
+
+@on_both_loops
+async def test_the_name_of_a_new_file_is_made_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut could take the whole file, however often what is in it was synced."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    slot = Slot(tmp_path / "streams" / "slot")
+    segments = Segments(slot, 100)
+    try:
+        segments.append(b"x" * 200)
+        segments.sync()
+        assert str(slot.folder) in synced
+        assert str(slot.folder.parent) in synced
+        synced.clear()
+        segments.sync()
+        assert synced == []
+        segments.append(b"y")
+        segments.sync()
+        assert str(slot.folder) in synced
+    finally:
+        segments.close()
+        slot.remove()

@@ -13,7 +13,7 @@ from tidegate.agents.asking import Asking
 from tidegate.agents.files import FILE, Files, SavedFile
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
-from tidegate.agents.questions import Kind
+from tidegate.agents.questions import InputExpired, Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.tool import AgentTool
@@ -229,8 +229,10 @@ class Context:
         return self._steps.get(step) is not None
 
     async def _approve(self, question: str) -> bool:
-        self.status(f"{question} Nobody can be asked here, so it is not done")
-        return False
+        try:
+            return await self.input(question, kind="approval") is True
+        except InputExpired:
+            return False
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""

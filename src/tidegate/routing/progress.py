@@ -48,6 +48,8 @@ class Progress(Watched, Protocol):
     """A stream on its way."""
 
     model: str | None
+    answering: str | None
+    """Who answers, named by whoever asks one of several."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]: ...

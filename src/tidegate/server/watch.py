@@ -33,6 +33,8 @@ class Watch:
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None:
         """See :class:`tidegate.generation.Observer`."""
         producer, header = stream.producer, stream.header
+        if (end := stream.told_end) is not None:
+            outcome, error = end.outcome, end.error
         seconds = self._clock.monotonic() - producer.begun_at
         first = None if producer.first_delta_at is None else producer.first_delta_at - producer.begun_at
         error_type = "" if error is None else _error_type(error.type, error.code, error.status)
@@ -47,7 +49,7 @@ class Watch:
 
     def inherited(self, stream: Stream) -> None:
         """A stream has ended that was begun by a process which died: its row may be missing."""
-        end = stream.producer.end_event
+        end = stream.told_end
         if end is not None:
             ended = _ended(stream, end.outcome, end.error, self._clock.now_ms(), None, None)
             self._ledger.record(ended._replace(recovered=True))
@@ -73,7 +75,7 @@ def _ended(
     seconds: float | None,
 ) -> Ended:
     producer = stream.producer
-    end = producer.end_event
+    end = stream.told_end
     return Ended(
         stream.header,
         outcome if end is None else end.outcome,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import (
     AnyEvent,
@@ -60,6 +60,7 @@ class Producer:
         "_unhurried",
         "_unhurried_at",
         "_unhurried_before",
+        "answering",
         "attempts",
         "begun_at",
         "characters",
@@ -120,6 +121,8 @@ class Producer:
         """Fields of the request that the present attempt's source was not told."""
         self.model: str | None = None
         """The model that answers, where it is not the one that was asked for."""
+        self.answering: str | None = None
+        """The deployment that answers, where it might be one of several."""
         self.attempts: tuple[Attempt, ...] = ()
         """The sources that were asked, in their order."""
         self.seams: tuple[Seam, ...] = ()
@@ -225,8 +228,14 @@ class Producer:
             self._log.note(self._stream, attempt)
         self.usage = None
 
+    def resume_from(self, deployment: str) -> None:
+        """Another process had this deployment answer."""
+        self.answering = deployment
+        self._log.note(self._stream, Answering(deployment))
+
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
+        self.answering = seam.after
         self.seams = (*self.seams, seam)
         self._log.note(self._stream, seam)
 
@@ -281,6 +290,8 @@ class Producer:
             return ()
         held, self._held = self._held, []
         self.visible = self._flows = True
+        if self.answering is not None:
+            self._log.note(self._stream, Answering(self.answering))
         if shown:
             self.first_delta_at = self._monotonic()
         if not self.started:

@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct as Value
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
 from tidegate.errors import LogError
@@ -30,7 +30,6 @@ FRAME: Final = Struct("<II")
 _HEAD: Final = Struct("<BxxxI16sIxxxxQQ")
 _WHOLE: Final = Struct("<IIBxxxI16sIxxxxQQ")
 HEAD_SIZE: Final = _WHOLE.size
-_HEAD_SIZE: Final = _HEAD.size
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_events = msgspec.json.Decoder(list[AnyEvent]).decode
@@ -44,6 +43,7 @@ class Note(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     attempt: Attempt | None = None
     seam: Seam | None = None
+    answering: Answering | None = None
 
 
 _decode_note = msgspec.json.Decoder(Note).decode
@@ -89,14 +89,16 @@ def events_record(key: bytes, epoch: int, seq: int, at_ms: int, events: Sequence
         content = _encode_json(events)
     except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and UTF-8 cannot
         content = dumps(msgspec.to_builtins(events)).encode("ascii")
-    # The function below in place, since this is made for every delta, and with one copy less.
-    head = _pack_head(EVENTS, len(events), key, epoch, seq, at_ms)
-    return b"".join((_pack_frame(_HEAD_SIZE + len(content), crc32(content, crc32(head))), head, content))
+    body = _pack_head(EVENTS, len(events), key, epoch, seq, at_ms) + content  # as in _record, without a call
+    return _pack_frame(len(body), crc32(body)) + body
 
 
-def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam) -> bytes:
+def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam | Answering) -> bytes:
     """The record of what happened beside the events; it has no seq."""
-    told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
+    if isinstance(note, Answering):
+        told = Note(answering=note)
+    else:
+        told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
     return _record(NOTE, 0, key, epoch, 0, at_ms, _encode_json(told))
 
 

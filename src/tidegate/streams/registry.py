@@ -89,6 +89,11 @@ class Stream:
         return self.producer.seams
 
     @property
+    def told_end(self) -> End | None:
+        """The end as it was given, or as readers are told it where it could not be kept."""
+        return self._registry.log.told_instead(self.header.id) or self.producer.end_event
+
+    @property
     def last_seq(self) -> int:
         if self.passed_on is not None:
             return self.passed_on
@@ -209,6 +214,8 @@ class Streams:
         for note in notes:
             if note.attempt is not None:
                 stream.producer.attempted(note.attempt)
+            if note.answering is not None:
+                stream.producer.resume_from(note.answering.deployment)
             if note.seam is not None:
                 stream.producer.join(note.seam)
         if said:

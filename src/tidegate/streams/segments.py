@@ -133,6 +133,8 @@ class Segments:
         """How many streams begin in a segment."""
         self._synced = 0
         """The first segment that may hold what is not safe yet."""
+        self._entered = 0
+        """The first segment whose name may not be safe yet."""
 
     @property
     def newest(self) -> int:
@@ -199,6 +201,11 @@ class Segments:
     def sync(self) -> None:
         """Wait until all that is written would survive a power cut; may be called from any thread."""
         newest, first = self._number, self._synced
+        if newest >= self._entered:
+            # A file that is safe is of no use while its name is not.
+            for folder in (self._slot.folder, self._slot.folder.parent):
+                _sync_folder(folder)
+            self._entered = newest + 1
         for number in range(first, newest + 1):
             file = self._files.get(number)
             if file is not None:  # else nothing in it is needed any more
@@ -247,6 +254,14 @@ class Segments:
 
 
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_segment(path: Path) -> Iterator[Kept]:
