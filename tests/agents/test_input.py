@@ -206,6 +206,16 @@ def test_any_of_several_workers_takes_an_answer(upstream: Upstream, tmp_path: Pa
         gateway.stop()
 
 
+def test_the_question_of_an_agent_within_comes_through(home: Home) -> None:
+    with Client(home.gateway.url).stream(model="asks-through", messages="go") as stream:
+        began = time.monotonic()
+        question = next(event for event in stream if isinstance(event, Item)).value
+        eventually(lambda: time.monotonic() > began + 0.7, "more than the time of the agent has passed")
+        inner = question["url"].split("/")[3]
+        assert send(home.gateway, inner, {"approve": True}).status == 200
+        assert stream.collect().text == "Done."
+
+
 # The official SDKs, while a question is open
 
 

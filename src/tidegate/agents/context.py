@@ -19,7 +19,7 @@ from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.tool import AgentTool
 from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
-from tidegate.core.event import AnyEvent, status_extra
+from tidegate.core.event import AnyEvent, Item, status_extra
 from tidegate.core.inner import Inner
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -119,7 +119,7 @@ class Context:
             own.usage = usage if own.usage is None else own.usage.plus(usage)
             self._account.add_inner(usage)
 
-        return Asking(begin, begins=self._writing.begin_part, counts=count)
+        return Asking(begin, begins=self._writing.begin_part, counts=count, tells=self._pass_on)
 
     async def ask_for(self, form: type[Form], model: str | None, prompt: Asked, **fields: Any) -> Form:
         """Ask for a value of a type: a msgspec Struct, a dataclass, ``list[str]`` and the like.
@@ -217,6 +217,13 @@ class Context:
     async def mcp(self, *servers: str) -> list[AgentTool]:
         """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""
         return await self._mcp.tools(servers)
+
+    def _pass_on(self, item: Item) -> None:
+        """What an agent that was asked tells of itself, and of those that it asked."""
+        if item.kind == FILE:
+            self._writing.item(FILE, item.value)
+        else:
+            self._inputs.pass_on(item, self.status)
 
     def _is_done(self, step: str) -> bool:
         return self._steps.get(step) is not None
