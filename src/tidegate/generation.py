@@ -162,7 +162,7 @@ class Gateway:
         whole = lacks_only_its_end(request, said)
         producer.attempted(
             Attempt(
-                deployment=header.model,
+                deployment=producer.answering or header.model,
                 began_ms=header.created * 1000,
                 seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
                 outcome="completed" if whole else "interrupted",
@@ -184,7 +184,8 @@ class Gateway:
                 stream.wanted = None
         header = stream.header
         request = msgspec.structs.replace(request, on_break=header.on_break, fallback=header.fallback)
-        await self._attempts.go_on(plan(self.routes, request), stream.producer, said)
+        answering = stream.seams[-1].after if stream.seams else stream.producer.answering
+        await self._attempts.go_on(plan(self.routes, request), stream.producer, said, answering)
 
     async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:
         """The stream that an idempotency key stands for, else the name of the one that is to be started.

@@ -26,7 +26,7 @@ from tests.crash.killing import (
 )
 from tests.gateway import eventually
 from tests.raw_http import fetch
-from tests.script import Gate, Head, Stall, WaitFor
+from tests.script import End, Gate, Head, Stall, WaitFor
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.timeout(240)  # each starts several gateways, one after the other
@@ -171,3 +171,30 @@ def test_killed_again_while_it_went_on(upstream: Upstream, tmp_path: Path) -> No
         ).json
         outcomes = [each["outcome"] for each in state["attempts"]]
         assert outcomes == ["interrupted"] * 3 + ["completed"]
+
+
+def test_the_model_that_was_answering_goes_on_where_others_might_have(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """Its upstream answers under a name that tells nothing, twice killed; the other model is not asked."""
+    answers = Answers(upstream)
+    answers.play("mixed", lambda _: [Head(500), End()], upto(HALF // 2), upto(HALF), rest)
+    config = crash_config(upstream)
+    config["models"]["mixed"] = {"use": ["goes-on/first", "goes-on/second"], "retry": {"attempts": 1}}
+    with at_home(tmp_path / "home", config) as home:
+        reading = Reading(home, "mixed", "mixed", keyed("mixed"))
+        reading.has(WORDS[HALF // 2 - 1])
+        home.kill_and_start()
+        upstream.wait_until(lambda: len(answers.asked["mixed"]) == 3, "it goes on")
+        again = Reading(home, "mixed", "mixed", keyed("mixed"))
+        again.has(LAST_SHOWN)
+        home.kill_and_start()
+        whole = home.repeat("mixed", "mixed").succeeded()
+        assert digest(whole.text()) == digest(WHOLE)
+        assert frames_of(whole.response.body)[: len(frames_of(reading.ended()))] == frames_of(reading.ended())
+        assert [request.json["model"] for request in answers.asked["mixed"]] == [
+            "first",
+            "second",
+            "second",
+            "second",
+        ]

@@ -25,6 +25,12 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
 
 
+class Answering(Struct, frozen=True):
+    """The deployment whose words are shown from here on, for whoever goes on after a crash."""
+
+    deployment: str
+
+
 class Seam(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A place in a stream where another attempt goes on with the text of the one before.
 

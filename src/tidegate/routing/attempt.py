@@ -73,6 +73,7 @@ class Attempts:
         error = Interrupted("the gateway was stopped before the answer ended")
         if broken is None:
             raise error
+        out.model = asked.route.model if asked is not plan[0] else None
         shown = out.deltas
         try:
             await self._continuation.go_on(
@@ -90,7 +91,7 @@ class Attempts:
             out.model = route.model if number > 1 else None
             timeouts = msgspec.structs.replace(route.timeouts, total=total)
             try:
-                await self._ask(route, timeouts, deadline, asked.request, out)
+                await self._ask(route, timeouts, deadline, asked.request, out, alone=False)
             except (SourceError, Overloaded) as error:
                 if number == len(plan) or out.visible or not another_model_may(error):
                     raise
@@ -98,12 +99,24 @@ class Attempts:
                 return
 
     async def _ask(
-        self, route: Route, timeouts: Timeouts, deadline: float, request: Request, out: Progress
+        self,
+        route: Route,
+        timeouts: Timeouts,
+        deadline: float,
+        request: Request,
+        out: Progress,
+        *,
+        alone: bool = True,
     ) -> None:
-        """Run deployments of the route until one has answered. Raises the last SourceError."""
+        """Run deployments of the route until one has answered. Raises the last SourceError.
+
+        ``alone``: there is no other route that might answer.
+        """
         last: SourceError | None = None
         deployments = choose(route.deployments, self._random)
+        alone = alone and len(route.deployments) == 1
         for deployment in deployments if request.fallback else deployments[:1]:
+            out.answering = None if alone else deployment.name
             for number in range(1, route.retry.attempts + 1):
                 try:
                     await self._attempt(deployment, timeouts, deadline, request, out)

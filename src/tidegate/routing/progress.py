@@ -43,6 +43,8 @@ class Progress(Watched, Protocol):
     """A stream on its way."""
 
     model: str | None
+    answering: str | None
+    """The deployment that is asked, where others might be."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]: ...

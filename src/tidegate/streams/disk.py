@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Failure, Record
 from tidegate.core.request import Header
@@ -160,7 +160,7 @@ class DiskLog:
             kept.tail = events
             self._committed(stream, seq)
 
-    def note(self, stream: str, note: Attempt | Seam) -> None:
+    def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         kept = self._streams[stream]
         with contextlib.suppress(Full):
             kept.notes.append(self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note)))

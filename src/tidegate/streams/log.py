@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
@@ -37,7 +37,7 @@ class StreamLog(Protocol):
         """
         ...
 
-    def note(self, stream: str, note: Attempt | Seam) -> None:
+    def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         """Keep beside the events what whoever takes the stream over should know, if there is room."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Tool
 from tidegate.core.request import Header
@@ -65,7 +65,7 @@ class MemoryLog:
         else:
             self._committed(stream, len(kept.events))
 
-    def note(self, stream: str, note: Attempt | Seam) -> None:
+    def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         pass
 
     def follow(self, stream: str, follower: Follower | None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import (
     AnyEvent,
@@ -56,6 +56,7 @@ class Producer:
         "_over",
         "_room",
         "_stream",
+        "answering",
         "attempts",
         "begun_at",
         "characters",
@@ -113,6 +114,8 @@ class Producer:
         """Fields of the request that the present attempt's source was not told."""
         self.model: str | None = None
         """The model that answers, where it is not the one that was asked for."""
+        self.answering: str | None = None
+        """The deployment that is asked, where others may be: noted with the first visible delta."""
         self.attempts: tuple[Attempt, ...] = ()
         """The sources that were asked, in their order."""
         self.seams: tuple[Seam, ...] = ()
@@ -199,6 +202,11 @@ class Producer:
         self.seams = (*self.seams, seam)
         self._log.note(self._stream, seam)
 
+    def answers(self, answering: Answering) -> None:
+        """Another process had noted whose words were shown."""
+        self.answering = answering.deployment
+        self._log.note(self._stream, answering)
+
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
         self._held = []
@@ -252,6 +260,8 @@ class Producer:
         self.visible = self._flows = True
         if shown:
             self.first_delta_at = self._monotonic()
+            if self.answering is not None:
+                self._log.note(self._stream, Answering(self.answering))
         if not self.started:
             self.started = True
             if self.model is None and type(held[0]) is Start:

@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct as Value
 
-from tidegate.core.attempt import Attempt, Seam
+from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
 from tidegate.core.request import Header
 from tidegate.errors import LogError
@@ -44,6 +44,7 @@ class Note(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     attempt: Attempt | None = None
     seam: Seam | None = None
+    answering: Answering | None = None
 
 
 _decode_note = msgspec.json.Decoder(Note).decode
@@ -94,9 +95,12 @@ def events_record(key: bytes, epoch: int, seq: int, at_ms: int, events: Sequence
     return b"".join((_pack_frame(_HEAD_SIZE + len(content), crc32(content, crc32(head))), head, content))
 
 
-def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam) -> bytes:
+def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam | Answering) -> bytes:
     """The record of what happened beside the events; it has no seq."""
-    told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
+    if isinstance(note, Attempt):
+        told = Note(attempt=note)
+    else:
+        told = Note(seam=note) if isinstance(note, Seam) else Note(answering=note)
     return _record(NOTE, 0, key, epoch, 0, at_ms, _encode_json(told))
 
 

@@ -211,6 +211,8 @@ class Streams:
                 stream.producer.attempted(note.attempt)
             if note.seam is not None:
                 stream.producer.join(note.seam)
+            if note.answering is not None:
+                stream.producer.answers(note.answering)
         if said:
             stream.producer.adopt(said)
         return stream
