@@ -44,6 +44,8 @@ class _Link:
         self.received = 0
         """Bytes that the client was sent."""
         self._gone = False
+        self._under_way = 2
+        """Directions in which bytes may still go."""
         self._lock = threading.Lock()
 
     def end(self, how: Literal["close", "reset", "stall"] = "close") -> None:
@@ -63,6 +65,15 @@ class _Link:
             return
         with contextlib.suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)
+
+    def gone(self) -> None:
+        """One of the two directions is over; with the second one nothing is left to keep open."""
+        with self._lock:
+            self._under_way -= 1
+            if self._under_way:
+                return
+        self.client.close()
+        self.server.close()
 
     def close(self) -> None:
         self.end()
@@ -164,19 +175,25 @@ class CuttingProxy:
         except OSError:
             pass
         link.end("close" if link.cut is None or link.cut.how != "stall" else "stall")
+        link.gone()
 
     def _downward(self, link: _Link) -> None:
-        cut = link.cut
+        how = link.cut.how if link.cut is not None else "close"
         try:
-            while data := link.server.recv(65536):
-                if cut is not None:
-                    data = data[: cut.after - link.received]
-                if data:
-                    link.received += len(data)
-                    link.client.sendall(data)
-                if cut is not None and link.received >= cut.after:
-                    link.end(cut.how)
-                    return
+            link.end(how if self._cut_off(link) else "close")
         except OSError:
-            pass
-        link.end()
+            link.end()
+        link.gone()
+
+    def _cut_off(self, link: _Link) -> bool:
+        """Forward what the server says, up to where that is to be cut; False where it ended before."""
+        cut = link.cut
+        while data := link.server.recv(65536):
+            if cut is not None:
+                data = data[: cut.after - link.received]
+            if data:
+                link.received += len(data)
+                link.client.sendall(data)
+            if cut is not None and link.received >= cut.after:
+                return True
+        return False

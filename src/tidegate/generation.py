@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -39,6 +40,9 @@ _WANTED_SECONDS = 30.0
 
 _STARTING_MS = 1000
 """A stream is started within this time of its claim."""
+
+_SYNC_SECONDS = 0.005
+"""Between two looks whether a log that syncs has taken an end; it may yet refuse it."""
 
 _NOTHING_SHOWN = 2
 """Events of a stream that has but a start and an end."""
@@ -284,8 +288,13 @@ class Gateway:
         except Exception:  # a defect must end its own stream honestly, and no other
             logger.exception("stream %s: a defect ended the generation", stream.header.id)
             outcome, error = "failed", Failure("the gateway failed; its log says why")
-        self._observer.generated(stream, outcome, error)
         stream.producer.end(outcome, error=error)
+        with suppress(asyncio.CancelledError):  # it has ended
+            while self.streams.log.waits(stream.header.id):
+                await asyncio.sleep(_SYNC_SECONDS)
+        end = stream.producer.end_event
+        assert end is not None
+        self._observer.generated(stream, end.outcome, end.error)
 
 
 async def _nothing() -> None:

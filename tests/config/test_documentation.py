@@ -19,6 +19,7 @@ from tidegate.config import (
     Demo,
     Deployment,
     Limits,
+    McpServer,
     Model,
     Provider,
     Retry,
@@ -43,6 +44,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "retry": Retry,
     "timeouts": Timeouts,
+    "mcp": McpServer,
     "demo": Demo,
     "streams": Streams,
 }
@@ -51,6 +53,7 @@ NOT_WRITTEN: Mapping[type[msgspec.Struct], set[str]] = {
     Auth: {"with_keys", "without_keys"},
     Provider: {"name", "title", "docs", "local", "continues_path"},
     Model: {"name"},
+    McpServer: {"name"},
 }
 RENAMED: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Provider: {"credential": "api_key"},

@@ -6,6 +6,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,11 @@ def test_a_gateway_says_why_it_cannot_start(tmp_path: Path) -> None:
     for folder in (damaged, taken):
         folder.mkdir()
     (damaged / "tidegate.db").write_bytes(GARBAGE)
-    assert "is damaged, or no SQLite database; move it away" in refused_start(damaged)
     (taken / "streams").write_bytes(b"a file where the folder should be")
-    assert "set TIDEGATE_HOME to a folder that can be written" in refused_start(taken)
+    with ThreadPoolExecutor(2) as both:
+        of_damaged, of_taken = both.map(refused_start, (damaged, taken))
+    assert "is damaged, or no SQLite database; move it away" in of_damaged
+    assert "set TIDEGATE_HOME to a folder that can be written" in of_taken
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="another process can be limited on Linux only")

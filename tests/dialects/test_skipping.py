@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from tests.dialects.recorded import Case, cases, dialects, header_for
@@ -20,7 +20,6 @@ from tidegate.core.usage import Usage
 from tidegate.dialects import Dialect, Renderer, renderer
 
 ALL = [case for dialect in dialects() for case in cases(dialect) if case.events]
-QUICK = examples(15)
 
 words = st.sampled_from(
     ["a", " b", "世", "\ud83d", "\ude00", "data: ", "", '{"x":', "1", "}", "[]", "\n\n", '"']
@@ -115,8 +114,11 @@ def headers(dialect: Dialect) -> list[Header]:
     return [header_for(dialect, **asked) for asked in found]
 
 
-ALL_HEADERS = [(dialect, header) for dialect in dialects() for header in headers(dialect)]
-NAMES = [f"{dialect.name}-{number}" for number, (dialect, _) in enumerate(ALL_HEADERS)]
+ALL_HEADERS = {
+    f"{dialect.name}, kind {number}": (dialect, header)
+    for dialect in dialects()
+    for number, header in enumerate(headers(dialect))
+}
 
 
 def one_by_one(rendering: Renderer, events: Sequence[AnyEvent]) -> list[bytes]:
@@ -140,22 +142,22 @@ def check_rest(
     assert skipping.render(rest) == b"".join(shown[cut:])
 
 
-@pytest.mark.parametrize(("dialect", "header"), ALL_HEADERS, ids=NAMES)
-@QUICK
+@examples(100)
 @given(events=streams(), data=st.data())
-def test_what_follows_is_the_same(
-    dialect: Dialect, header: Header, events: list[AnyEvent], data: st.DataObject
-) -> None:
-    check(dialect, header, events, data.draw(st.integers(0, len(events))))
+def test_what_follows_is_the_same(events: list[AnyEvent], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(events)))
+    for name, (dialect, header) in ALL_HEADERS.items():
+        note(name)
+        check(dialect, header, events, cut)
 
 
-@pytest.mark.parametrize(("dialect", "header"), ALL_HEADERS, ids=NAMES)
-@QUICK
+@examples(100)
 @given(events=answers(), data=st.data())
-def test_what_follows_in_an_answer_is_the_same(
-    dialect: Dialect, header: Header, events: list[AnyEvent], data: st.DataObject
-) -> None:
-    check(dialect, header, events, data.draw(st.integers(0, len(events))))
+def test_what_follows_in_an_answer_is_the_same(events: list[AnyEvent], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(events)))
+    for name, (dialect, header) in ALL_HEADERS.items():
+        note(name)
+        check(dialect, header, events, cut)
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.dialect.name}-{case.name}")
@@ -169,16 +171,17 @@ def test_recorded_answers_go_on_anywhere_in_any_dialect(case: Case) -> None:
             check_rest(dialect, header, shown, before, case.events[cut:])
 
 
-@pytest.mark.parametrize(("dialect", "header"), ALL_HEADERS, ids=NAMES)
-@QUICK
+@examples(100)
 @given(events=streams())
-def test_frames_are_the_rendered_bytes(dialect: Dialect, header: Header, events: list[AnyEvent]) -> None:
-    rendering = renderer(dialect, header)
-    body = b"".join(one_by_one(rendering, events))
-    assert b"".join(rendering.frames(body)) == body
+def test_frames_are_the_rendered_bytes(events: list[AnyEvent]) -> None:
+    for name, (dialect, header) in ALL_HEADERS.items():
+        note(name)
+        rendering = renderer(dialect, header)
+        body = b"".join(one_by_one(rendering, events))
+        assert b"".join(rendering.frames(body)) == body
 
 
-@QUICK
+@examples(100)
 @given(events=streams())
 @example(events=[Text(text="\ud83d"), Text(text="\ude00"), End(outcome="completed")])
 def test_runs_hold_every_delta(events: list[AnyEvent]) -> None:

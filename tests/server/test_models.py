@@ -19,7 +19,8 @@ from tests.upstream import Upstream
 from tidegate.sources.told import told_facts
 
 VERSION = {"anthropic-version": "2023-06-01"}
-LISTED = ["m", "c", "again", "pair", "hasty", "restless", "demo"]
+AGENTS = ["compare", "debate", "translate_document", "write_tutorial"]
+LISTED = ["m", "c", "again", "pair", "hasty", "restless", "demo", *AGENTS]
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_official_sdks_read_their_own_shape(client: OpenAI, anthropic: Anthropic
     one = anthropic.models.retrieve("demo")
     assert (one.id, one.display_name, one.lifecycle) == ("demo", "demo", "active")
     assert one.created_at == datetime(1970, 1, 1, tzinfo=UTC)
-    assert one == listed[-1]
+    assert one == listed[LISTED.index("demo")]
 
 
 def test_pages_of_anthropic_hold_every_model_once(anthropic: Anthropic) -> None:
@@ -51,7 +52,8 @@ def test_pages_of_anthropic_hold_every_model_once(anthropic: Anthropic) -> None:
 def test_superset_holds_every_member(gateway: Gateway) -> None:
     told = gateway.get("/v1/models")
     assert (told["object"], told["success"]) == ("list", True)
-    assert told["data"][-1] == {
+    assert {each["id"] for each in told["data"] if each["type"] == "agent"} == set(AGENTS)
+    assert told["data"][LISTED.index("demo")] == {
         "id": "demo",
         "object": "model",
         "created": 0,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from tests.chat import Json
 from tests.chat_stream import body_for, post_chat
 from tests.fixtures import StartGateway
-from tests.gateway import Gateway, eventually, gateway_config
+from tests.gateway import Config, Gateway, eventually, gateway_config
 from tests.raw_http import Response, fetch
 from tests.upstream import Upstream
 from tidegate.access.keys import digest_of
@@ -40,6 +40,9 @@ def make_key(folder: Path, name: str, **changes: Any) -> str:
     row = KeyRow(name, f"caller-{name}", name, digest_of(key), f"tg-{name}…", 1)
     in_store(folder, lambda connection: insert_key(connection, row._replace(**changes)))
     return key
+
+
+AT_ONCE: Config = {"demo": {"delay": "0ms"}}
 
 
 def ask(gateway: Gateway, key: str | None, model: str = "demo") -> Response:
@@ -208,7 +211,7 @@ def test_keys_of_one_caller_share_what_is_kept(keyed: Gateway) -> None:
 
 
 def test_the_first_key_ends_open_access(start_gateway: StartGateway) -> None:
-    gateway = start_gateway({})
+    gateway = start_gateway(AT_ONCE)
     assert ask(gateway, None).status == 200
     key = make_key(gateway.folder, "late")
     eventually(lambda: ask(gateway, None).status == 401, "keys are asked for")
@@ -222,7 +225,8 @@ def test_a_public_address_is_served_with_keys_in_the_store_alone(
     """Without any it is refused: tests/cli/test_keys.py."""
     public = ("--port", "0", "--host", "0.0.0.0")
     key = make_key(tmp_path / "elsewhere", "public")
-    gateway = start_gateway({"store": f"sqlite:///{tmp_path}/elsewhere/tidegate.db"}, arguments=public)
+    store = f"sqlite:///{tmp_path}/elsewhere/tidegate.db"
+    gateway = start_gateway({**AT_ONCE, "store": store}, arguments=public)
     assert ask(gateway, key).status == 200
     assert ask(gateway, None).status == 401
 

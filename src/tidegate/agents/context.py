@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
+from tidegate.agents.mcp import McpServers
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
 from tidegate.agents.structured import ask_for
 from tidegate.agents.tool import AgentTool
@@ -37,6 +38,7 @@ class Context:
         writing: Writing,
         account: Account,
         steps: Steps,
+        mcp: McpServers,
         *,
         model: str | None = None,
         again: bool = False,
@@ -50,6 +52,7 @@ class Context:
         self._writing = writing
         self._account = account
         self._steps = steps
+        self._mcp = mcp
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -165,6 +168,10 @@ class Context:
         run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
         limits = Limits(max_steps, max_tokens, timeout)
         return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
+
+    async def mcp(self, *servers: str) -> list[AgentTool]:
+        """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""
+        return await self._mcp.tools(servers)
 
     def _is_done(self, step: str) -> bool:
         return self._steps.get(step) is not None

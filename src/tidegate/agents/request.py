@@ -48,6 +48,10 @@ class AgentRequest:
             return msgspec.json.decode(given)
         return self._options.get(name, default)
 
+    def setting(self, name: str, default: Any = None) -> Any:
+        """An option as the settings have it, whatever the request says: what is not a caller's to choose."""
+        return self._options.get(name, default)
+
 
 def chat_messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     """Messages in OpenAI Chat's form."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
 from tidegate.agents.loading import load_agents
+from tidegate.agents.mcp import McpServers
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
 from tidegate.config import Config
@@ -97,7 +98,9 @@ class Application:
         )
         self._steps = StoredSteps(self.database, self._clock.now_ms)
         survives = self.gateway.streams.log.survives
-        self._surroundings = Surroundings(InnerGenerations(self.gateway), self._steps if survives else None)
+        self._mcp = McpServers()
+        steps = self._steps if survives else None
+        self._surroundings = Surroundings(InnerGenerations(self.gateway), steps, self._mcp)
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
@@ -179,6 +182,7 @@ class Application:
             self._retire(engine)
         for engine in wiring.preloaded if self._preloads else ():
             self._own(self._preload(engine))
+        await self._mcp.apply(config.mcp)
         self.found = worth_telling(found, config)
         self._apply_access(config)
         self.gateway.routes = self._watch.routes = routes
@@ -188,6 +192,7 @@ class Application:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._mcp.close()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
         self.ledger.flush()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.config.document import Document, Problems, Section, suggestion
+from tidegate.config.mcp import read_mcp
 from tidegate.config.models import Providers, read_models
 from tidegate.config.presets import Preset, load_presets
 from tidegate.config.providers import environment_providers, local_vendors, read_providers
@@ -101,6 +102,7 @@ def _read_root(
         providers=providers.named,
         models=models,
         agents=tuple(root.listed("agents", parse_module) or ()),
+        mcp=read_mcp(root.section("mcp"), folder),
         default_model=_read_default_model(root, models, providers, server),
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),

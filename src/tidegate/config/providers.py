@@ -59,8 +59,8 @@ def _read_provider(
         dialect=section.parsed("dialect", _parse_dialect, preset.dialect if preset else "openai-chat"),
         credential=_read_credential(value, section, preset, is_vendors, environ),
         auth=section.parsed("auth", parse_auth_form, preset.auth if preset else "bearer"),
-        headers=_read_secrets(section.section("headers"), headers=True),
-        query=_read_secrets(section.section("query"), headers=False),
+        headers=read_secrets(section.section("headers"), headers=True),
+        query=read_secrets(section.section("query"), headers=False),
         quirks=_read_quirks(section, preset),
         continues=section.optional("continues", one_of(*CONTINUES)) or (preset.continues if preset else None),
         continues_path=preset.continues_path if preset and section.get("continues") is None else None,
@@ -143,7 +143,7 @@ def _read_credential(
     return None
 
 
-def _read_secrets(section: Section, *, headers: bool) -> dict[str, Secret]:
+def read_secrets(section: Section, *, headers: bool) -> dict[str, Secret]:
     """Return extra headers or query parameters; their values may be credentials, so they never show."""
     found = {}
     for name, value in section.entries():

@@ -156,6 +156,26 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     thinking_to_content: bool = False
 
 
+class McpServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A server of tools: a program that is started, with ``command``, or one that is there already, at
+    ``url``.
+
+    ``allow`` are the tools that may be used, None being all. ``approve`` is ``changes`` (a person is asked
+    before a tool is called that does not say it only reads), ``all``, ``none``, or names. ``timeout`` is for
+    one call.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: dict[str, Secret] = {}
+    directory: Path | None = None
+    url: str | None = None
+    headers: dict[str, Secret] = {}
+    allow: tuple[str, ...] | None = None
+    approve: tuple[str, ...] = ("changes",)
+    timeout: float = 60.0
+
+
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The built-in demo model: the pause before each of its tokens."""
 
@@ -185,6 +205,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, Model] = {}
     agents: tuple[str, ...] = ()
     """Modules that declare agents."""
+    mcp: dict[str, McpServer] = {}
     default_model: str | None = None
     timeouts: Timeouts = Timeouts()
     demo: Demo = Demo()

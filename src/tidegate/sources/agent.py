@@ -12,6 +12,7 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
+from tidegate.agents.mcp import McpServers
 from tidegate.agents.request import AgentRequest
 from tidegate.agents.steps import Steps, StepStore
 from tidegate.agents.writing import Writing
@@ -29,6 +30,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     inner: Inner
     steps: StepStore | None
+    mcp: McpServers
 
 
 class AgentSource:
@@ -82,6 +84,7 @@ class AgentSource:
             Writing(out, request.shown or ()),
             Account(out.count),
             steps,
+            surroundings.mcp,
             model=model if isinstance(model, str) else None,
             again=again,
         )

@@ -107,6 +107,7 @@ class DiskLog:
     ) -> None:
         self._now_ms = clock.now_ms
         self._committed = committed
+        self.refused: Callable[[str, End], None] = lambda *_: None
         self._segments = segments
         self._most = most
         self._aside = aside
@@ -164,6 +165,10 @@ class DiskLog:
         kept = self._streams[stream]
         with contextlib.suppress(Full):
             kept.notes.append(self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note)))
+
+    def waits(self, stream: str) -> bool:
+        kept = self._streams.get(stream)
+        return kept is not None and kept.committed < kept.seq
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -281,6 +286,7 @@ class DiskLog:
             last = End(outcome="failed", usage=last.usage, error=lost, extra=last.extra)
         kept.unkept = last
         kept.seq = kept.committed + 1
+        self.refused(stream, last)
         self._commit(stream, kept, (last,))
 
     def _sum_up(self, kept: _Stream, upto: int) -> None:

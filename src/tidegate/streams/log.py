@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tidegate.core.attempt import Answering, Attempt, Seam
-from tidegate.core.event import AnyEvent, Record
+from tidegate.core.event import AnyEvent, End, Record
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
 
@@ -19,6 +19,9 @@ Follower = Callable[[Sequence[AnyEvent]], None]
 
 class StreamLog(Protocol):
     """Keeps streams. Readers see committed events only, and those until the stream is deleted."""
+
+    refused: Callable[[str, End], None]
+    """Is told the end that readers of a stream get, where theirs could not be kept; just before they do."""
 
     @property
     def survives(self) -> bool:
@@ -39,6 +42,10 @@ class StreamLog(Protocol):
 
     def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         """Keep beside the events what whoever takes the stream over should know, if there is room."""
+        ...
+
+    def waits(self, stream: str) -> bool:
+        """Whether something that was appended is not committed yet."""
         ...
 
     def follow(self, stream: str, follower: Follower | None) -> None:

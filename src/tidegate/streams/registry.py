@@ -177,6 +177,7 @@ class Streams:
         self, clock: Clock, make: Callable[[Committed], tuple[StreamLog, Archive]], retain: float
     ) -> None:
         self.log, self.archive = make(self._committed)
+        self.log.refused = self._refused
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
@@ -345,6 +346,10 @@ class Streams:
             attempts=producer.attempts,
             seams=producer.seams,
         )
+
+    def _refused(self, stream: str, end: End) -> None:
+        """The log could not keep the producer's end, and tells this one."""
+        self._streams[stream].producer.end_event = end
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]
