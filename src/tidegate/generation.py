@@ -290,7 +290,7 @@ class Gateway:
             outcome, error = "failed", Failure("the gateway failed; its log says why")
         stream.producer.end(outcome, error=error)
         with suppress(asyncio.CancelledError):  # it has ended
-            while self.streams.log.waits(stream.header.id):
+            while self.streams.log.waits(stream.header.id):  # noqa: ASYNC110 - where it syncs, for a moment
                 await asyncio.sleep(_SYNC_SECONDS)
         end = stream.producer.end_event
         assert end is not None

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat import text_stream
+from tests.chat import DONE, chunk, frame, text_stream
 from tests.chat_stream import LiveAnswer, body_for, parse, post_chat
 from tests.crash.killing import keyed
 from tests.fixtures import StartGateway
 from tests.gateway import clean_environment, gateway_config
-from tests.script import Gate, WaitFor
+from tests.raw_http import fetch, request_bytes
+from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
+from tests.wire.test_ledger import row_of
 
 GARBAGE = b"this was a database once " * 4000
 
@@ -95,3 +97,27 @@ def test_a_full_disk_is_told_and_others_go_on_when_there_is_room(
     assert "make room in TIDEGATE_HOME" in str(
         gateway.get(f"/v1/streams/{stream}", {"Accept": "application/json"})
     )
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="another process can be limited on Linux only")
+def test_an_end_that_found_no_room_is_counted_as_it_was_told(
+    upstream: Upstream, start_gateway: StartGateway
+) -> None:
+    """All that the upstream said was good; the reader was told a failure, and so are metrics and ledger."""
+    gateway = start_gateway(gateway_config(upstream.url))
+    gate = Gate()
+    last = Send(frame(chunk(finish="stop")) + DONE)
+    upstream.play([Head(), Send(frame(chunk("one"))), WaitFor(gate), last, End()])
+    with LiveAnswer(gateway.address, body_for()) as running:
+        running.read_past("one")
+        (segment,) = (gateway.folder / "streams").glob("*/*.log")
+        limits = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (segment.stat().st_size, limits[1]))
+        gate.open()
+        failed = running.rest()
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, limits)
+    assert "make room in TIDEGATE_HOME" in failed.failed()["message"]
+    row = row_of(gateway, failed.response.head.get("tidegate-stream"))
+    assert (row.outcome, row.error) == ("failed", "internal_error")
+    metrics = fetch(gateway.address, request_bytes("GET", "/metrics")).body.decode()
+    assert 'gen_ai_server_request_duration_seconds_count{error_type="507"' in metrics

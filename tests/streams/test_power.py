@@ -247,3 +247,28 @@ async def test_a_stream_is_archived_when_its_end_may_be_shown() -> None:
         assert streams.get(S) is None
         streams.log.close()
         await turns()
+
+
+@on_both_loops
+async def test_the_end_of_a_stream_is_the_one_that_is_told() -> None:
+    """The disk may refuse an end after its producer has gone."""
+    with TemporaryDirectory(prefix="tidegate-power-") as folder:
+        door, archive = Door(Path(folder)), Noting()
+
+        def make(committed: Committed) -> tuple[StreamLog, Archive]:
+            return DiskLog(ManualClock(), committed, door, power=True), archive
+
+        streams = Streams(ManualClock(), make, retain=60)
+        stream = streams.create(header())
+        stream.producer.emit_all([*texts("a"), END])
+        assert streams.log.waits(S)
+        door.error = OSError(errno.EIO, os.strerror(errno.EIO))
+        door.let(1000)
+        await until(lambda: not streams.log.waits(S))
+        told = stream.producer.end_event
+        assert told is not None
+        assert (told.outcome, told.error and told.error.status) == ("failed", 507)
+        await streams.settle()
+        assert [each.end for each in archive.kept] == [told]
+        streams.log.close()
+        await turns()

@@ -349,7 +349,9 @@ class Streams:
 
     def _refused(self, stream: str, end: End) -> None:
         """The log could not keep the producer's end, and tells this one."""
-        self._streams[stream].producer.end_event = end
+        live = self._streams.get(stream)
+        if live is not None:
+            live.producer.end_event = end
 
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]
