@@ -16,7 +16,7 @@ from tests.chat_stream import LiveAnswer, body_for, parse, post_chat
 from tests.crash.killing import keyed
 from tests.fixtures import StartGateway
 from tests.gateway import clean_environment, gateway_config
-from tests.raw_http import fetch, request_bytes
+from tests.raw_http import fetch
 from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
 from tests.wire.test_ledger import row_of
@@ -119,5 +119,5 @@ def test_an_end_that_found_no_room_is_counted_as_it_was_told(
     assert "make room in TIDEGATE_HOME" in failed.failed()["message"]
     row = row_of(gateway, failed.response.head.get("tidegate-stream"))
     assert (row.outcome, row.error) == ("failed", "internal_error")
-    metrics = fetch(gateway.address, request_bytes("GET", "/metrics")).body.decode()
+    metrics = fetch(gateway.address, "GET", "/metrics").body.decode()
     assert 'gen_ai_server_request_duration_seconds_count{error_type="507"' in metrics
