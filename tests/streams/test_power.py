@@ -37,6 +37,12 @@ class Door(Segments):
         self._steps = threading.Semaphore(0)
         self.syncs = 0
         self.error: OSError | None = None
+        self.entered: list[int] = []
+        """The newest file, each time that their names were made safe."""
+
+    def _enter(self) -> None:
+        super()._enter()
+        self.entered.append(self.newest)
 
     def sync(self) -> None:
         self.syncs += 1
@@ -125,6 +131,19 @@ async def test_who_follows_is_told_in_order() -> None:
         power.door.let(4)
         await until(lambda: len(told) == 4)
         assert told == [*texts("a", "b", "c"), END]
+
+
+@on_both_loops
+async def test_the_name_of_a_new_file_is_safe_before_what_is_in_it_is_shown() -> None:
+    async with opened(segment_bytes=200) as power:
+        entered = []
+        for seq in range(1, 7):
+            power.log.append(S, 1, texts("x" * 30))
+            await power.synced(seq)
+            assert power.door.entered[-1] == power.door.newest
+            entered.append(power.door.newest)
+        assert power.door.entered == sorted(set(entered))
+        assert len(power.door.entered) > 2
 
 
 @on_both_loops

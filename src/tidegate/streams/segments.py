@@ -133,6 +133,8 @@ class Segments:
         """How many streams begin in a segment."""
         self._synced = 0
         """The first segment that may hold what is not safe yet."""
+        self._entered = -1
+        """The newest segment whose entry in the folder is safe."""
 
     @property
     def newest(self) -> int:
@@ -203,7 +205,20 @@ class Segments:
             file = self._files.get(number)
             if file is not None:  # else nothing in it is needed any more
                 _sync(file.descriptor)
+        if newest > self._entered:
+            self._enter()
+            self._entered = newest
         self._synced = max(newest, 0)
+
+    def _enter(self) -> None:
+        """Make the names of the segments safe; a file without a name is lost."""
+        slot = self._slot.folder
+        for folder in [slot] if self._entered >= 0 else [slot, *slot.parents[:2]]:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""
