@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Raw, Struct
 
+from tidegate.access import Caller
 from tidegate.core.attempt import Attempt
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import AnyEvent, Failure, Outcome, failure
 from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
+from tidegate.core.usage import Usage
 from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
@@ -64,7 +66,15 @@ class Observer(Protocol):
 
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None: ...
 
-    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None: ...
+    def called(
+        self,
+        call: Call,
+        caller: Caller,
+        model: str,
+        error: Failure | None,
+        seconds: float,
+        usage: Usage | None,
+    ) -> None: ...
 
 
 class Gateway:
@@ -231,20 +241,10 @@ class Gateway:
             failed = end is not None and end.outcome != "completed" and found.last_seq <= _NOTHING_SHOWN
             return None if failed else found
 
-    async def call(
-        self,
-        caller: str,
-        model: str | None,
-        call: Call,
-        delivery: Delivery,
-        models: tuple[str, ...] | None = None,
-    ) -> str:
-        """Answer what is no generation; the public name of the model that did. Raises TidegateError.
-
-        ``models`` are those that the caller's key is for.
-        """
+    async def call(self, caller: Caller, model: str | None, call: Call, delivery: Delivery) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
         self._admit()
-        route = self.routes.within(models).resolve(model)
+        route = self.routes.within(caller.models).resolve(model)
         began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:
@@ -254,7 +254,8 @@ class Gateway:
             error = failure(raised)
             raise
         finally:
-            self._observer.called(call, caller, route.model, error, self.clock.monotonic() - began)
+            seconds = self.clock.monotonic() - began
+            self._observer.called(call, caller, route.model, error, seconds, delivery.usage)
         return route.model
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tidegate.access.ledger import Ended, Ledger
+from tidegate.access import Caller
+from tidegate.access.ledger import Called, Ended, Ledger
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock
 from tidegate.core.event import Failure, Outcome
+from tidegate.core.usage import Usage
 from tidegate.errors import SourceError
 from tidegate.observe.access_log import AccessLog
 from tidegate.observe.metrics import Metrics
@@ -52,9 +54,20 @@ class Watch:
             ended = _ended(stream, end.outcome, end.error, self._clock.now_ms(), None, None)
             self._ledger.record(ended._replace(recovered=True))
 
-    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
+    def called(
+        self,
+        call: Call,
+        caller: Caller,
+        model: str,
+        error: Failure | None,
+        seconds: float,
+        usage: Usage | None,
+    ) -> None:
         """See :class:`tidegate.generation.Observer`."""
-        self._access_log.called(call.path, caller, model, error, seconds)
+        self._access_log.called(call.path, caller.id, model, error, seconds)
+        took_ms = round(seconds * 1000)
+        began_ms = self._clock.now_ms() - took_ms
+        self._ledger.record(Called(call, caller.id, caller.key, model, error, began_ms, took_ms, usage))
 
 
 def _error_type(kind: str, code: str | None, status: int) -> str:
