@@ -198,8 +198,8 @@ class Gateway:
                 stream.wanted = None
         header = stream.header
         request = msgspec.structs.replace(request, on_break=header.on_break, fallback=header.fallback)
-        answering = stream.seams[-1].after if stream.seams else stream.producer.answering
-        await self._attempts.go_on(plan(self.routes, request), stream.producer, said, answering)
+        asked, producer = plan(self.routes, request), stream.producer
+        await self._attempts.go_on(asked, producer, said, producer.answering)
 
     async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:
         """The stream that an idempotency key stands for, else the name of the one that is to be started.

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.agents.asking import send
 from tests.agents.test_tools import calling, results
 from tests.chat import text_stream
-from tests.chat_stream import ChatAnswer, body_for, post_chat, stream_chat
+from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, post_chat, stream_chat
 from tests.gateway import Config, Gateway, eventually, gateway_config
 from tests.upstream import Upstream
 
@@ -109,7 +110,6 @@ def test_a_server_gets_no_credentials_of_the_gateway(served: Gateway, upstream: 
     [
         ("with-tides", "fail", "{}", "Error: "),
         ("with-tides", "tide", "{}", "Error: "),
-        ("with-tides", "open_gate", '{"name": "x"}', "Error: a person was asked, and did not allow"),
         ("with-bounded", "open_gate", '{"name": "x"}', "x is open"),
         ("with-bounded", "crash", "{}", "Error: there is no tool 'crash'; there are: tide, open_gate"),
         ("with-both", "bounded-tide", '{"port": "Brest"}', "Brest: high water"),
@@ -121,6 +121,15 @@ def test_what_a_tool_may_do_is_what_the_settings_allow(
     upstream.play(calling((tool, arguments)), text_stream(["."]))
     ask(served, model)
     assert results(upstream.requests[1])["call_0"].startswith(told)
+
+
+def test_a_person_is_asked_before_something_is_changed(served: Gateway, upstream: Upstream) -> None:
+    upstream.play(calling(("open_gate", '{"name": "x"}')), text_stream(["."]))
+    with LiveAnswer(served.address, body_for("Open it", model="with-tides")) as answer:
+        answer.read_past("input_required")
+        assert send(served, str(answer.head.get("tidegate-stream")), {"approve": True}).status == 200
+        answer.rest().succeeded()
+    assert results(upstream.requests[1])["call_0"] == "x is open"
 
 
 def test_a_server_that_dies_is_started_again(served: Gateway, upstream: Upstream) -> None:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.agents.asking import asked, send
 from tests.chat import chunk, frame, stream, text_stream, tool
-from tests.chat_stream import ChatAnswer, parse, stream_chat
+from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, parse, stream_chat
 from tests.crash.killing import Reading, at_home
 from tests.gateway import Gateway, eventually, gateway_config
 from tests.properties import examples
@@ -194,7 +195,6 @@ def test_a_tool_is_described_by_its_signature(helping: Gateway, upstream: Upstre
         ("nothing", "{}", "Error: there is no tool 'nothing'; there are: weather, refuse"),
         ("refuse", '{"reason": "rain"}', "Error: not today: rain"),
         ("slow", "{}", "Error: slow did not end within 0.05 s"),
-        ("delete", '{"path": "/"}', "Error: a person was asked, and did not allow this call"),
     ],
 )
 def test_the_model_is_told_what_went_wrong(
@@ -203,6 +203,24 @@ def test_the_model_is_told_what_went_wrong(
     play(upstream, calling((name, arguments)), text_stream(["Sorry."]))
     assert ask(helping).text() == "Sorry."
     assert results(upstream.requests[1])["call_0"].startswith(told)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_tool_that_needs_approval_waits_for_a_person(
+    helping: Gateway, upstream: Upstream, allowed: bool
+) -> None:
+    play(upstream, calling(("delete", '{"path": "/x"}')), text_stream(["Well."]))
+    deleted = helping.folder / "agents" / "deleted.txt"
+    deleted.unlink(missing_ok=True)
+    with LiveAnswer(helping.address, body_for("Delete it", model="helper")) as answer:
+        answer.read_past("input_required")
+        stream = answer.head.get("tidegate-stream")
+        assert asked(helping, str(stream))[0]["question"] == 'Allow delete({"path": "/x"})?'
+        assert send(helping, str(stream), {"approve": allowed}).status == 200
+        assert answer.rest().succeeded().text() == "Well."
+    assert deleted.exists() is allowed
+    told = results(upstream.requests[1])["call_0"]
+    assert told.startswith("Error: a person was asked, and did not allow this call") is not allowed
 
 
 def test_what_a_tool_says_is_bounded(helping: Gateway, upstream: Upstream) -> None:

@@ -142,6 +142,27 @@ def check_rest(
     assert skipping.render(rest) == b"".join(shown[cut:])
 
 
+def test_a_refusal_is_none_of_the_text_before_it() -> None:
+    extra = {"choice": {"y": True}}
+    said = [Text(text=f"{number}", refusal=number in (3, 4), extra=extra) for number in range(6)]
+    for dialect, header in ALL_HEADERS.values():
+        for cut in range(len(said) + 1):
+            check(dialect, header, [*said, End(outcome="completed")], cut)
+
+
+def test_nothing_with_fields_of_its_own_is_told_whatever_was_told_before() -> None:
+    extra = {"anthropic-messages": {"event": {"x": 1}, "delta": {"y": 1}}}
+    kinds: list[list[AnyEvent]] = [
+        [Text(text=text, extra=extra) for text in ("a", "b", "", "c")],
+        [Thinking(text=text, extra=extra) for text in ("a", "b", "", "c")],
+        [Tool(arguments=text, extra=extra) for text in ('{"a":', "1", "", "}")],
+    ]
+    for dialect, header in ALL_HEADERS.values():
+        for said in kinds:
+            for cut in range(len(said) + 1):
+                check(dialect, header, [*said, End(outcome="completed")], cut)
+
+
 @examples(100)
 @given(events=streams(), data=st.data())
 def test_what_follows_is_the_same(events: list[AnyEvent], data: st.DataObject) -> None:

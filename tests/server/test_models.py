@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from tests.fixtures import StartGateway
 from tests.gateway import Gateway, gateway_config
 from tests.raw_http import fetch
 from tests.upstream import Upstream
+from tidegate.agents import builtin
 from tidegate.sources.told import told_facts
 
 VERSION = {"anthropic-version": "2023-06-01"}
-AGENTS = ["compare", "debate", "translate_document", "write_tutorial"]
+AGENTS = sorted(each.name for each in iter_modules(builtin.__path__))
+"""Each of those that come along has a module of its name."""
 LISTED = ["m", "c", "again", "pair", "hasty", "restless", "demo", *AGENTS]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -66,6 +67,9 @@ class Said:
 
     async def ready(self) -> None:
         raise AssertionError("an upstream pushes")
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        raise AssertionError("no person is asked")
 
     def count(self, usage: Usage) -> None:
         raise AssertionError("it counts at its end")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
+from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
+from tidegate.agents.questions import InputExpired, Kind
 from tidegate.agents.steps import Scope, Step, Steps, Work, scope
-from tidegate.agents.structured import ask_for
+from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.tool import AgentTool
 from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
@@ -39,6 +43,7 @@ class Context:
         account: Account,
         steps: Steps,
         mcp: McpServers,
+        inputs: Inputs,
         *,
         model: str | None = None,
         again: bool = False,
@@ -53,6 +58,7 @@ class Context:
         self._account = account
         self._steps = steps
         self._mcp = mcp
+        self._inputs = inputs
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -118,6 +124,29 @@ class Context:
         self._ahead.append(ahead)
         return ahead
 
+    async def input(
+        self,
+        question: str,
+        *,
+        kind: Kind = "text",
+        schema: type[Any] | Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Ask the person behind the stream, and wait for what comes to ``POST /v1/streams/{id}/input``.
+
+        A text, or whether an ``approval`` was given. With a ``schema``, a JSON schema or a type as in
+        :meth:`ask_for`, it is a value that fits. ``about`` is for programs that show the question. While a
+        person is waited for, ``timeout`` seconds or else a day, no other deadline of the run goes on. Raises
+        InputExpired when nobody answered in time.
+        """
+        name = (scope.get() or self._outside).next_name()
+        form = schema if isinstance(schema, Mapping) or schema is None else schema_of(schema)
+        value = await self._inputs.ask(
+            name, question, self.status, kind=kind, schema=form, timeout=timeout, about=about
+        )
+        return value if form is schema else msgspec.convert(value, schema)
+
     @property
     def usage(self) -> Usage:
         """What this run has spent so far."""
@@ -177,13 +206,16 @@ class Context:
         return self._steps.get(step) is not None
 
     async def _approve(self, question: str) -> bool:
-        self.status(f"{question} Nobody can be asked here, so it is not done")
-        return False
+        try:
+            return await self.input(question, kind="approval") is True
+        except InputExpired:
+            return False
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
         for ahead in self._ahead:
             await ahead.close()
+        self._inputs.close()
 
 
 def _messages(prompt: Asked) -> list[Mapping[str, Any]]:

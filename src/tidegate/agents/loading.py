@@ -30,6 +30,7 @@ def load_agents(modules: Sequence[str], folder: Path | None) -> dict[str, Agent]
     ``folder`` holds files of agents, if there is one. Raises ConfigError for a module that cannot be loaded,
     and for a name that two of the operator's share.
     """
+    _find_beside(folder)
     found = {agent.name: agent for module in _builtin() for agent in _agents_of(module)}
     installed: dict[str, Agent] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda each: each.value):
@@ -46,6 +47,13 @@ def load_agents(modules: Sequence[str], folder: Path | None) -> dict[str, Agent]
                 raise ConfigError(f"{own[agent.name][0]} and {place} both declare the agent {agent.name!r}.")
             own[agent.name] = place, agent
     return found | installed | {name: agent for name, (_, agent) in own.items()}
+
+
+def _find_beside(folder: Path | None) -> None:
+    """Let modules be found that lie beside the folder, where the settings are or the gateway was started."""
+    here = str(folder.parent.absolute()) if folder is not None else None
+    if here is not None and here not in sys.path:
+        sys.path.append(here)
 
 
 def _builtin() -> Iterator[ModuleType]:

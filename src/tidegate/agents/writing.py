@@ -73,8 +73,14 @@ class Writing:
             if item.kind == kind and item.value == value:
                 del self._items[: number + 1]
                 return
-        if not self._behind:
-            self._out.emit(Item(kind=kind, value=dict(value)))
+        self._out.emit(Item(kind=kind, value=dict(value)))
+
+    def shown(self, kind: str, member: str, value: Any) -> Any | None:
+        """The value of an item that was shown and not said again yet, which has this member."""
+        for item in self._items:
+            if item.kind == kind and item.value.get(member) == value:
+                return item.value
+        return None
 
     @property
     def _behind(self) -> bool:

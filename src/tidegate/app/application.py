@@ -15,6 +15,7 @@ from tidegate.access import KeyRing, StoredKeys, resolve
 from tidegate.access.ledger import Ledger
 from tidegate.agents.loading import load_agents
 from tidegate.agents.mcp import McpServers
+from tidegate.agents.questions import Questions
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
 from tidegate.config import Config
@@ -99,14 +100,17 @@ class Application:
         self._steps = StoredSteps(self.database, self._clock.now_ms)
         survives = self.gateway.streams.log.survives
         self._mcp = McpServers()
+        questions = Questions()
         steps = self._steps if survives else None
-        self._surroundings = Surroundings(InnerGenerations(self.gateway), steps, self._mcp)
+        self._surroundings = Surroundings(
+            InnerGenerations(self.gateway), steps, self._mcp, questions, self._clock
+        )
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         files = FileStore(home(environ) / "files", random_id)
         responses = StoredResponses(self.database, self._clock.now_ms)
-        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files)
+        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files, questions)
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:

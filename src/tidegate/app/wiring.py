@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tidegate import config as config_module
 from tidegate.agents.adapters.command import command_agent
+from tidegate.agents.adapters.frameworks import framework_agent
 from tidegate.agents.agent import Agent
 from tidegate.agents.loading import load_agents
 from tidegate.app.clock import SystemClock
@@ -114,6 +115,8 @@ class Wiring:
         """The route of a model that the configuration names."""
         if model.agent is not None:
             agent = self._agents.get(model.agent)
+            if agent is None and ":" in model.agent:
+                agent = framework_agent(model.name, model.agent)
             if agent is None:
                 known = suggestion(model.agent, self._agents, "known are")
                 raise ConfigError(f"models.{model.name}.agent: there is no agent {model.agent!r}{known}.")

@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 
 from tidegate.cli.answer import Answer
+from tidegate.cli.answering import person_at
 from tidegate.cli.connection import find_server, patience_option, server_options
 from tidegate.cli.conversation import Conversation
-from tidegate.cli.follow import follow
+from tidegate.cli.follow import Ask, follow
 from tidegate.cli.home import home
 from tidegate.cli.session import Session
 from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay
@@ -63,6 +64,8 @@ def command(
       git diff | tidegate chat --system "Write a commit message for this."
       tidegate chat -m - < question.txt > answer.txt
 
+    What an agent asks is answered at the prompt; without a terminal, with `tidegate streams input`.
+
     An answer survives a lost connection and a restart of the gateway.
 
     Without -m, a question that is piped in is answered once. Into a pipe or a file goes the plain text of the
@@ -91,7 +94,8 @@ def command(
             Session(server, conversation, console, display, folder, Patience(patience)).run()
         else:
             answer = Answer.asked(server, conversation.ask(question), Patience(patience))
-            _answer_once(answer, console, display(), summary=not plain)
+            person = person_at(server, lambda sentence: click.echo(printable(sentence), err=True))
+            _answer_once(answer, console, display(), person, summary=not plain)
     except (SourceError, ConfigError) as error:
         _fail(error.message)
 
@@ -111,8 +115,10 @@ def _encodable(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
-def _answer_once(answer: Answer, console: Console, display: Display, *, summary: bool) -> None:
-    ended = follow(answer, display)
+def _answer_once(
+    answer: Answer, console: Console, display: Display, person: Ask | None, *, summary: bool
+) -> None:
+    ended = follow(answer, display, person)
     if ended.error is not None:
         _fail(ended.error.message)
     if ended.cancelled:

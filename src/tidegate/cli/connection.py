@@ -75,25 +75,29 @@ def find_server(url: str | None, key: str | None, environ: Mapping[str, str]) ->
     return Server(client.normalised(address.strip()), secret)
 
 
-def get(server: Server, path: str, timeout: float = _SECONDS, method: str = "GET") -> tuple[int, bytes]:
+def get(
+    server: Server, path: str, timeout: float = _SECONDS, method: str = "GET", body: bytes | None = None
+) -> tuple[int, bytes]:
     """Status and body of the answer to ``GET path``. Raises SourceError when there is none."""
     connection = server.connect(timeout)
     try:
         with failures_told(server):
-            connection.request(method, server.target(path), None, server.headers())
+            connection.request(method, server.target(path), body, server.headers())
             response = connection.getresponse()
             return response.status, response.read(_LONGEST_BODY)
     finally:
         connection.close()
 
 
-def get_json(server: Server, path: str, timeout: float = _SECONDS, method: str = "GET") -> Any:
+def get_json(
+    server: Server, path: str, timeout: float = _SECONDS, method: str = "GET", body: bytes | None = None
+) -> Any:
     """The value in the answer to ``GET path``. Raises SourceError, in words for whoever typed the command."""
-    status, body = get(server, path, timeout, method)
+    status, told = get(server, path, timeout, method, body)
     if status not in (200, 202):
-        raise refusal(server, status, body)
+        raise refusal(server, status, told)
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _stranger(server) from None
 

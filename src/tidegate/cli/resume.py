@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 
 from tidegate.cli.answer import Answer
+from tidegate.cli.answering import person_at
 from tidegate.cli.connection import find_server, patience_option, server_options
-from tidegate.cli.follow import follow
+from tidegate.cli.follow import Ask, follow
 from tidegate.cli.frames import FrameReader
 from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay
 from tidegate.cli.terminal.lines import printable, tolerate_any_text
@@ -77,14 +78,14 @@ def command(
             reader = FrameReader(server, stream_id, after, dialect or "events", Patience(patience))
             _print_frames(reader, as_json=as_json)
         else:
-            _show(
-                Answer.resumed(server, stream_id, after, Patience(patience)), plain=plain, thinking=thinking
-            )
+            person = person_at(server, lambda sentence: click.echo(printable(sentence), err=True))
+            answer = Answer.resumed(server, stream_id, after, Patience(patience))
+            _show(answer, person, plain=plain, thinking=thinking)
     except (SourceError, ConfigError) as error:
         _fail(error.message)
 
 
-def _show(answer: Answer, *, plain: bool, thinking: bool) -> None:
+def _show(answer: Answer, person: Ask | None, *, plain: bool, thinking: bool) -> None:
     console = Console(theme=THEME, highlight=False, no_color=True if plain else None)
     plain = plain or not console.is_terminal or console.is_dumb_terminal
     display: Display = (
@@ -92,7 +93,7 @@ def _show(answer: Answer, *, plain: bool, thinking: bool) -> None:
         if plain
         else LiveDisplay(console, markdown=True, keep_thinking=thinking)
     )
-    ended = follow(answer, display)
+    ended = follow(answer, display, person)
     if ended.error is not None:
         _fail(ended.error.message)
     if ended.cancelled:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tidegate.cli.answer import Answer
+from tidegate.cli.answering import Person
 from tidegate.cli.connection import Server, get_json
 from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import Ended, follow
@@ -106,7 +107,7 @@ class Session:
         self._console.print()
         fields = self._conversation.ask(question)
         answer = Answer.asked(self._server, fields, self._patience)
-        ended = follow(answer, self._make_display())
+        ended = follow(answer, self._make_display(), Person(self._server, self._complain).ask)
         measured = ended.measured
         self._conversation.answered("".join(measured.text), measured.model)
         self._tell_end(ended)

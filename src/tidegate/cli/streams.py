@@ -1,4 +1,4 @@
-"""``tidegate streams``: the streams of a running gateway, listed, looked at and stopped."""
+"""``tidegate streams``: the streams of a running gateway, listed, looked at, answered and stopped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import click
 
+from tidegate.cli.answering import hint, reply_to, send_reply
 from tidegate.cli.connection import find_server, get_json, server_options
 from tidegate.cli.terminal.lines import printable
 from tidegate.cli.terminal.tables import show_table
@@ -26,7 +27,7 @@ _CANCEL_SECONDS: Final = 15.0
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """List the answers under way and of late, look at one, stop one.
+    """List the answers under way and of late, look at one, answer what one asks, stop one.
 
     Every answer is a stream, which its gateway keeps for `streams.retain` (an hour) after its end. A key sees
     its caller's own. `tidegate resume ID` goes on with one.
@@ -36,6 +37,7 @@ def command() -> None:
       tidegate streams list
       tidegate streams list --status running
       tidegate streams show 33e882854d09472aa90707b2e488beb2
+      tidegate streams input 33e882854d09472aa90707b2e488beb2 yes
       tidegate streams cancel 33e882854d09472aa90707b2e488beb2
     """
 
@@ -76,6 +78,32 @@ def show(stream_id: str, as_json: bool, url: str | None, key: str | None) -> Non
     show_table(("", ""), rows, frozenset())
     if state.get("text"):
         click.echo(printable(str(state["text"])))
+
+
+@command.command("input")
+@click.argument("stream_id", metavar="ID")
+@click.argument("text")
+@click.option("--question", metavar="ID", help="Which question, where several are open.")
+@server_options
+def answer(stream_id: str, text: str, question: str | None, url: str | None, key: str | None) -> None:
+    """Answer what a stream asks for: an agent that waits for a person goes on with TEXT.
+
+    Approval is given with yes or no. For a question with a form TEXT is JSON. With - as TEXT the input is
+    read. `tidegate streams show ID` shows the question.
+    """
+    typed = sys.stdin.read().rstrip("\n") if text == "-" else text
+    with _errors_told():
+        server = find_server(url, key, os.environ)
+        state = get_json(server, _path(stream_id))
+        asked = [each for each in state.get("input_required") or () if question in (None, each.get("id"))]
+        if len(asked) > 1:
+            ids = ", ".join(str(each.get("id")) for each in asked)
+            raise ConfigError(f"the stream asks several things; say which with --question: {ids}")
+        reply = reply_to(asked[0], typed) if asked else {"id": question, "text": typed}
+        if reply is None:
+            raise ConfigError(f"this is answered with {hint(asked[0])}: {asked[0].get('question')}")
+        send_reply(server, stream_id, reply)
+    click.echo(f"{printable(stream_id)}: goes on")
 
 
 @command.command("cancel")
@@ -128,6 +156,9 @@ def _facts(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from zip(
         ("id", "status", "model", "asked in", "began", "events", "tokens"), _cells(state), strict=True
     )
+    for asked in state.get("input_required") or ():
+        how = f" ({hint(asked)})" if hint(asked) else ""
+        yield "asks", f"{asked.get('question')}{how}: tidegate streams input {state.get('id')} TEXT"
     error = state.get("error")
     if isinstance(error, dict):
         yield "error", str(error.get("message"))

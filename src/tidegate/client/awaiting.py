@@ -14,7 +14,8 @@ from tidegate.client.errors import ClientError, RequestRefused
 from tidegate.client.patience import Patience
 from tidegate.client.pursuit import Ask, Command, Denied, GaveUp, Head, Lost, Pause, Read, Rest
 from tidegate.client.reading import Answer, Reading
-from tidegate.client.server import Server, about_stream, about_streams, named_server, question
+from tidegate.client.server import Server, about_stream, about_streams, answer_to, named_server
+from tidegate.client.server import question as asked_for
 from tidegate.core.event import AnyEvent, Text
 from tidegate.core.usage import Usage
 from tidegate.errors import TidegateError
@@ -249,7 +250,7 @@ class AsyncClient:
         The same ``idempotency_key`` and fields get the same answer again, which is not made twice.
         ``keep_running``: leaving early does not cancel.
         """
-        ask = question(
+        ask = asked_for(
             self._server, {"model": model, "messages": messages, **fields}, idempotency_key or uuid4().hex
         )
         reading = Reading(self._server, self._patience, ask, None, None)
@@ -272,6 +273,24 @@ class AsyncClient:
     async def cancel(self, stream_id: str) -> None:
         """Stop a generation, wherever it is read. Raises ClientError when there is no such stream."""
         await _cancel(self._pool, self._server, stream_id)
+
+    async def send_input(
+        self,
+        stream_id: str,
+        text: str | None = None,
+        *,
+        approve: bool | None = None,
+        value: Any = None,
+        question: str | None = None,
+    ) -> None:
+        """Answer what a stream asks for: with a text, a decision, or any JSON ``value``.
+
+        ``question`` is its id, needed where it asks several things. Raises RequestRefused where nothing is
+        asked or the answer does not fit.
+        """
+        fields = {"text": text, "approve": approve, "input": value}
+        ask = answer_to(self._server, stream_id, fields, question)
+        await _call(self._pool, self._server, ask, stream_id)
 
     async def streams(self) -> list[dict[str, Any]]:
         """The streams of this key, newest first, as ``GET /v1/streams`` tells them."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from tidegate.core.event import AnyEvent, End, Failure, Finish
+from tidegate.core.event import AnyEvent, End, Failure, Finish, Item
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken, SourceError
 
@@ -33,8 +33,10 @@ class ChatFrames:
         """Append the events of a frame. Raises SourceError for one that tells an error."""
         if data == _DONE and not self._finished:
             self._decoder.feed(_FINISH, [])
-        self._decoder.feed(data, events)
-        self._finished = self._finished or any(type(event) is Finish for event in events)
+        told: list[AnyEvent] = []
+        self._decoder.feed(data, told)
+        events += map(_own_item, told)
+        self._finished = self._finished or any(type(event) is Finish for event in told)
 
 
 class EventFrames:
@@ -59,3 +61,13 @@ class EventFrames:
                 told.message, status=told.status, type=told.type, code=told.code, param=told.param
             )
         events.append(event)
+
+
+def _own_item(event: AnyEvent) -> AnyEvent:
+    """An item of the gateway's own, which Chat tells as a member of a delta that is unknown there."""
+    if type(event) is not Item or event.kind != "delta":
+        return event
+    told: Any = event.value.get("tidegate")
+    if not isinstance(told, dict) or not isinstance(told.get("kind"), str) or "value" not in told:
+        return event
+    return Item(kind=told["kind"], value=told["value"], choice=event.choice)

@@ -82,3 +82,11 @@ def about_stream(server: Server, method: str, stream_id: str) -> Ask:
 def about_streams(server: Server) -> Ask:
     """The request for the list of streams."""
     return Ask("GET", server.target(STREAMS), server.headers())
+
+
+def answer_to(server: Server, stream_id: str, fields: Mapping[str, Any], question: str | None) -> Ask:
+    """The request that answers what a stream asks for: ``question``, where it asks several things."""
+    given = {name: value for name, value in (*fields.items(), ("id", question)) if value is not None}
+    headers = {**server.headers(), "Accept": "application/json", "Content-Type": "application/json"}
+    path = f"{STREAMS}/{quote(stream_id, safe='')}/input"
+    return Ask("POST", server.target(path), headers, msgspec.json.encode(given))

@@ -26,7 +26,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answering(Struct, frozen=True):
-    """The deployment whose words are shown from here on, for whoever goes on after a crash."""
+    """Who answers from here on, where it might be one of several."""
 
     deployment: str
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
@@ -40,6 +41,10 @@ class Output(Protocol):
 
     def drop(self, fields: Sequence[str]) -> None:
         """Name the fields of the request that the source has no form for, so that the caller is told."""
+        ...
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        """Within this a person is waited for, and no deadline runs."""
         ...
 
     def count(self, usage: Usage) -> None:

@@ -91,7 +91,7 @@ class Attempts:
             out.model = route.model if number > 1 else None
             timeouts = msgspec.structs.replace(route.timeouts, total=total)
             try:
-                await self._ask(route, timeouts, deadline, asked.request, out, alone=False)
+                await self._ask(route, timeouts, deadline, asked.request, out, several=True)
             except (SourceError, Overloaded) as error:
                 if number == len(plan) or out.visible or not another_model_may(error):
                     raise
@@ -106,17 +106,14 @@ class Attempts:
         request: Request,
         out: Progress,
         *,
-        alone: bool = True,
+        several: bool = False,
     ) -> None:
-        """Run deployments of the route until one has answered. Raises the last SourceError.
-
-        ``alone``: there is no other route that might answer.
-        """
+        """Run deployments of the route until one has answered. Raises the last SourceError."""
+        several = several or len(route.deployments) > 1
         last: SourceError | None = None
         deployments = choose(route.deployments, self._random)
-        alone = alone and len(route.deployments) == 1
         for deployment in deployments if request.fallback else deployments[:1]:
-            out.answering = None if alone else deployment.name
+            out.answering = deployment.name if several else None
             for number in range(1, route.retry.attempts + 1):
                 try:
                     await self._attempt(deployment, timeouts, deadline, request, out)

@@ -15,6 +15,7 @@ class Watched(Output, Protocol):
     """An output that also tells how far it has come. What concerns one attempt begins anew with each.
 
     ``deltas`` and ``characters`` count what was shown, ``pauses`` how often a slow reader stopped the source.
+    ``unhurried_seconds`` is how long persons were waited for, with the one who is waited for now.
     """
 
     @property
@@ -34,6 +35,10 @@ class Watched(Output, Protocol):
     @property
     def last_delta_at(self) -> float: ...
     @property
+    def is_unhurried(self) -> bool: ...
+    @property
+    def unhurried_seconds(self) -> float: ...
+    @property
     def usage(self) -> Usage | None: ...
 
     def attempted(self, attempt: Attempt) -> None: ...
@@ -44,7 +49,7 @@ class Progress(Watched, Protocol):
 
     model: str | None
     answering: str | None
-    """The deployment that is asked, where others might be."""
+    """Who answers, named by whoever asks one of several."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]: ...

@@ -7,6 +7,7 @@ with the tokens of all attempts, and with the seams.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -79,6 +80,17 @@ class Splice:
     @property
     def last_delta_at(self) -> float:
         return self._out.last_delta_at
+
+    @property
+    def is_unhurried(self) -> bool:
+        return self._out.is_unhurried
+
+    @property
+    def unhurried_seconds(self) -> float:
+        return self._out.unhurried_seconds
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        return self._out.unhurried()
 
     def attempted(self, attempt: Attempt) -> None:
         self._out.attempted(attempt)

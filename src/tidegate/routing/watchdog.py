@@ -48,12 +48,13 @@ class Watchdog:
         timeouts, out = self._timeouts, self._out
         if out.first_delta_at is None:
             due, name, seconds = self._begun + timeouts.first_token, "first_token", timeouts.first_token
-        elif out.paused:  # the reader is slow, not the upstream
+        elif out.paused or out.is_unhurried:  # a reader or a person is slow, not the upstream
             due, name, seconds = self._clock.monotonic() + timeouts.idle, "idle", timeouts.idle
         else:
             due, name, seconds = out.last_delta_at + timeouts.idle, "idle", timeouts.idle
-        if self._deadline < due:
-            return self._deadline, "total", timeouts.total
+        deadline = self._deadline + out.unhurried_seconds
+        if deadline < due and not out.is_unhurried:
+            return deadline, "total", timeouts.total
         return due, name, seconds
 
     def _fire(self) -> None:

@@ -151,11 +151,12 @@ def _routes_of_pages(service: Service) -> list[Route]:
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
     kept = ResponseEndpoints(service.responses, service.gateway.streams)
-    streams = StreamEndpoints(service.gateway.streams, partial(listed_by_others, service))
+    streams = StreamEndpoints(service.gateway.streams, service.questions, partial(listed_by_others, service))
     files = FileEndpoints(service.files, service.gateway.clock, service.ids, lambda: service.max_body)
     return [
         Route(urls.STREAMS, streams.streams, methods=["GET", "DELETE"]),
         Route(urls.STREAM, streams.stream, methods=["GET", "DELETE"]),
+        Route(urls.STREAM_INPUT, streams.input, methods=["POST"]),
         Route(urls.RESPONSE, kept.retrieve, methods=["GET", "DELETE"]),
         Route(urls.RESPONSE_CANCEL, kept.cancel, methods=["POST"]),
         Route(urls.RESPONSE_INPUT, kept.input_items, methods=["GET"]),
@@ -284,7 +285,8 @@ async def _hand_over(service: Service, request: Request, error: Exception) -> Re
     assert isinstance(error.holder, Peer)
     assert service.peers is not None
     try:
-        await service.peers.pass_on(request.scope["tidegate.connection"], error.holder)
+        body = request.scope.get("tidegate.body")
+        await service.peers.pass_on(request.scope["tidegate.connection"], error.holder, body)
     except Overloaded as refused:
         return _error_response(request.scope, failure(refused))
     return Response(status_code=204)

@@ -17,6 +17,7 @@ from tidegate.access import (
     loopback_origin,
     presented_key,
 )
+from tidegate.agents.questions import Questions
 from tidegate.config import Config
 from tidegate.core.clock import Ids
 from tidegate.core.event import Failure, failure
@@ -74,8 +75,10 @@ class Service:
         ids: Ids,
         responses: ResponseStore,
         files: FileStore,
+        questions: Questions,
     ) -> None:
         self.files = files
+        self.questions = questions
         self.gateway = gateway
         self.responses = responses
         self._keeping = Keeping(responses)
@@ -83,7 +86,7 @@ class Service:
         self.peers: Peers | None = None
         """The other worker processes, where there are some."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resuming = Resuming(gateway.streams, self.refuse, self.hand_over)
+        self._resuming = Resuming(gateway.streams, questions, self.refuse, self.hand_over)
         self._dialects = dialects
         self._access_log = access_log
         self.ids = ids

@@ -41,8 +41,10 @@ Adopt = Callable[[socket.socket, bytes], Awaitable[None]]
 class Connection(Protocol):
     """A client's connection with one request under way that has not been answered."""
 
-    def part(self) -> tuple[int, bytes]:
+    def part(self, body: bytes | None = None) -> tuple[int, bytes]:
         """Read no more; a descriptor of the socket, for the caller to close, and the request as bytes.
+
+        ``body`` is the request's, where the application has taken it already.
 
         Raises Overloaded where something else is under way on the connection, and ConnectionError where the
         client has left.
@@ -144,14 +146,15 @@ class Peers:
         answers = await self._ask_each(question, argument)
         return [answer for _, answer in answers if not isinstance(answer, BaseException)]
 
-    async def pass_on(self, connection: Connection, peer: Peer) -> None:
+    async def pass_on(self, connection: Connection, peer: Peer, body: bytes | None = None) -> None:
         """Have ``peer`` answer the request that is under way on ``connection``, and all that follow on it.
 
-        Afterwards the connection is not ours: nothing may be written to it. Raises Overloaded when it could
-        not be handed over, and then it has to be answered here. A client that has left is no error.
+        ``body`` is that of the request, where it was read already. Afterwards the connection is not ours:
+        nothing may be written to it. Raises Overloaded when it could not be handed over, and then it has to
+        be answered here. A client that has left is no error.
         """
         try:
-            descriptor, request = connection.part()
+            descriptor, request = connection.part(body)
         except ConnectionError:
             return
         try:

@@ -233,7 +233,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # Handing over, see handover.py
 
-    def part(self) -> tuple[int, bytes]:
+    def part(self, body: bytes | None = None) -> tuple[int, bytes]:
         """See :class:`tidegate.server.handover.Connection`."""
         if self.transport.is_closing():
             raise ConnectionResetError
@@ -245,7 +245,8 @@ class GatewayProtocol(HttpToolsProtocol):
                 "send the request again, on a connection of its own",
                 retry_after=1,
             )
-        body = bytes(self.cycle.body)
+        if body is None:
+            body = bytes(self.cycle.body)
         headers = [header for header in self.headers if header[0] not in _ABOUT_THE_BODY]
         if body:
             headers.append((b"content-length", b"%d" % len(body)))

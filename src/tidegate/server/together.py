@@ -37,7 +37,7 @@ def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
         return len(streams)
 
     async def page(asked: Any) -> list[Json]:
-        return await listed(streams, msgspec.convert(asked, Wanted))
+        return await listed(streams, service.questions, msgspec.convert(asked, Wanted))
 
     return {HAS: has, METRICS: rendered, _STREAMS: count, _LIST: page}
 

@@ -56,6 +56,7 @@ RESPONSE_INPUT: Final = "/responses/{response_id}/input_items"
 
 STREAMS: Final = "/streams"
 STREAM: Final = "/streams/{stream_id}"
+STREAM_INPUT: Final = "/streams/{stream_id}/input"
 STREAM_PATHS: Final = re.compile("/streams/([^/]+)")
 RESPONSE_PATHS: Final = re.compile("/responses/([^/]+)")
 """Paths that a stream may be read at, of a response where the query says ``stream=true``."""

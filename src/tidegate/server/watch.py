@@ -86,7 +86,7 @@ def _ended(
     seconds: float | None,
 ) -> Ended:
     producer = stream.producer
-    end = producer.end_event
+    end = stream.producer.end_event
     return Ended(
         stream.header,
         outcome if end is None else end.outcome,

@@ -12,10 +12,13 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
+from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
+from tidegate.agents.questions import Questions
 from tidegate.agents.request import AgentRequest
 from tidegate.agents.steps import Steps, StepStore
 from tidegate.agents.writing import Writing
+from tidegate.core.clock import Clock
 from tidegate.core.event import End, Finish, Start
 from tidegate.core.inner import Inner
 from tidegate.core.request import Request
@@ -31,6 +34,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     inner: Inner
     steps: StepStore | None
     mcp: McpServers
+    questions: Questions
+    clock: Clock
 
 
 class AgentSource:
@@ -77,14 +82,21 @@ class AgentSource:
         steps = Steps(header.id, surroundings.steps if header.keep else None)
         if again:
             await steps.recall()
+        shown = request.shown or ()
+        writing = Writing(out, shown)
+        inputs = Inputs(
+            header.id, surroundings.questions, steps, writing, out.unhurried, surroundings.clock.now_ms
+        )
+        inputs.recall(shown)
         model = asked.option("agent_model")
         return Context(
             header,
             surroundings.inner,
-            Writing(out, request.shown or ()),
+            writing,
             Account(out.count),
             steps,
             surroundings.mcp,
+            inputs,
             model=model if isinstance(model, str) else None,
             again=again,
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -56,6 +57,9 @@ class Producer:
         "_over",
         "_room",
         "_stream",
+        "_unhurried",
+        "_unhurried_at",
+        "_unhurried_before",
         "answering",
         "attempts",
         "begun_at",
@@ -104,6 +108,9 @@ class Producer:
         self.end_event: End | None = None
         self.paused = False
         self.pauses = 0
+        self._unhurried = 0
+        """Persons that are waited for, since when, and for how long before that."""
+        self._unhurried_at = self._unhurried_before = 0.0
         self.begun_at = clock.monotonic()
         self.deltas = 0
         self.characters = 0
@@ -115,7 +122,7 @@ class Producer:
         self.model: str | None = None
         """The model that answers, where it is not the one that was asked for."""
         self.answering: str | None = None
-        """The deployment that is asked, where others may be: noted with the first visible delta."""
+        """The deployment that answers, where it might be one of several."""
         self.attempts: tuple[Attempt, ...] = ()
         """The sources that were asked, in their order."""
         self.seams: tuple[Seam, ...] = ()
@@ -168,6 +175,30 @@ class Producer:
                 self._room = asyncio.Event()
             await self._room.wait()
 
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        if not self._unhurried:
+            self._unhurried_at = self._monotonic()
+        self._unhurried += 1
+        try:
+            yield
+        finally:
+            self._unhurried -= 1
+            if not self._unhurried:
+                self.last_delta_at = self._monotonic()
+                self._unhurried_before += self.last_delta_at - self._unhurried_at
+
+    @property
+    def is_unhurried(self) -> bool:
+        """A person is waited for."""
+        return self._unhurried > 0
+
+    @property
+    def unhurried_seconds(self) -> float:
+        """How long persons were waited for so far."""
+        now = self._monotonic() - self._unhurried_at if self._unhurried else 0.0
+        return self._unhurried_before + now
+
     def drop(self, fields: Sequence[str]) -> None:
         self.dropped = tuple(fields)
 
@@ -197,15 +228,16 @@ class Producer:
             self._log.note(self._stream, attempt)
         self.usage = None
 
+    def resume_from(self, deployment: str) -> None:
+        """Another process had this deployment answer."""
+        self.answering = deployment
+        self._log.note(self._stream, Answering(deployment))
+
     def join(self, seam: Seam) -> None:
         """What is emitted from here on goes on where an attempt broke off."""
+        self.answering = seam.after
         self.seams = (*self.seams, seam)
         self._log.note(self._stream, seam)
-
-    def answers(self, answering: Answering) -> None:
-        """Another process had noted whose words were shown."""
-        self.answering = answering.deployment
-        self._log.note(self._stream, answering)
 
     def restart(self) -> None:
         """Forget what an attempt said without showing anything."""
@@ -258,10 +290,10 @@ class Producer:
             return ()
         held, self._held = self._held, []
         self.visible = self._flows = True
+        if self.answering is not None:
+            self._log.note(self._stream, Answering(self.answering))
         if shown:
             self.first_delta_at = self._monotonic()
-            if self.answering is not None:
-                self._log.note(self._stream, Answering(self.answering))
         if not self.started:
             self.started = True
             if self.model is None and type(held[0]) is Start:

@@ -30,7 +30,6 @@ FRAME: Final = Struct("<II")
 _HEAD: Final = Struct("<BxxxI16sIxxxxQQ")
 _WHOLE: Final = Struct("<IIBxxxI16sIxxxxQQ")
 HEAD_SIZE: Final = _WHOLE.size
-_HEAD_SIZE: Final = _HEAD.size
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_events = msgspec.json.Decoder(list[AnyEvent]).decode
@@ -90,17 +89,16 @@ def events_record(key: bytes, epoch: int, seq: int, at_ms: int, events: Sequence
         content = _encode_json(events)
     except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and UTF-8 cannot
         content = dumps(msgspec.to_builtins(events)).encode("ascii")
-    # The function below in place, since this is made for every delta, and with one copy less.
-    head = _pack_head(EVENTS, len(events), key, epoch, seq, at_ms)
-    return b"".join((_pack_frame(_HEAD_SIZE + len(content), crc32(content, crc32(head))), head, content))
+    body = _pack_head(EVENTS, len(events), key, epoch, seq, at_ms) + content  # as in _record, without a call
+    return _pack_frame(len(body), crc32(body)) + body
 
 
 def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam | Answering) -> bytes:
     """The record of what happened beside the events; it has no seq."""
-    if isinstance(note, Attempt):
-        told = Note(attempt=note)
+    if isinstance(note, Answering):
+        told = Note(answering=note)
     else:
-        told = Note(seam=note) if isinstance(note, Seam) else Note(answering=note)
+        told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
     return _record(NOTE, 0, key, epoch, 0, at_ms, _encode_json(told))
 
 

@@ -220,10 +220,10 @@ class Streams:
         for note in notes:
             if note.attempt is not None:
                 stream.producer.attempted(note.attempt)
+            if note.answering is not None:
+                stream.producer.resume_from(note.answering.deployment)
             if note.seam is not None:
                 stream.producer.join(note.seam)
-            if note.answering is not None:
-                stream.producer.answers(note.answering)
         if said:
             stream.producer.adopt(said)
         return stream

@@ -133,8 +133,8 @@ class Segments:
         """How many streams begin in a segment."""
         self._synced = 0
         """The first segment that may hold what is not safe yet."""
-        self._entered = -1
-        """The newest segment whose entry in the folder is safe."""
+        self._entered = 0
+        """The first segment whose name may not be safe yet."""
 
     @property
     def newest(self) -> int:
@@ -201,24 +201,16 @@ class Segments:
     def sync(self) -> None:
         """Wait until all that is written would survive a power cut; may be called from any thread."""
         newest, first = self._number, self._synced
+        if newest >= self._entered:
+            # A file that is safe is of no use while its name is not.
+            for folder in (self._slot.folder, self._slot.folder.parent):
+                _sync_folder(folder)
+            self._entered = newest + 1
         for number in range(first, newest + 1):
             file = self._files.get(number)
             if file is not None:  # else nothing in it is needed any more
                 _sync(file.descriptor)
-        if newest > self._entered:
-            self._enter()
-            self._entered = newest
         self._synced = max(newest, 0)
-
-    def _enter(self) -> None:
-        """Make the names of the segments safe; a file without a name is lost."""
-        slot = self._slot.folder
-        for folder in [slot] if self._entered >= 0 else [slot, *slot.parents[:2]]:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     def close(self) -> None:
         """Close the files; they stay where they are."""
@@ -262,6 +254,14 @@ class Segments:
 
 
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_segment(path: Path) -> Iterator[Kept]:

@@ -141,6 +141,9 @@ class MessagesStreamRenderer(Framed):
         else:
             assert isinstance(event, Tool)
             text = event.arguments
+        if not text and known.extra is not None:  # what it brings beside no text may be worth telling
+            return None
+        if type(event) is Tool:
             assert self._life.block is not None
             self._life.block.arguments.append(text)
         return known.before + quote(text) + known.after if text else ""

@@ -84,6 +84,7 @@ class ChatStreamRenderer(Framed):
                 and event.block == self._block
                 and event.choice == self._choice
                 and event.logprobs is None
+                and not event.refusal
             ):
                 after = self._after if event.extra is self._extra else self._other_after(event.extra)
                 if after is not None:
@@ -115,7 +116,7 @@ class ChatStreamRenderer(Framed):
         if type(event) is not self._kind or event.block != self._block or event.choice != self._choice:
             return None
         if type(event) is Text:
-            if event.logprobs is not None:
+            if event.logprobs is not None or event.refusal:
                 return None
             text = event.text
         elif type(event) is Thinking:
@@ -183,9 +184,10 @@ class ChatStreamRenderer(Framed):
         """The frame of a delta, in two halves, which are kept for the deltas after it."""
         extra = event.extra or _NOTHING
         begins = type(event) is Tool and self._writer().begins(event)
-        signed, logprobs = False, ""
+        refuses, signed, logprobs = False, False, ""
         if type(event) is Text:
-            name = "refusal" if event.refusal else "content"
+            refuses = event.refusal
+            name = "refusal" if refuses else "content"
             opening, text, closing = f'{{"{name}":', event.text, "}"
             if event.logprobs is not None:
                 logprobs = f',"logprobs":{ascii_json(event.logprobs)}'
@@ -207,7 +209,7 @@ class ChatStreamRenderer(Framed):
         before = "data: " + _escaped(f'{self._head}{event.choice},"delta":{opening}')
         middle = _escaped(f"{closing}{logprobs}{self._rest(extra)}")
         after = f"{middle}{_escaped(_members(extra.get('chunk', _NOTHING)))}}}\n\n"
-        if logprobs or begins or signed:
+        if logprobs or begins or signed or refuses:
             self._kind = self._hot = None
         else:
             self._kind, self._choice, self._block = type(event), event.choice, event.block

@@ -34,6 +34,7 @@ def paths() -> Json:
     return {
         urls.STREAMS: {"get": _list(), "delete": _cancel_by_key()},
         urls.STREAM: {"get": _read(), "delete": _cancel()},
+        urls.STREAM_INPUT: {"post": _answer()},
     }
 
 
@@ -118,6 +119,35 @@ def _cancel() -> Json:
     return {**operation, "description": description, "parameters": [_path()]}
 
 
+def _answer() -> Json:
+    given = {
+        "id": {**_STRING, "description": "Of the question; needed where several are open."},
+        "text": {**_STRING, "description": "The answer, in words."},
+        "approve": {"type": "boolean", "description": "Of a question whose `kind` is `approval`."},
+        "input": {"description": "Any JSON value: one that fits the `schema` of the question."},
+    }
+    body = {"type": "object", "properties": given, "minProperties": 1}
+    told = object_of({"object": {"const": "stream.input"}, "stream": _STRING, "id": _STRING})
+    answers = {
+        "200": {"description": "It is kept, and the stream goes on.", "content": json_content(told)},
+        "400": failed("The answer does not fit, or does not say which of several questions it is for."),
+        "404": failed("There is no such stream."),
+        "409": failed("The stream asks for nothing now."),
+        "410": failed("The time for this answer is over, or the stream has expired."),
+    }
+    operation = _operation("answerStream", "Answer what a stream asks for", answers)
+    description = (
+        "An agent may ask the person behind a stream: `input_required` of its state says what, and readers "
+        "get it as an item of that kind. Send one of `text`, `approve` and `input`."
+    )
+    return {
+        **operation,
+        "description": description,
+        "parameters": [_path()],
+        "requestBody": {"required": True, "content": json_content(body)},
+    }
+
+
 def _cancel_by_key() -> Json:
     asked = _query("idempotency_key", _STRING, "The `Idempotency-Key` of the request that began it.")
     operation = _cancel()
@@ -165,11 +195,28 @@ def _state() -> Json:
             "outcome": {"enum": [*_STATUSES[1:], None]},
             "error": {"anyOf": [error, nothing]},
             "usage": {"anyOf": [object_of(dict.fromkeys(names, _COUNT)), nothing]},
+            "input_required": {
+                "type": "array",
+                "items": _question(),
+                "description": "What it waits for: answered at `url`.",
+            },
             "attempts": {"type": "array", "items": attempt},
             "seams": {"type": "array", "items": seam},
             "text": {"type": "string", "description": "Of its first choice, so far."},
         }
     )
+
+
+def _question() -> Json:
+    told = object_of(
+        {"id": _STRING, "question": _STRING, "kind": {"enum": ["text", "approval"]}, "url": _STRING}
+    )
+    more = {
+        "schema": {"type": "object", "description": "The JSON schema of the answer."},
+        "expires_at": {"type": "number", "description": "Unix time in seconds."},
+        "about": {"type": "object", "description": "For programs that show it."},
+    }
+    return {**told, "properties": {**told["properties"], **more}}
 
 
 def _path() -> Json:

@@ -1,4 +1,4 @@
-"""Looking at streams and stopping them, for the ASGI application."""
+"""Looking at streams, answering what they ask, and stopping them, for the ASGI application."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidegate.agents.questions import Questions, read_reply
 from tidegate.errors import InvalidRequest, NotFound
-from tidegate.server.incoming import read_limit
+from tidegate.server.incoming import read_body, read_limit
 from tidegate.server.stopping import stop
 from tidegate.server.streams.state import Json, state, told, whole_state
 from tidegate.streams.archive import Summary
@@ -19,6 +20,7 @@ from tidegate.wire.ascii_json import ascii_json
 
 _MOST_LISTED: Final = 100
 _LISTED: Final = 20
+_MOST_INPUT: Final = 1024 * 1024
 _STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
 
 
@@ -35,29 +37,41 @@ Others = Callable[[Wanted], Awaitable[list[list[Json]]]]
 """The same page as each of the other worker processes has it."""
 
 
-async def listed(streams: Streams, wanted: Wanted) -> list[Json]:
+async def listed(streams: Streams, questions: Questions, wanted: Wanted) -> list[Json]:
     """The page as this process has it."""
     page = await streams.listed(wanted.caller, wanted.before, wanted.most, wanted.status)
-    return [_listed(each) for each in page]
+    return [_listed(each, questions) for each in page]
 
 
 class StreamEndpoints:
-    """``/streams`` and ``/streams/{stream_id}``; what is streamed there is not served by ASGI."""
+    """``/streams`` and what is below; what is streamed there is not served by ASGI."""
 
-    def __init__(self, streams: Streams, others: Others) -> None:
+    def __init__(self, streams: Streams, questions: Questions, others: Others) -> None:
         self._streams = streams
+        self._questions = questions
         self._others = others
 
     async def stream(self, request: Request) -> Response:
         """``GET``: the stream's state. ``DELETE``: stop it."""
         found = await self._streams.find(request.path_params["stream_id"], _caller(request))
-        return await _stop(found) if request.method == "DELETE" else _json(await whole_state(found))
+        if request.method == "DELETE":
+            return await self._stop(found)
+        return _json(await whole_state(found, self._questions))
+
+    async def input(self, request: Request) -> Response:
+        """``POST``: answer what the stream asks for."""
+        body = await read_body(request.scope, request.receive, _MOST_INPUT)
+        request.scope["tidegate.body"] = body  # goes with the request if another process has the stream
+        reply = read_reply(body)
+        found = await self._streams.find(request.path_params["stream_id"], _caller(request))
+        question = await self._questions.answer(found.header.id, reply)
+        return _json({"object": "stream.input", "stream": found.header.id, "id": question.id})
 
     async def streams(self, request: Request) -> Response:
         """``GET``: the caller's streams, the newest first. ``DELETE``: stop the one of a key."""
         asked, caller = request.query_params, _caller(request)
         if request.method == "DELETE":
-            return await _stop(await self._claimed(asked.get("idempotency_key"), caller))
+            return await self._stop(await self._claimed(asked.get("idempotency_key"), caller))
         limit = read_limit(asked, _MOST_LISTED, _LISTED)
         status = asked.get("status")
         if status is not None and status not in _STATUSES:
@@ -65,7 +79,7 @@ class StreamEndpoints:
         after = asked.get("after")
         before = await self._before(after, caller) if after else None
         wanted = Wanted(caller, before, limit + 1, status)
-        page = await listed(self._streams, wanted)
+        page = await listed(self._streams, self._questions, wanted)
         for more in await self._others(wanted):
             page += more
         # What has ended is in the archive of all; those of one second are in the order of their ids.
@@ -96,17 +110,17 @@ class StreamEndpoints:
         header = (await self._streams.find(stream, caller)).header
         return header.created * 1000, header.id
 
+    async def _stop(self, stream: Readable) -> Response:
+        if stream.end is None:
+            await stop(stream)
+        state = await whole_state(stream, self._questions)
+        return _json(state, 202 if stream.end is None else 200)
 
-async def _stop(stream: Readable) -> Response:
-    if stream.end is None:
-        await stop(stream)
-    return _json(await whole_state(stream), 202 if stream.end is None else 200)
 
-
-def _listed(stream: Readable | Summary) -> Json:
+def _listed(stream: Readable | Summary, questions: Questions) -> Json:
     if isinstance(stream, Summary):
         return told(stream.header, stream.last_seq, stream.end, stream.attempts, stream.seams)
-    return state(stream)
+    return state(stream, questions)
 
 
 def _caller(request: Request) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import msgspec
 
+from tidegate.agents.questions import Questions
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import Header
 from tidegate.dialects import Renderer, Shown, load_shown, renderer
@@ -37,8 +38,9 @@ class Resuming:
     ``refuse`` answers with an error, ``hand_over`` has another worker process answer.
     """
 
-    def __init__(self, streams: Streams, refuse: Refuse, hand_over: HandOver) -> None:
+    def __init__(self, streams: Streams, questions: Questions, refuse: Refuse, hand_over: HandOver) -> None:
         self._streams = streams
+        self._questions = questions
         self._refuse = refuse
         self._hand_over = hand_over
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,7 +49,7 @@ class Resuming:
         """Answer as asked. Raises TidegateError when that is not possible, before anything is written."""
         stream = await self._found(asked, caller)
         if asked.form == "state":
-            body = ascii_json(await whole_state(stream)).encode("ascii")
+            body = ascii_json(await whole_state(stream, self._questions)).encode("ascii")
             head = headers + of_stream(exchange, stream) + b"content-type: application/json\r\n"
             if not exchange.disconnected:
                 exchange.respond(200, head, body)

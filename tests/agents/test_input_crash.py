@@ -1,0 +1,66 @@
+"""Questions to a person outlive the process that asked them, and answers the one that took them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.agents.asking import asking_home, question_of, reading, send
+from tests.chat_stream import ChatAnswer, parse
+from tests.crash.killing import crash_config, frames_of
+from tests.raw_http import fetch
+from tests.upstream import Upstream
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def items(answer: ChatAnswer) -> list[str]:
+    """The kinds of items, in their order."""
+    deltas = [choice["delta"] for choice in answer.choices()]
+    return [delta["tidegate"]["kind"] for delta in deltas if "tidegate" in delta]
+
+
+def test_an_open_question_is_open_after_a_kill(upstream: Upstream, tmp_path: Path) -> None:
+    with asking_home(tmp_path / "home", crash_config(upstream)) as home:
+        begun = reading(home, "asks-name", "What is your name?")
+        before = question_of(home.gateway, begun.stream, "What is your name?")
+        home.kill()
+        shown = frames_of(begun.ended())
+        home.start()
+        assert question_of(home.gateway, begun.stream, "What is your name?") == before
+        assert send(home.gateway, begun.stream, {"id": before["id"], "text": "Ada"}).status == 200
+        rest = fetch(home.gateway.address, "GET", f"/v1/streams/{begun.stream}")
+        answer = parse(rest).succeeded()
+        assert answer.text() == "Welcome. Hello Ada."
+        assert items(answer) == ["input_required", "input_received"]
+        assert frames_of(rest.body)[: len(shown)] == shown
+
+
+def test_what_was_answered_is_not_asked_again(upstream: Upstream, tmp_path: Path) -> None:
+    with asking_home(tmp_path / "home", crash_config(upstream)) as home:
+        begun = reading(home, "asks-twice", "First?")
+        assert send(home.gateway, begun.stream, {"text": "one"}).status == 200
+        begun.has("Second?")
+        home.kill()
+        begun.ended()
+        home.start()
+        question_of(home.gateway, begun.stream, "Second?")
+        assert send(home.gateway, begun.stream, {"text": "two"}).status == 200
+        answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{begun.stream}")).succeeded()
+        assert answer.text() == "one and two."
+        assert items(answer) == ["input_required", "input_received"] * 2
+
+
+def test_an_answer_that_was_taken_when_the_process_died_is_kept(upstream: Upstream, tmp_path: Path) -> None:
+    """200 means that it is kept: the kill may come at once."""
+    with asking_home(tmp_path / "home", crash_config(upstream)) as home:
+        begun = reading(home, "asks-twice", "First?")
+        assert send(home.gateway, begun.stream, {"text": "one"}).status == 200
+        home.kill()
+        begun.ended()
+        home.start()
+        question_of(home.gateway, begun.stream, "Second?")
+        send(home.gateway, begun.stream, {"text": "two"})
+        answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{begun.stream}")).succeeded()
+        assert answer.text() == "one and two."
