@@ -17,6 +17,7 @@ from tidegate.core.request import Header
 from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.cleaning import Cleaning
+from tidegate.streams.gathering import Gathering, Whole
 from tidegate.streams.group_sync import GroupSync
 from tidegate.streams.log import Committed, Follower
 from tidegate.streams.records import (
@@ -26,7 +27,6 @@ from tidegate.streams.records import (
     note_record,
     placed,
     read_events,
-    read_record,
     stream_key,
 )
 from tidegate.streams.segments import Segments
@@ -114,6 +114,8 @@ class DiskLog:
         self._streams: dict[str, _Stream] = {}
         self._sync = GroupSync(segments.sync, self._synced) if power else None
         self._when_synced: deque[Callable[[], None]] = deque()
+        self.gathering = Gathering(segments)
+        """Of the thread that calls :meth:`whole`, which has to close it from time to time."""
         self._cleaning = Cleaning(segments, self._streams.values, in_steps, self._when_safe)
 
     @property
@@ -147,7 +149,7 @@ class DiskLog:
         kept.firsts.append(before + 1)
         kept.size += len(record)
         kept.seq = seq = before + len(events)
-        if seq > _SUMMED_UP and before // _SUMMED_UP < seq // _SUMMED_UP:
+        if seq >= _SUMMED_UP and before // _SUMMED_UP < seq // _SUMMED_UP:
             self._aside(partial(self._sum_up, kept, seq))
         if self._sync is not None:
             self._sync.add(stream, events)
@@ -223,15 +225,20 @@ class DiskLog:
             self._segments.release(kept.head)
             self._cleaning.look()
 
-    def kept_records(self, stream: str) -> Iterator[Kept]:
-        """The records of a stream that has ended, to be kept elsewhere; may be called from any thread."""
+    def whole(self, stream: str) -> Whole:
+        """A stream that has ended, to be kept elsewhere; may be called from any thread, but from one alone.
+
+        Raises LogError (410) where its files went meanwhile.
+        """
         kept = self._streams[stream]
-        yield from map(self._segments.read, kept.places)
-        if kept.unkept is not None:
+        records, damaged = self.gathering.records(kept.places)
+        firsts = kept.firsts[: len(records)]
+        last_seq = kept.firsts[len(records)] - 1 if damaged else kept.committed
+        if kept.unkept is not None and not damaged:
             at_ms = self._now_ms()
-            end = read_record(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
-            assert end is not None
-            yield end
+            records.append(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
+            firsts.append(kept.committed)
+        return Whole(records, firsts, last_seq, kept.summaries, damaged)
 
     def close(self) -> None:
         """Stop writing. What is there stays, for whoever comes next."""
