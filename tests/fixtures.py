@@ -92,7 +92,7 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
         environment: Mapping[str, str] | None = None,
     ) -> Gateway:
         folder = tmp_path / f"gateway-{len(running)}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         gateway = Gateway(folder, config, arguments, environment)
         running.append(gateway)
         return gateway

@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.agents import asking_agents
+from tests.agents import asking_agents, filing_agents
 from tests.crash.killing import Home, Reading
 from tests.gateway import Config, Gateway, eventually
 from tests.raw_http import Response, fetch
 
 
 def with_agents(folder: Path) -> Path:
-    """A data folder whose gateway has the agents that ask."""
+    """A data folder whose gateway has the agents that ask, and those that make files."""
     (folder / "agents").mkdir(parents=True)
-    assert asking_agents.__file__ is not None
-    shutil.copy(asking_agents.__file__, folder / "agents")
+    for module in (asking_agents, filing_agents):
+        assert module.__file__ is not None
+        shutil.copy(module.__file__, folder / "agents")
     return folder
 
 

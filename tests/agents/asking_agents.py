@@ -60,3 +60,9 @@ async def asks_twice(request: AgentRequest, context: Context) -> AsyncIterator[s
     first = await context.input("First?")
     second = await context.input("Second?")
     yield f"{first} and {second}."
+
+
+@agent("asks-through", timeout=0.5)
+async def asks_through(request: AgentRequest, context: Context) -> AsyncIterator[str]:
+    """Asks an agent that asks a person."""
+    yield await context.ask("asks-leave", "go")

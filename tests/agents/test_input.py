@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic import Anthropic
+from openai import OpenAI
 
-from tests.agents.asking import asked, asking_home, question_of, reading, send
+from tests.agents.asking import asked, asking_home, question_of, reading, send, with_agents
 from tests.chat_stream import parse, payloads
 from tests.crash.killing import Home, crash_config
-from tests.gateway import eventually
-from tests.raw_http import fetch
+from tests.gateway import Gateway, eventually
+from tests.raw_http import fetch, request_bytes
 from tests.upstream import Upstream
+from tests.workers.processes import connect_to, workers_of
 from tidegate.client import AsyncClient, Client, Item, RequestRefused
 
 pytestmark = pytest.mark.timeout(60)
@@ -164,3 +168,93 @@ def test_the_client_that_awaits_does_so_too(home: Home) -> None:
             return stream.answer().text
 
     assert asyncio.run(talk()) == "Done."
+
+
+def test_only_the_owner_of_the_stream_answers(upstream: Upstream, tmp_path: Path) -> None:
+    config = crash_config(upstream, auth={"list": ["key-of-one", "key-of-another"]})
+    gateway = Gateway(with_agents(tmp_path / "home"), config)
+    try:
+        with Client(gateway.url, "key-of-one").stream(model="asks-leave", messages="go") as stream:
+            next(event for event in stream if isinstance(event, Item))
+            name, answer = stream.stream_id or "", {"approve": True}
+            another = {"Authorization": "Bearer key-of-another"}
+            assert send(gateway, name, answer).status == 401
+            other = send(gateway, name, answer, another)
+            assert (other.status, other.json["error"]["code"]) == (403, "not_your_stream")
+            assert send(gateway, name, answer, {"Authorization": "Bearer key-of-one"}).status == 200
+            assert stream.collect().text == "Done."
+    finally:
+        gateway.stop()
+
+
+def test_any_of_several_workers_takes_an_answer(upstream: Upstream, tmp_path: Path) -> None:
+    gateway = Gateway(
+        with_agents(tmp_path / "home"), crash_config(upstream), ("--port", "0", "--workers", "2")
+    )
+    try:
+        with Client(gateway.url).stream(model="asks-twice", messages="go") as stream:
+            path = f"/v1/streams/{stream.stream_id}/input"
+            for worker, words in zip(workers_of(gateway), ("First?", "Second?"), strict=True):
+                next(event for event in stream if isinstance(event, Item) and event.value.get("question"))
+                connection = connect_to(gateway, worker)  # one of the two has to hand it over
+                for answer, status in (({"approve": True}, 400), ({"text": words}, 200)):
+                    connection.send(request_bytes("POST", path, answer))
+                    assert connection.read_response("POST").status == status
+                connection.close()
+            assert stream.collect().text == "First? and Second?."
+    finally:
+        gateway.stop()
+
+
+def test_the_question_of_an_agent_within_comes_through(home: Home) -> None:
+    with Client(home.gateway.url).stream(model="asks-through", messages="go") as stream:
+        began = time.monotonic()
+        question = next(event for event in stream if isinstance(event, Item)).value
+        eventually(lambda: time.monotonic() > began + 0.7, "more than the time of the agent has passed")
+        inner = question["url"].split("/")[3]
+        assert send(home.gateway, inner, {"approve": True}).status == 200
+        assert stream.collect().text == "Done."
+
+
+# The official SDKs, while a question is open
+
+
+def answering(home: Home, answer: Any) -> Callable[[str], None]:
+    """Answers the question of a stream that is being read."""
+
+    def act(stream: str) -> None:
+        question_of(home.gateway, stream, "May I?")
+        assert send(home.gateway, stream, answer).status == 200
+
+    return act
+
+
+def test_the_sdk_of_openai_waits_and_reads_on(home: Home) -> None:
+    act = answering(home, {"approve": True})
+    with OpenAI(base_url=home.gateway.base_url, api_key="none", max_retries=0, timeout=20) as sdk:
+        ask: Any = {"model": "asks-leave", "stream": True}
+        with sdk.chat.completions.with_streaming_response.create(
+            messages=[{"role": "user", "content": "go"}], **ask
+        ) as response:
+            name = response.headers["tidegate-stream"]
+            act(name)
+            chunks = list(response.parse())
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Done."
+        with sdk.responses.with_streaming_response.create(input="go", **ask) as response:
+            act(response.headers["tidegate-stream"])
+            events: list[Any] = list(response.parse())
+        assert events[-1].response.output_text == "Done."
+        kinds = [event.tidegate["kind"] for event in events if getattr(event, "tidegate", None)]
+        assert kinds == ["input_required", "input_received"]
+
+
+def test_the_sdk_of_anthropic_waits_and_reads_on(home: Home) -> None:
+    act = answering(home, {"approve": True})
+    with (
+        Anthropic(base_url=home.gateway.url, api_key="none", max_retries=0, timeout=20) as sdk,
+        sdk.messages.stream(
+            model="asks-leave", max_tokens=99, messages=[{"role": "user", "content": "go"}]
+        ) as stream,
+    ):
+        act(stream.response.headers["tidegate-stream"])
+        assert "".join(stream.text_stream) == "Done."

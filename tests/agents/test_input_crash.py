@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from anthropic import Anthropic
+from openai import OpenAI
 
-from tests.agents.asking import asking_home, question_of, reading, send
+from tests.agents.asking import asking_home, question_of, reading, send, with_agents
 from tests.chat_stream import ChatAnswer, parse
 from tests.crash.killing import crash_config, frames_of
+from tests.gateway import Gateway
+from tests.hazards.test_buffering import free_port
 from tests.raw_http import fetch
 from tests.upstream import Upstream
+from tidegate.client import Patience, resilient
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -64,3 +71,55 @@ def test_an_answer_that_was_taken_when_the_process_died_is_kept(upstream: Upstre
         send(home.gateway, begun.stream, {"text": "two"})
         answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{begun.stream}")).succeeded()
         assert answer.text() == "one and two."
+
+
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+def test_an_sdk_that_waits_for_an_answer_reads_on_after_a_kill(
+    upstream: Upstream, tmp_path: Path, sdk: str
+) -> None:
+    arguments = ("--port", str(free_port()))
+    folder, config = with_agents(tmp_path / "home"), crash_config(upstream)
+    gateway = Gateway(folder, config, arguments)
+    try:
+        reading_on = sdk_of_openai if sdk == "openai" else sdk_of_anthropic
+        with reading_on(gateway) as (stream, texts):
+            question_of(gateway, stream, "What is your name?")
+            gateway.kill()
+            gateway = Gateway(folder, config, arguments)
+            question_of(gateway, stream, "What is your name?")
+            assert send(gateway, stream, {"text": "Ada"}).status == 200
+            assert "".join(texts) == "Welcome. Hello Ada."
+    finally:
+        gateway.kill()
+
+
+PATIENT = Patience(20.0, 0.02, 0.3, silence=5.0)
+
+
+@contextmanager
+def sdk_of_openai(gateway: Gateway) -> Iterator[tuple[str, Iterator[str]]]:
+    """A stream that the SDK reads, and its texts."""
+    http = resilient(patience=PATIENT)
+    with (
+        OpenAI(base_url=gateway.base_url, api_key="k", max_retries=0, http_client=http) as client,
+        client.chat.completions.with_streaming_response.create(
+            model="asks-name", stream=True, messages=[{"role": "user", "content": "go"}]
+        ) as response,
+    ):
+        chunks = response.parse()
+        yield (
+            response.headers["tidegate-stream"],
+            (chunk.choices[0].delta.content or "" for chunk in chunks),
+        )
+
+
+@contextmanager
+def sdk_of_anthropic(gateway: Gateway) -> Iterator[tuple[str, Iterator[str]]]:
+    http = resilient(patience=PATIENT)
+    with (
+        Anthropic(base_url=gateway.url, api_key="k", max_retries=0, http_client=http) as client,
+        client.messages.stream(
+            model="asks-name", max_tokens=99, messages=[{"role": "user", "content": "go"}]
+        ) as stream,
+    ):
+        yield stream.response.headers["tidegate-stream"], iter(stream.text_stream)

@@ -72,7 +72,7 @@ def test_content_is_never_run_by_a_browser(gateway: Gateway, client: OpenAI) -> 
     head = fetch(gateway.address, "GET", f"/v1/files/{made.id}/content").head
     assert head.get("content-type") == "application/octet-stream"
     assert head.get("x-content-type-options") == "nosniff"
-    assert head.get("content-disposition") == "attachment; filename*=UTF-8''a.html"
+    assert head.get("content-disposition") == "attachment; filename=\"a.html\"; filename*=UTF-8''a.html"
 
 
 def test_list_comes_in_pages(two: tuple[Gateway, OpenAI, OpenAI]) -> None:

@@ -14,6 +14,7 @@
 from tidegate.agents.agent import Agent, AgentError, agent
 from tidegate.agents.asking import Asking, Call
 from tidegate.agents.context import Context
+from tidegate.agents.files import SavedFile
 from tidegate.agents.questions import InputExpired
 from tidegate.agents.request import AgentRequest
 from tidegate.agents.tool import AgentTool, ToolError, tool
@@ -27,6 +28,7 @@ __all__ = [
     "Call",
     "Context",
     "InputExpired",
+    "SavedFile",
     "ToolError",
     "agent",
     "tool",

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
-from tidegate.core.event import AnyEvent, End, Finish, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Finish, Item, Text, Thinking, Tool
 from tidegate.core.usage import Usage
 
 Events = Callable[[], AsyncGenerator[AnyEvent, None]]
@@ -26,10 +26,18 @@ class Asking:
     Asked once, however often it is looked at; the fields tell of it as far as it has come.
     """
 
-    def __init__(self, begin: Events, *, begins: Callable[[], None], counts: Callable[[Usage], None]) -> None:
+    def __init__(
+        self,
+        begin: Events,
+        *,
+        begins: Callable[[], None],
+        counts: Callable[[Usage], None],
+        tells: Callable[[Item], None],
+    ) -> None:
         self._begin = begin
         self._begins = begins
         self._counts = counts
+        self._tells = tells
         self._parts: list[str] = []
         self._calls: dict[int, Call] = {}
         self._over = False
@@ -100,6 +108,8 @@ class Asking:
                 self._calls[event.block] = Call(made, event.name or "", event.arguments)
             else:
                 self._calls[event.block] = call._replace(arguments=call.arguments + event.arguments)
+        elif isinstance(event, Item):
+            self._tells(event)
         elif isinstance(event, Finish):
             self.reason = event.reason
         elif isinstance(event, End) and event.usage is not None:

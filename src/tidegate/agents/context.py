@@ -10,6 +10,7 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
 from tidegate.agents.asking import Asking
+from tidegate.agents.files import FILE, Files, SavedFile
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import InputExpired, Kind
@@ -18,7 +19,7 @@ from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.tool import AgentTool
 from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
-from tidegate.core.event import AnyEvent, status_extra
+from tidegate.core.event import AnyEvent, Item, status_extra
 from tidegate.core.inner import Inner
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -42,8 +43,9 @@ class Context:
         writing: Writing,
         account: Account,
         steps: Steps,
-        mcp: McpServers,
         inputs: Inputs,
+        files: Files,
+        mcp: McpServers,
         *,
         model: str | None = None,
         again: bool = False,
@@ -57,8 +59,9 @@ class Context:
         self._writing = writing
         self._account = account
         self._steps = steps
-        self._mcp = mcp
         self._inputs = inputs
+        self._files = files
+        self._mcp = mcp
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -77,6 +80,19 @@ class Context:
     def status(self, text: str, **facts: Any) -> None:
         """A line about what is going on; ``facts`` are for programs, ``step=3, of=7`` for a progress bar."""
         self._writing.thinking(f"{text}\n", status_extra({"text": text, **facts}))
+
+    async def file(self, name: str, data: bytes | str, media_type: str | None = None) -> SavedFile:
+        """Save what was made, and tell where: at ``GET /download/…``, for the caller of this run alone.
+
+        The name is made safe for every system. The media type is that of its ending where none is given. A
+        run that is begun again does not save it again. Raises BodyTooLarge when the caller has no room left,
+        TidegateError for the disk.
+        """
+        step = f"file {(scope.get() or self._outside).next_name()}"
+        saved = await self.step(step, lambda: self._files.save(step, name, data, media_type))
+        self._writing.item(FILE, saved)
+        self.status(f"Saved {saved['name']}: {saved['url']}", file=saved["url"])
+        return msgspec.convert(saved, SavedFile)
 
     # ---- asking ----
 
@@ -103,7 +119,7 @@ class Context:
             own.usage = usage if own.usage is None else own.usage.plus(usage)
             self._account.add_inner(usage)
 
-        return Asking(begin, begins=self._writing.begin_part, counts=count)
+        return Asking(begin, begins=self._writing.begin_part, counts=count, tells=self._pass_on)
 
     async def ask_for(self, form: type[Form], model: str | None, prompt: Asked, **fields: Any) -> Form:
         """Ask for a value of a type: a msgspec Struct, a dataclass, ``list[str]`` and the like.
@@ -202,6 +218,13 @@ class Context:
         """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""
         return await self._mcp.tools(servers)
 
+    def _pass_on(self, item: Item) -> None:
+        """What an agent that was asked tells of itself, and of those that it asked."""
+        if item.kind == FILE:
+            self._writing.item(FILE, item.value)
+        else:
+            self._inputs.pass_on(item, self.status)
+
     def _is_done(self, step: str) -> bool:
         return self._steps.get(step) is not None
 
@@ -213,9 +236,9 @@ class Context:
 
     async def close(self) -> None:
         """Stop what still goes on beside the agent, which has ended."""
+        self._inputs.close()
         for ahead in self._ahead:
             await ahead.close()
-        self._inputs.close()
 
 
 def _messages(prompt: Asked) -> list[Mapping[str, Any]]:

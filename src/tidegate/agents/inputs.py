@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -49,6 +49,8 @@ class Inputs:
         self._writing = writing
         self._unhurried = unhurried
         self._now_ms = now_ms
+        self._waiting: dict[str, ExitStack] = {}
+        """Of agents within this one that wait for a person, by their questions."""
 
     def recall(self, shown: Sequence[AnyEvent]) -> None:
         """Open again what was asked before a crash, before the run comes to it."""
@@ -80,7 +82,7 @@ class Inputs:
             expires_at = round(self._now_ms() / 1000 + (_PATIENCE if timeout is None else timeout), 3)
             asked = Question(made, question, kind, _url(self._stream), schema, expires_at, about)
         self._writing.item(REQUIRED, msgspec.to_builtins(asked))
-        status(f"Question: {question} (to be answered at {asked.url})")
+        status(_words(question, asked.url))
         try:
             value = await self._answer(asked)
         except InputExpired:
@@ -91,9 +93,23 @@ class Inputs:
         status(_WORDS[value] if kind == "approval" else "Answered.")
         return value
 
+    def pass_on(self, item: Item, status: Status) -> None:
+        """Tell what an agent asks that this one has asked; it is answered at that one's own stream."""
+        if item.kind == REQUIRED:
+            self._writing.item(REQUIRED, item.value)
+            status(_words(item.value["question"], item.value["url"]))
+            waiting = self._waiting[item.value["id"]] = ExitStack()
+            waiting.enter_context(self._unhurried())
+        elif item.kind in (RECEIVED, EXPIRED):
+            self._writing.item(item.kind, item.value)
+            if (over := self._waiting.pop(item.value["id"], None)) is not None:
+                over.close()
+
     def close(self) -> None:
         """The run has ended."""
         self._questions.forget(self._stream)
+        for waiting in self._waiting.values():
+            waiting.close()
 
     async def _answer(self, asked: Question) -> Any:
         if (done := self._steps.get(_step(asked.id))) is not None:
@@ -118,6 +134,10 @@ class Inputs:
         """A question as it was told before a crash: when it expires does not change."""
         value = self._writing.shown(REQUIRED, "id", question)
         return None if value is None else msgspec.convert(value, Question)
+
+
+def _words(question: str, url: str) -> str:
+    return f"Question: {question} (to be answered at {url})"
 
 
 def _url(stream: str) -> str:

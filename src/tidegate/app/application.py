@@ -100,15 +100,15 @@ class Application:
         self._steps = StoredSteps(self.database, self._clock.now_ms)
         survives = self.gateway.streams.log.survives
         self._mcp = McpServers()
-        questions = Questions()
         steps = self._steps if survives else None
+        questions = Questions()
+        files = FileStore(home(environ) / "files", random_id)
         self._surroundings = Surroundings(
-            InnerGenerations(self.gateway), steps, self._mcp, questions, self._clock
+            InnerGenerations(self.gateway), steps, questions, files, self._clock, self._mcp
         )
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
-        files = FileStore(home(environ) / "files", random_id)
         responses = StoredResponses(self.database, self._clock.now_ms)
         self.service = Service(self.gateway, dialects, access_log, random_id, responses, files, questions)
         self.asgi: ASGIApp = application(self.service, self.metrics)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from tidegate import config as config_module
 from tidegate.agents.adapters.command import command_agent
 from tidegate.agents.adapters.frameworks import framework_agent
+from tidegate.agents.adapters.metagpt import PREFIX, metagpt_agent
 from tidegate.agents.agent import Agent
 from tidegate.agents.loading import load_agents
 from tidegate.app.clock import SystemClock
@@ -115,7 +116,9 @@ class Wiring:
         """The route of a model that the configuration names."""
         if model.agent is not None:
             agent = self._agents.get(model.agent)
-            if agent is None and ":" in model.agent:
+            if agent is None and model.agent.startswith(PREFIX):
+                agent = metagpt_agent(model.name, model.agent.removeprefix(PREFIX), model.options)
+            elif agent is None and ":" in model.agent:
                 agent = framework_agent(model.name, model.agent)
             if agent is None:
                 known = suggestion(model.agent, self._agents, "known are")

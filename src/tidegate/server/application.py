@@ -163,6 +163,8 @@ def _routes_of_what_is_kept(service: Service) -> list[Route]:
         Route(urls.FILES, files.files, methods=["GET", "POST"]),
         Route(urls.FILES_SPLIT, files.split, methods=["POST"]),
         Route(urls.FILE, files.file, methods=["GET", "DELETE"]),
+        Route(urls.DOWNLOAD, files.download, methods=["GET"]),
+        Route(urls.DOWNLOAD_BY_ID, files.download, methods=["GET"]),
         Route(urls.FILE_CONTENT, files.content, methods=["GET"]),
     ]
 

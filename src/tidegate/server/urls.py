@@ -66,6 +66,9 @@ FILES_SPLIT: Final = "/files/split"
 FILE: Final = "/files/{file_id}"
 FILE_CONTENT: Final = "/files/{file_id}/content"
 
+DOWNLOAD: Final = "/download/{file_id}/{name}"
+DOWNLOAD_BY_ID: Final = "/download/{file_id}"
+
 MODELS: Final = "/models"
 MODEL: Final = "/models/{model:path}"
 HEALTH: Final = "/healthz"

@@ -12,6 +12,7 @@ import msgspec
 from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
 from tidegate.agents.context import Context
+from tidegate.agents.files import Files
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Questions
@@ -24,6 +25,7 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.errors import Broken, TidegateError, Unsupported
+from tidegate.store.files import FileStore
 
 logger = logging.getLogger("tidegate")
 
@@ -33,9 +35,10 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     inner: Inner
     steps: StepStore | None
-    mcp: McpServers
     questions: Questions
+    files: FileStore
     clock: Clock
+    mcp: McpServers
 
 
 class AgentSource:
@@ -95,8 +98,9 @@ class AgentSource:
             writing,
             Account(out.count),
             steps,
-            surroundings.mcp,
             inputs,
+            Files(surroundings.files, header.id, header.caller, surroundings.clock.now_ms),
+            surroundings.mcp,
             model=model if isinstance(model, str) else None,
             again=again,
         )

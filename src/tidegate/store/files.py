@@ -1,4 +1,4 @@
-"""Keeps files that callers have sent, below one folder, each caller's in a folder of their own.
+"""Keeps files that callers have sent or agents have made for them, in a folder for each caller.
 
 Names on disk are made here: what a client calls its file is kept beside it and never part of a path.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tidegate.errors import BodyTooLarge, TidegateError
+from tidegate.errors import BodyTooLarge, Forbidden, TidegateError
 
 _FILE_ID = re.compile(r"file-[0-9a-f]{24}")
 _CALLER = re.compile(r"[a-z0-9-]{1,64}")
@@ -27,6 +27,7 @@ class StoredFile(msgspec.Struct, frozen=True):
     size: int
     number: int
     """Files of a caller are counted, so that they have an order within a second."""
+    media_type: str = "application/octet-stream"
 
 
 class FileStore:
@@ -45,8 +46,21 @@ class FileStore:
         self._most = most
         self._most_bytes = most_bytes
 
-    def put(self, caller: str, filename: str, purpose: str, data: bytes, created_at: int) -> StoredFile:
-        """Keep a file. Raises BodyTooLarge when the caller has no room left, TidegateError for the disk."""
+    def put(
+        self,
+        caller: str,
+        filename: str,
+        purpose: str,
+        data: bytes,
+        created_at: int,
+        *,
+        file_id: str | None = None,
+        media_type: str = "application/octet-stream",
+    ) -> StoredFile:
+        """Keep a file; without a ``file_id`` it gets one.
+
+        Raises BodyTooLarge when the caller has no room left, TidegateError for the disk.
+        """
         kept = self.list(caller)
         if len(kept) >= self._most or sum(each.size for each in kept) + len(data) > self._most_bytes:
             raise BodyTooLarge(
@@ -54,7 +68,8 @@ class FileStore:
                 "delete some first"
             )
         number = max((each.number for each in kept), default=0) + 1
-        stored = StoredFile(f"file-{self._ids()[:24]}", filename, purpose, created_at, len(data), number)
+        made = file_id or f"file-{self._ids()[:24]}"
+        stored = StoredFile(made, filename, purpose, created_at, len(data), number, media_type)
         folder = self._of(caller)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,6 +97,15 @@ class FileStore:
             return msgspec.json.decode((self._of(caller) / f"{file}.json").read_bytes(), type=StoredFile)
         except (OSError, msgspec.DecodeError):
             return None
+
+    def find(self, caller: str, file: str) -> tuple[StoredFile, Path] | None:
+        """What is known of one file, and where it is. Raises Forbidden for another caller's."""
+        stored = self.get(caller, file)
+        if stored is not None:
+            return stored, self._of(caller) / f"{file}.data"
+        if _FILE_ID.fullmatch(file) and any(self._folder.glob(f"*/{file}.json")):
+            raise Forbidden(f"{file} belongs to another key", code="not_your_file")
+        return None
 
     def read(self, caller: str, file: str) -> bytes | None:
         """What is in a file."""

@@ -1,8 +1,8 @@
 """A command as an agent: what it writes to its standard output is the answer.
 
 It is run without a shell, in a process group of its own, with no more of the gateway's environment than
-:data:`PASSED`: credentials among the rest are not its business. What it writes to its standard error is told
-as progress.
+:data:`tidegate.agents.adapters.child.PASSED`: credentials among the rest are not its business. What it writes
+to its standard error is told as progress.
 """
 
 from __future__ import annotations
@@ -10,32 +10,25 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import os
 import shlex
-import signal
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from tidegate.agents.adapters.child import end, notes, start
 from tidegate.agents.agent import Agent, AgentError
 from tidegate.agents.context import Context
 from tidegate.agents.request import AgentRequest
 from tidegate.core.usage import Usage, tokens_of
 
-PASSED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "SYSTEMROOT")
-"""Variables that every command gets; ``options.env`` adds others."""
-
 _TEXT: Final = "{text}"
 _INPUTS: Final = ("text", "messages", "none")
 _MOST_OUTPUT: Final = 16 * 2**20
 _READ: Final = 64 * 1024
-_LONGEST_LINE: Final = 500
 _LAST_LINES: Final = 10
-_TERM_SECONDS: Final = 2.0
-"""How long a command may take to end when it is told to, before it is killed."""
 
 
 def command_agent(name: str, command: Sequence[str], options: Mapping[str, Any]) -> Agent:
@@ -46,29 +39,16 @@ def command_agent(name: str, command: Sequence[str], options: Mapping[str, Any])
             raise AgentError("the gateway was stopped while the command ran; nobody knows what it has done")
         given = _input(request, command, options)
         try:
-            running = await _start([_argument(each, request.text, command) for each in command], options)
+            running = await start([_argument(each, request.text, command) for each in command], options)
         except (OSError, ValueError) as error:
             raise AgentError(f"{command[0]} cannot be run: {_reason(error)}", status=503) from None
         try:
             async for text in _output(running, given, context):
                 yield text
         finally:
-            await _end(running)
+            await end(running)
 
     return Agent(name, run, f"Runs {shlex.join(command)[:80]}", on_disconnect="cancel")
-
-
-async def _start(arguments: Sequence[str], options: Mapping[str, Any]) -> Process:
-    environ = {name: os.environ[name] for name in PASSED if name in os.environ}
-    return await asyncio.create_subprocess_exec(
-        *arguments,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=options.get("directory"),
-        env=environ | {name: str(value) for name, value in (options.get("env") or {}).items()},
-        start_new_session=True,
-    )
 
 
 def _argument(argument: str, text: str, command: Sequence[str]) -> str:
@@ -92,7 +72,7 @@ async def _output(running: Process, given: bytes, context: Context) -> AsyncIter
     """What it writes, decoded wherever a read has cut it. Raises AgentError when it fails."""
     assert running.stdout is not None
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    beside = [asyncio.create_task(_feed(running, given)), asyncio.create_task(_notes(running, context, last))]
+    beside = [asyncio.create_task(_feed(running, given)), asyncio.create_task(notes(running, context, last))]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     written = characters = pieces = 0
     try:
@@ -123,38 +103,6 @@ async def _feed(running: Process, given: bytes) -> None:
         running.stdin.write(given)
         await running.stdin.drain()
         running.stdin.close()
-
-
-async def _notes(running: Process, context: Context, last: deque[str]) -> None:
-    """Tell each line of its standard error, as far as it is worth telling."""
-    assert running.stderr is not None
-    rest = b""
-    while data := await running.stderr.read(_READ):
-        *lines, rest = (rest + data).split(b"\n")
-        rest = rest[-_LONGEST_LINE:]
-        for line in lines:
-            _note(line, context, last)
-    _note(rest, context, last)
-
-
-def _note(line: bytes, context: Context, last: deque[str]) -> None:
-    text = "".join(each for each in line.decode("utf-8", "replace") if each.isprintable()).strip()
-    if text:
-        last.append(text[:_LONGEST_LINE])
-        context.status(text[:_LONGEST_LINE])
-
-
-async def _end(running: Process) -> None:
-    """Have it end, and all that it has started."""
-    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, None)):
-        try:
-            os.killpg(running.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        if running.returncode is not None:
-            continue
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running.wait(), seconds)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from msgspec import Struct
 
 from tidegate.agents import AgentError, AgentRequest, Asking, Context, agent
+from tidegate.errors import TidegateError
 
 _MOST_SECTIONS = 30
 
@@ -43,13 +44,26 @@ async def write_tutorial(request: AgentRequest, context: Context) -> AsyncIterat
     total = len(outline.sections)
     context.status(f"Outline: {total} sections", step=0, of=total)
 
+    parts: list[str] = []
+    async for piece in written(context, outline, wanted, at_once=_at_once(request)):
+        parts.append(piece)
+        yield piece
+    try:
+        await context.file(f"{outline.title}.md", "".join(parts))
+    except TidegateError as error:  # the tutorial itself is whole
+        context.status(f"Not saved: {error.message}")
+
+
+async def written(context: Context, outline: Outline, wanted: str, *, at_once: int) -> AsyncIterator[str]:
+    """The whole document, in order."""
+    total = len(outline.sections)
     yield f"# {outline.title}\n"
     sections = [
         context.step(f"section-{number}", lambda each=each: write(context, outline, each, wanted))  # type: ignore[misc]
         for number, each in enumerate(outline.sections, 1)
     ]
     number = 0
-    async for text in context.ahead(sections, at_once=_at_once(request)):
+    async for text in context.ahead(sections, at_once=at_once):
         section = outline.sections[number]
         number += 1
         context.status(f"Section {number} of {total}: {section.title}", step=number, of=total)

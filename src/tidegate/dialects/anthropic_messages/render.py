@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.core.event import (
+    SEAMS,
     AnyEvent,
     End,
     Extra,
@@ -40,6 +41,7 @@ from tidegate.dialects.anthropic_messages.content import (
 from tidegate.dialects.anthropic_messages.errors import error_envelope
 from tidegate.dialects.anthropic_messages.usage import NAME, write_delta_usage
 from tidegate.dialects.framed import Framed
+from tidegate.dialects.translation.items import own_item
 from tidegate.wire.ascii_json import ascii_json, quote
 
 Fields = dict[str, Any]
@@ -208,6 +210,8 @@ class MessagesStreamRenderer(Framed):
         block = self._life.block
         if block is not None and block.kind is Text and (cited := citation_delta(item)) is not None:
             frames.append(_frame({"type": "content_block_delta", "index": block.index, "delta": cited}))
+        if (told := own_item(item)) is not None:
+            frames.append(_frame({"type": "ping", SEAMS: told}))
         if item.kind != NAME:
             return
         if "between" in own(item) and self._life.block is not None:

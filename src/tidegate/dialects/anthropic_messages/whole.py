@@ -22,6 +22,7 @@ from tidegate.dialects.anthropic_messages.content import (
 from tidegate.dialects.anthropic_messages.render import ITEM_KINDS
 from tidegate.dialects.anthropic_messages.usage import NAME
 from tidegate.dialects.framed import Framed
+from tidegate.dialects.translation.items import own_item, with_items
 from tidegate.wire.ascii_json import ascii_json
 
 Fields = dict[str, Any]
@@ -76,7 +77,7 @@ class MessagesWholeRenderer(Framed):
 
     content_type = b"application/json"
 
-    __slots__ = ("_beside", "_blocks", "_finish", "_header", "_life", "_refused", "_start")
+    __slots__ = ("_beside", "_blocks", "_finish", "_header", "_items", "_life", "_refused", "_start")
 
     def __init__(self, header: Header) -> None:
         self._header = header
@@ -87,6 +88,7 @@ class MessagesWholeRenderer(Framed):
         self._beside: Fields = {}
         """What the upstream told with the end, beside the reason."""
         self._refused = False
+        self._items: list[Fields] = []
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
@@ -124,6 +126,8 @@ class MessagesWholeRenderer(Framed):
             self._blocks[block.index].add(delta)
 
     def _item(self, item: Item) -> None:
+        if (told := own_item(item)) is not None:
+            self._items.append(told)
         if item.kind == NAME and item.value.get("type") == "message_delta":
             self._beside.update(item.value.get("delta") or {})
 
@@ -137,4 +141,5 @@ class MessagesWholeRenderer(Framed):
         answer.update(own(finish).get("event", {}))
         answer["usage"] = usage_object(usage)
         answer.update(seams_told(end))
+        answer.update(with_items(answer, self._items))
         return ascii_json(answer).encode("ascii")

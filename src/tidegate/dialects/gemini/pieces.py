@@ -22,6 +22,7 @@ from tidegate.dialects.gemini.signatures import tag
 from tidegate.dialects.gemini.words import NAME, write_reason
 from tidegate.dialects.translation.citations import foreign_citation
 from tidegate.dialects.translation.customs import arguments_of
+from tidegate.dialects.translation.items import own_item
 
 Fields = Mapping[str, Any]
 
@@ -41,6 +42,8 @@ class Piece(NamedTuple):
     content: Fields = NOTHING
     chunk: Fields = NOTHING
     usage: Usage | None = None
+    item: Fields | None = None
+    """What is ours and has no form here."""
 
 
 class Pieces:
@@ -82,6 +85,8 @@ class Pieces:
                     yield Piece(None, chunk=event.value)
                 elif (page := foreign_citation(event, NAME)) is not None:
                     self._pages.setdefault(event.choice, []).append(page)
+                elif (told := own_item(event)) is not None:
+                    yield Piece(event.choice, {"text": ""}, item=told)
             else:
                 for step in self._life(event.choice).steps([event]):
                     yield from self._step(step, event.choice)

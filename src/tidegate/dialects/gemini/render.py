@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tidegate.core.event import AnyEvent, End, Extra, Failure, Text, Thinking, Tool
+from tidegate.core.event import SEAMS, AnyEvent, End, Extra, Failure, Text, Thinking, Tool
 from tidegate.core.request import Header
 from tidegate.core.run import Run
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.gemini.errors import error_json
-from tidegate.dialects.gemini.pieces import Piece, Pieces
+from tidegate.dialects.gemini.pieces import NOTHING, Piece, Pieces
 from tidegate.dialects.gemini.usage import write_usage
 from tidegate.dialects.gemini.words import NAME
 from tidegate.wire.ascii_json import ascii_json, quote
@@ -159,7 +159,8 @@ class GeminiStreamRenderer(Framed):
 
     def _chunk(self, piece: Piece) -> str:
         usage = f',"usageMetadata":{ascii_json(write_usage(piece.usage))}' if piece.usage is not None else ""
-        rest = f"{usage}{self._tail}{_members(piece.chunk)}}}"
+        ours = {SEAMS: piece.item} if piece.item is not None else NOTHING
+        rest = f"{usage}{self._tail}{_members(piece.chunk)}{_members(ours)}}}"
         if piece.choice is None:
             if "candidates" in piece.chunk:
                 candidates = ascii_json(piece.chunk["candidates"])

@@ -12,6 +12,7 @@ from tidegate.core.usage import Usage
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.gemini.pieces import Piece, Pieces
 from tidegate.dialects.gemini.usage import write_usage
+from tidegate.dialects.translation.items import with_items
 from tidegate.wire.ascii_json import ascii_json
 
 _JOINED = frozenset({"text", "thought"})
@@ -28,6 +29,7 @@ class GeminiWholeRenderer(Framed):
         self._candidates: dict[int, _Candidate] = {}
         self._chunk: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._items: list[Mapping[str, Any]] = []
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""
@@ -43,6 +45,7 @@ class GeminiWholeRenderer(Framed):
         answer["modelVersion"] = self._pieces.model or self._header.model
         answer["responseId"] = self._header.id
         answer.update(self._chunk)
+        answer.update(with_items(answer, self._items))
         return ascii_json(answer).encode("ascii")
 
     def keep_alive(self) -> bytes:
@@ -51,6 +54,8 @@ class GeminiWholeRenderer(Framed):
 
     def _add(self, piece: Piece) -> None:
         self._usage = piece.usage or self._usage
+        if piece.item is not None:
+            self._items.append(piece.item)
         if piece.choice is not None:
             candidate = self._candidates.setdefault(piece.choice, _Candidate())
             candidate.add(piece)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text
+from tidegate.core.event import SEAMS, AnyEvent, End, Extra, Finish, Item, Start, Text
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
@@ -20,6 +20,7 @@ from tidegate.dialects.openai_chat.errors import error_object
 from tidegate.dialects.openai_chat.render import with_seams
 from tidegate.dialects.openai_chat.usage import write_usage
 from tidegate.dialects.openai_completions.logprobs import to_legacy
+from tidegate.dialects.translation.items import own_item
 from tidegate.wire.ascii_json import ascii_json, quote
 
 FINISH_REASONS: Final = {
@@ -110,6 +111,8 @@ class CompletionsStreamRenderer(Framed):
             frames.append(self._frame(item.choice, "", {**(item.extra or {}), "choice": item.value}))
         elif item.kind == "chunk":
             frames.append(self._frame(item.choice, "", {"chunk": item.value}))
+        elif (told := own_item(item)) is not None:
+            frames.append(self._frame(item.choice, "", {"chunk": {SEAMS: told}}))
 
     def _text(self, event: Text) -> str:
         length = self._lengths.setdefault(event.choice, 0)

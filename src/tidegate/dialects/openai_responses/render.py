@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, seams_told
+from tidegate.core.event import (
+    SEAMS,
+    AnyEvent,
+    End,
+    Extra,
+    Finish,
+    Item,
+    Start,
+    Text,
+    Thinking,
+    Tool,
+    seams_told,
+)
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.core.run import Run
@@ -33,6 +45,7 @@ from tidegate.dialects.openai_responses.pieces import (
 )
 from tidegate.dialects.openai_responses.usage import NAME
 from tidegate.dialects.translation.citations import foreign_citation, openai_citation
+from tidegate.dialects.translation.items import own_item, with_items
 from tidegate.wire.ascii_json import ascii_json, quote
 
 _INCOMPLETE: Final = {
@@ -65,7 +78,7 @@ class _Hot:
         return self.extra is None and extra is not None and NAME not in extra
 
 
-class _Rendering(Framed):
+class Rendering(Framed):
     """One answer, driven by its lifecycle. ``response`` is the response object, once the stream has ended."""
 
     def __init__(self, header: Header, telling: bool) -> None:
@@ -80,6 +93,8 @@ class _Rendering(Framed):
         self._item: OpenItem | None = None
         self._block: Block | None = None
         """The block that the open item was told last: it says whether a call is complete."""
+        self._items: list[Fields] = []
+        """What is ours and has no form here."""
         self._incomplete: Fields | None = None
         self._hot: _Hot | None = None
         self.response: Fields | None = None
@@ -139,6 +154,7 @@ class _Rendering(Framed):
             status = "incomplete" if self._incomplete is not None else "completed"
             self.response = self._answer.build(status, self._output, usage=usage, incomplete=self._incomplete)
             self.response.update(seams_told(end))
+            self.response.update(with_items(self.response, self._items))
         else:
             error = failed_error(end.error)
             item, self._item = self._item, None
@@ -245,6 +261,9 @@ class _Rendering(Framed):
         """What stands outside of blocks: told where it is in our own dialect, and nowhere else."""
         if (page := foreign_citation(item, NAME)) is not None:
             self._cite({"type": "url_citation", **openai_citation(page)})
+        if (told := own_item(item)) is not None:
+            self._items.append(told)
+            self._tell("keepalive", {SEAMS: told})
         if item.kind != NAME:
             return
         value, here = item.value, self._item
@@ -294,7 +313,7 @@ class _Rendering(Framed):
         return None
 
 
-class ResponsesStreamRenderer(_Rendering):
+class ResponsesStreamRenderer(Rendering):
     """Renders one stream as server-sent events. ``response`` is the response object, once it has ended."""
 
     content_type = b"text/event-stream; charset=utf-8"
@@ -362,25 +381,3 @@ class ResponsesStreamRenderer(_Rendering):
             return b""
         told = {"type": "keepalive", "sequence_number": max(self._number - 1, 0)}
         return f"event: keepalive\ndata: {ascii_json(told)}\n\n".encode("ascii")
-
-
-class ResponsesWholeRenderer(_Rendering):
-    """Renders nothing until the stream has completed, then the response object."""
-
-    content_type = b"application/json"
-
-    def __init__(self, header: Header) -> None:
-        super().__init__(header, telling=False)
-
-    def render(self, events: Sequence[AnyEvent]) -> bytes:
-        """See :class:`tidegate.dialects.api.Renderer`."""
-        for event in events:
-            if self._known_text(event) is None:
-                self._take(event)
-        if self.response is None or self.response["error"] is not None:
-            return b""
-        return ascii_json(self.response).encode("ascii")
-
-    def keep_alive(self) -> bytes:
-        """See :class:`tidegate.dialects.api.Renderer`."""
-        return b""

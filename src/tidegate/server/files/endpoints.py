@@ -1,14 +1,15 @@
-"""The endpoints below ``/files``: keeping, listing, handing out and cutting into passages."""
+"""The endpoints of ``/files`` and ``/download``: keeping, listing, handing out and cutting into passages."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from string import ascii_letters, digits
 from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from tidegate.core.clock import Clock, Ids
 from tidegate.errors import InvalidRequest, NotFound
@@ -19,6 +20,8 @@ from tidegate.wire.ascii_json import ascii_json
 from tidegate.wire.multipart import Part, boundary_of, parts_of
 
 _MOST_LISTED = 10_000
+_PLAIN = frozenset(f"{ascii_letters}{digits} !#$&'()+,-.;=@[]^_`{{}}~")
+"""What every client reads in a quoted file name."""
 
 
 class FileEndpoints:
@@ -51,11 +54,17 @@ class FileEndpoints:
         data = await asyncio.to_thread(self._store.read, _caller(request), stored.id)
         if data is None:
             raise _no_such(stored.id)
-        headers = {
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(stored.filename, safe='')}",
-            "x-content-type-options": "nosniff",
-        }
-        return Response(data, media_type="application/octet-stream", headers=headers)
+        return Response(data, media_type="application/octet-stream", headers=_as_attachment(stored.filename))
+
+    async def download(self, request: Request) -> Response:
+        """``GET /download/{file_id}/{name}``, in parts where that is asked for; the id alone decides."""
+        name: str = request.path_params["file_id"]
+        found = await asyncio.to_thread(self._store.find, _caller(request), name)
+        if found is None:
+            raise NotFound(f"there is no file {name[:100]!r}", code="file_not_found")
+        stored, path = found
+        headers = {**_as_attachment(stored.filename), "cache-control": "private, no-cache"}
+        return FileResponse(path, headers=headers, media_type=stored.media_type)
 
     async def split(self, request: Request) -> Response:
         """``POST /files/split``, api-for-open-llm's."""
@@ -97,6 +106,17 @@ class FileEndpoints:
         if stored is None:
             raise _no_such(name)
         return stored
+
+
+def _as_attachment(filename: str) -> dict[str, str]:
+    """Headers with which a browser saves a file and never shows or runs it (RFC 6266, RFC 8187)."""
+    plain = "".join(each if each in _PLAIN else "_" for each in filename)
+    exact = quote(filename.encode("utf-8", "replace"), safe="!#$&+-.^_`|~")
+    return {
+        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+    }
 
 
 def _file_object(stored: StoredFile) -> dict[str, Any]:

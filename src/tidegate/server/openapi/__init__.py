@@ -111,6 +111,8 @@ def _paths() -> dict[str, Any]:
         VERSIONED + urls.MODELS: {"get": service.list_models()},
         VERSIONED + urls.MODEL.replace(":path", ""): {"get": service.one_model()},
         **google.paths(),
+        urls.DOWNLOAD: {"get": beside.download(named=True)},
+        urls.DOWNLOAD_BY_ID: {"get": beside.download(named=False)},
         urls.HEALTH: {"get": service.health()},
         urls.READY: {"get": service.ready()},
         urls.METRICS: {"get": service.metrics()},

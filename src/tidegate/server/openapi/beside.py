@@ -217,6 +217,20 @@ def _content() -> Json:
     return operation
 
 
+def download(*, named: bool) -> Json:
+    """What an agent made, at the address that its answer told."""
+    operation = _with(_file("saveFile" if named else "saveFileById", "Save a file", _OBJECT), "file_id")
+    if named:
+        about = "For whoever saves it; the id alone decides."
+        name = {"name": "name", "in": "path", "required": True, "schema": _STRING, "description": about}
+        operation["parameters"].append(name)
+    content: Json = {"*/*": {"schema": {}}}
+    told = "Its bytes, in the type that the file has, as an attachment; `Range` is understood."
+    operation["responses"]["200"] = {"description": told, "content": content}
+    operation["responses"]["206"] = {"description": "The part that was asked for.", "content": content}
+    return operation
+
+
 def _with(operation: Json, name: str) -> Json:
     """The operation with a parameter of its path."""
     parameter = {"name": name, "in": "path", "required": True, "schema": _STRING}
