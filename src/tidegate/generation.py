@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 
+from tidegate.access import Caller
 from tidegate.core.attempt import Attempt
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock, Ids
 from tidegate.core.event import AnyEvent, Failure, Outcome, failure
 from tidegate.core.request import Header, OnBreak, OnDisconnect, Request
+from tidegate.core.usage import Usage
 from tidegate.errors import Conflict, Gone, Interrupted, NotFound, Overloaded, TidegateError
 from tidegate.routing.attempt import Attempts
 from tidegate.routing.calls import Calls, Delivery
@@ -40,6 +43,9 @@ _WANTED_SECONDS = 30.0
 _STARTING_MS = 1000
 """A stream is started within this time of its claim."""
 
+_SYNC_SECONDS = 0.005
+"""Between two looks whether a log that syncs has taken an end; it may yet refuse it."""
+
 _NOTHING_SHOWN = 2
 """Events of a stream that has but a start and an end."""
 
@@ -60,7 +66,15 @@ class Observer(Protocol):
 
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None: ...
 
-    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None: ...
+    def called(
+        self,
+        call: Call,
+        caller: Caller,
+        model: str,
+        error: Failure | None,
+        seconds: float,
+        usage: Usage | None,
+    ) -> None: ...
 
 
 class Gateway:
@@ -162,7 +176,7 @@ class Gateway:
         whole = lacks_only_its_end(request, said)
         producer.attempted(
             Attempt(
-                deployment=header.model,
+                deployment=producer.answering or header.model,
                 began_ms=header.created * 1000,
                 seconds=max(self.clock.now_ms() / 1000 - header.created, 0.0),
                 outcome="completed" if whole else "interrupted",
@@ -227,20 +241,10 @@ class Gateway:
             failed = end is not None and end.outcome != "completed" and found.last_seq <= _NOTHING_SHOWN
             return None if failed else found
 
-    async def call(
-        self,
-        caller: str,
-        model: str | None,
-        call: Call,
-        delivery: Delivery,
-        models: tuple[str, ...] | None = None,
-    ) -> str:
-        """Answer what is no generation; the public name of the model that did. Raises TidegateError.
-
-        ``models`` are those that the caller's key is for.
-        """
+    async def call(self, caller: Caller, model: str | None, call: Call, delivery: Delivery) -> str:
+        """Answer what is no generation; the public name of the model that did. Raises TidegateError."""
         self._admit()
-        route = self.routes.within(models).resolve(model)
+        route = self.routes.within(caller.models).resolve(model)
         began = self.clock.monotonic()
         error: Failure | None = CANCELLED
         try:
@@ -250,7 +254,8 @@ class Gateway:
             error = failure(raised)
             raise
         finally:
-            self._observer.called(call, caller, route.model, error, self.clock.monotonic() - began)
+            seconds = self.clock.monotonic() - began
+            self._observer.called(call, caller, route.model, error, seconds, delivery.usage)
         return route.model
 
     @property
@@ -284,8 +289,13 @@ class Gateway:
         except Exception:  # a defect must end its own stream honestly, and no other
             logger.exception("stream %s: a defect ended the generation", stream.header.id)
             outcome, error = "failed", Failure("the gateway failed; its log says why")
-        self._observer.generated(stream, outcome, error)
         stream.producer.end(outcome, error=error)
+        with suppress(asyncio.CancelledError):  # it has ended
+            while self.streams.log.waits(stream.header.id):  # noqa: ASYNC110 - where it syncs, for a moment
+                await asyncio.sleep(_SYNC_SECONDS)
+        end = stream.producer.end_event
+        assert end is not None
+        self._observer.generated(stream, end.outcome, end.error)
 
 
 async def _nothing() -> None:

@@ -70,7 +70,9 @@ class Process:
         """What a reader gets that comes back behind a seq."""
         stream, page = self.streams.get(name), Page()
         assert stream is not None
-        stream.attach(Reader(name, self.streams.log, Plain(), page, after))
+        reader = Reader(name, self.streams.log, Plain(), page, after)
+        stream.attach(reader)
+        reader.advance()
         return page.body
 
 

@@ -97,7 +97,7 @@ async def test_files_are_few_while_a_slow_stream_is_open_beside_others(home: Hom
     assert [each.seq for each in log.records(S, 0, ALL)] == list(range(1, len(said) + 1))
     for after in (0, 1, 150, 300):
         assert process.read(S, after) == Plain().render(said[after:])
-    assert len(list(log.kept_records(S))) == len(said)
+    assert len(log.whole(S).records) == len(said)
     process.kill()
     again = Process(home)
     (found,) = await again.recovered()

@@ -23,7 +23,7 @@ from tidegate.core.usage import Usage
 from tidegate.errors import Full, LogError
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.reader import Reader
-from tidegate.streams.records import EVENTS, HEADER, Kept, read_events, read_header
+from tidegate.streams.records import EVENTS, HEAD_SIZE, HEADER, Kept, read_events, read_header
 from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
 
 ALL = 1 << 40
@@ -192,10 +192,48 @@ def test_a_full_disk_refuses_and_the_end_is_told_all_the_same(disk: Disk) -> Non
         (1, Text(text="one")),
         (2, told[0]),
     ]
-    assert [(kept.seq, read_events(kept.content)) for kept in disk.log.kept_records(S)] == [
-        (1, texts("one")),
-        (2, told),
-    ]
+    whole = disk.log.whole(S)
+    assert (list(whole.firsts), whole.last_seq, whole.damaged) == ([1, 2], 2, False)
+    assert [read_events(data[HEAD_SIZE:]) for data in whole.records] == [texts("one"), told]
+
+
+def test_what_is_gathered_is_what_was_written_while_files_come_and_go(tmp_path: Path) -> None:
+    """By a thread that keeps them mapped, also the one that still grows."""
+    disk = Disk(tmp_path, segment_bytes=2000)
+    for number in range(40):
+        stream = f"{number:032x}"
+        disk.log.create(header(stream))
+        said = [texts(f"{number} {each}") for each in range(number)]
+        for events in said:
+            disk.log.append(stream, 1, events)
+        whole = disk.log.whole(stream)
+        assert [read_events(data[HEAD_SIZE:]) for data in whole.records] == said
+        assert (list(whole.firsts), whole.last_seq) == (list(range(1, number + 1)), number)
+        disk.log.delete(stream)
+        if number % 10 == 9:
+            disk.log.gathering.close()
+    disk.log.create(header())
+    disk.log.append(S, 1, texts("gone"))
+    disk.log.close()
+    disk.log.gathering.close()
+    with pytest.raises(LogError, match="not kept") as raised:
+        disk.log.whole(S)
+    assert raised.value.status == 410
+
+
+@pytest.mark.parametrize("length", [2**32 - 1, 400])
+def test_what_is_gathered_ends_where_a_length_cannot_be(disk: Disk, length: int) -> None:
+    """Beyond the file, or into the next record."""
+    for word in ("one", "two", "three"):
+        disk.log.append(S, 1, texts(word))
+        disk.log.append(S, 1, texts("x" * 200))
+    path, data = disk.slot.files()[0], disk.bytes()
+    damaged = disk.found()[3]
+    at = data.index(damaged.raw)
+    path.write_bytes(data[:at] + length.to_bytes(4, "little") + data[at + 4 :])
+    whole = disk.log.whole(S)
+    assert (whole.damaged, whole.last_seq, list(whole.firsts)) == (True, 2, [1, 2])
+    assert [read_events(data[HEAD_SIZE:]) for data in whole.records] == [texts("one"), texts("x" * 200)]
 
 
 def test_a_stream_that_was_refused_stays_so_and_others_go_on(disk: Disk) -> None:

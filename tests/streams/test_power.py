@@ -22,7 +22,7 @@ from tidegate.streams.disk import DiskLog
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
-from tidegate.streams.records import read_events
+from tidegate.streams.records import HEAD_SIZE, read_events
 from tidegate.streams.registry import Streams
 from tidegate.streams.segments import Segments, Slot, read_segment
 
@@ -147,8 +147,9 @@ async def test_a_sync_that_fails_ends_the_stream_in_an_error() -> None:
         assert power.log.read(S, 0, ALL) == [*texts("a"), last]
         assert power.log.read(S, 1, 1) == [last]
         assert [(each.seq, each.event) for each in power.log.records(S, 1, ALL)] == [(2, last)]
-        kept = [(each.seq, read_events(each.content)) for each in power.log.kept_records(S)]
-        assert kept == [(1, texts("a")), (2, [last])]
+        whole = power.log.whole(S)
+        kept = [read_events(data[HEAD_SIZE:]) for data in whole.records]
+        assert (list(whole.firsts), kept) == ([1, 2], [texts("a"), [last]])
 
 
 @on_both_loops
@@ -245,6 +246,31 @@ async def test_a_stream_is_archived_when_its_end_may_be_shown() -> None:
         await streams.settle()
         assert [(each.last_seq, each.end) for each in archive.kept] == [(3, END)]
         assert streams.get(S) is None
+        streams.log.close()
+        await turns()
+
+
+@on_both_loops
+async def test_the_end_of_a_stream_is_the_one_that_is_told() -> None:
+    """The disk may refuse an end after its producer has gone."""
+    with TemporaryDirectory(prefix="tidegate-power-") as folder:
+        door, archive = Door(Path(folder)), Noting()
+
+        def make(committed: Committed) -> tuple[StreamLog, Archive]:
+            return DiskLog(ManualClock(), committed, door, power=True), archive
+
+        streams = Streams(ManualClock(), make, retain=60)
+        stream = streams.create(header())
+        stream.producer.emit_all([*texts("a"), END])
+        assert streams.log.waits(S)
+        door.error = OSError(errno.EIO, os.strerror(errno.EIO))
+        door.let(1000)
+        await until(lambda: not streams.log.waits(S))
+        told = stream.producer.end_event
+        assert told is not None
+        assert (told.outcome, told.error and told.error.status) == ("failed", 507)
+        await streams.settle()
+        assert [each.end for each in archive.kept] == [told]
         streams.log.close()
         await turns()
 

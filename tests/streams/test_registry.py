@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -394,3 +395,60 @@ async def test_whoever_holds_a_stream_reads_it_from_the_archive_when_it_has_gone
     assert stream.last_seq == 3
     assert (await stream.events(1, 10)) == [*texts("a"), END]
     assert await stream.passed(3) == ([], 0)
+
+
+@in_virtual_time
+async def test_a_reader_that_comes_late_catches_up_in_pieces_and_in_order() -> None:
+    """Others get their turn after each, and the stream goes on meanwhile."""
+    live, page = Live(), Page()
+    words = [f"{number} " for number in range(2000)]
+    for word in words:
+        live.say(word)
+    reader = live.attach(page)
+    assert page.body == b"<Start>" + "".join(words[: reader.seq - 1]).encode()
+    seqs = [0, reader.seq]
+    while reader.behind:
+        live.say("more ")
+        words.append("more ")
+        await asyncio.sleep(0)
+        seqs.append(reader.seq)
+    assert max(later - before for before, later in pairwise(seqs)) <= 256
+    assert len(seqs) > 7
+    live.say("last")
+    assert page.body == b"<Start>" + "".join([*words, "last"]).encode()
+    assert live.tap.calls == []
+    await live.finish()
+    assert page.last == END
+
+
+@in_virtual_time
+async def test_a_reader_that_catches_up_stops_where_there_is_no_room() -> None:
+    live, page = Live(), Page(2, lambda: live.stream.block(reader))
+    for number in range(2000):
+        live.say(f"{number} ")
+    reader = Reader(S, live.streams.log, Plain(), page)
+    live.stream.attach(reader)
+    await turns()
+    assert (len(page.writes), reader.seq, reader.behind) == (2, 512, False)
+    assert live.tap.calls == ["pause"]
+    page.room = None
+    live.stream.unblock(reader)
+    live.stream.unblock(reader)
+    await turns()
+    assert reader.seq == 2001
+    assert live.tap.calls == ["pause", "resume"]
+    live.stream.detach(reader)
+    await live.stopped()
+
+
+@in_virtual_time
+async def test_a_reader_that_leaves_while_it_catches_up_is_told_no_more() -> None:
+    live, page = Live(), Page()
+    for number in range(2000):
+        live.say(f"{number} ")
+    reader = live.attach(page)
+    live.stream.detach(reader)
+    await live.stopped()
+    await turns()
+    assert len(page.writes) == 1
+    assert live.tap.calls == ["pause"]

@@ -12,11 +12,11 @@ from openai import OpenAI
 from sqlalchemy import select
 
 from tests import messages
-from tests.chat import broken_off, error, frame, text_chunks, text_stream
+from tests.chat import broken_off, error, frame, plain, text_chunks, text_stream
 from tests.chat_stream import body_for, post_chat, start_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually, gateway_config
-from tests.raw_http import Response
+from tests.raw_http import Response, fetch
 from tests.script import Head, Send, Stall
 from tests.upstream import Upstream
 from tidegate.store.database import Database
@@ -186,3 +186,54 @@ def rows_when(gateway: Gateway, wanted: Callable[[Any], bool]) -> list[Any]:
 
     eventually(written, "such a generation is in the ledger")
     return found
+
+
+def test_a_call_of_another_kind_is_a_row_too(counted: Gateway, upstream: Upstream) -> None:
+    """With the tokens that it told, in the names of either API, whatever became of it."""
+    vectors = {"object": "list", "model": "e", "data": [{"index": 0, "embedding": [0.5]}]}
+    image = {"data": [{"b64_json": "A" * 400_000}], "usage": {"input_tokens": 11, "output_tokens": 13}}
+    upstream.play(plain({**vectors, "usage": {"prompt_tokens": 7, "total_tokens": 7}}))
+    upstream.play(plain(image))
+    upstream.play(plain(b"\xff\xfb\x00", headers={"Content-Type": "audio/mpeg"}))
+    upstream.play(error(400, "no"))
+    before = set(rows_of(counted))
+    asked = [
+        ("/v1/embeddings", {"model": "m", "input": "hi"}),
+        ("/v1/images/generations", {"model": "m", "prompt": "p"}),
+        ("/v1/audio/speech", {"model": "m", "input": "hi", "voice": "v"}),
+        ("/v1/moderations", {"model": "m", "input": "hi"}),
+    ]
+    assert [fetch(counted.address, "POST", *each).status for each in asked] == [200, 200, 200, 400]
+    found: list[Any] = []
+
+    def written() -> bool:
+        found[:] = [row for name, row in rows_of(counted).items() if name not in before]
+        return len(found) == len(asked)
+
+    eventually(written, "all of them are in the ledger")
+    rows = {row.dialect: (row.outcome, row.input_tokens, row.output_tokens) for row in found}
+    assert rows == {
+        "embeddings": ("completed", 7, 0),
+        "images/generations": ("completed", 11, 13),
+        "audio/speech": ("completed", 0, 0),
+        "moderations": ("failed", 0, 0),
+    }
+    assert {(row.model, row.caller, row.estimated) for row in found} == {("m", "open", False)}
+    assert all(row.total_ms is not None for row in found)
+
+
+def test_a_call_that_is_asked_in_two_forms_is_one_row(counted: Gateway, upstream: Upstream) -> None:
+    before = set(rows_of(counted))
+    vectors = {"object": "list", "model": "e", "data": [{"index": 0, "embedding": [0.5]}]}
+    upstream.play(error(400, "no such encoding_format", param="encoding_format"))
+    upstream.play(plain({**vectors, "usage": {"prompt_tokens": 5}}))
+    body = {"model": "m", "input": "hi", "encoding_format": "base64"}
+    assert fetch(counted.address, "POST", "/v1/embeddings", body).status == 200
+    found: list[Any] = []
+
+    def written() -> bool:
+        found[:] = [row for name, row in rows_of(counted).items() if name not in before]
+        return any(row.outcome == "completed" for row in found)
+
+    eventually(written, "it is in the ledger")
+    assert [(row.outcome, row.input_tokens) for row in found] == [("completed", 5)]

@@ -1,4 +1,5 @@
-"""Owns counting: one row in the store for each generation, however it ended and however often it was begun.
+"""Owns counting: one row in the store for each generation, however it ended and however often it was begun,
+and for each call of another kind.
 
 What an upstream counted is taken as it is. Where it counted nothing, because it never does or because the
 answer broke off, what was shown stands for tokens of the output, and the text of the request for those of the
@@ -16,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from tidegate.core.attempt import Attempt
+from tidegate.core.call import Call
 from tidegate.core.event import Failure, Outcome
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage, tokens_of
@@ -64,16 +66,29 @@ class Ended(NamedTuple):
     """Put together from what a dead process left: a row that is there already is better."""
 
 
+class Called(NamedTuple):
+    """What is known of a call that is no generation, at its end; times in ms."""
+
+    call: Call
+    caller: str
+    key: str | None
+    model: str
+    error: Failure | None
+    began_ms: int
+    total_ms: int
+    usage: Usage | None
+
+
 class Ledger:
     """Writes rows in the store's thread, those of a moment together."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[Ended] = []
+        self._waiting: list[Ended | Called] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def record(self, ended: Ended) -> None:
-        """Note a generation; its row is written within a moment. Doing so again changes the same row."""
+    def record(self, ended: Ended | Called) -> None:
+        """Note what has ended; its row is written within a moment. Doing so again changes the same row."""
         self._waiting.append(ended)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_PAUSE, self.flush)
@@ -88,9 +103,41 @@ class Ledger:
             self._database.post(lambda connection: _write(connection, batch))
 
 
-def _write(connection: Connection, batch: list[Ended]) -> None:
-    write_generations(connection, [_row(ended) for ended in batch if not ended.recovered])
-    write_generations(connection, [_row(ended) for ended in batch if ended.recovered], only_new=True)
+def _write(connection: Connection, batch: list[Ended | Called]) -> None:
+    rows: list[GenerationRow] = []
+    recovered: list[GenerationRow] = []
+    for ended in batch:
+        if isinstance(ended, Called):
+            rows.append(_row_of_call(ended))
+        else:
+            (recovered if ended.recovered else rows).append(_row(ended))
+    write_generations(connection, rows)
+    write_generations(connection, recovered, only_new=True)
+
+
+def _row_of_call(called: Called) -> GenerationRow:
+    error, usage = called.error, called.usage or Usage()
+    outcome = "completed" if error is None else "cancelled" if error.type == "cancelled" else "failed"
+    return GenerationRow(
+        stream=called.call.name,
+        caller=called.caller,
+        key_id=called.key,
+        parent=None,
+        model=called.model,
+        answered=None,
+        dialect=called.call.path.lstrip("/"),
+        outcome=outcome,
+        error=None if error is None else error.code or error.type,
+        created_ms=called.began_ms,
+        first_ms=None,
+        total_ms=called.total_ms,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=False,
+        attempts=[],
+    )
 
 
 def _row(ended: Ended) -> GenerationRow:

@@ -12,13 +12,15 @@ class Call:
     """One call in the caller's words. ``path`` stands below an upstream's base URL, such as /embeddings.
 
     ``write`` makes the body for an upstream that knows the model under the given name. ``slow`` tells that
-    an answer's first byte may take as long as the whole of it, as that of an image does.
+    an answer's first byte may take as long as the whole of it, as that of an image does. A ``name`` is in the
+    ledger once, however often it is asked.
     """
 
     path: str
     content_type: str
     write: Callable[[str], bytes]
     slow: bool = False
+    name: str = ""
 
 
 class Reply(Protocol):

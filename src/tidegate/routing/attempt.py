@@ -73,6 +73,7 @@ class Attempts:
         error = Interrupted("the gateway was stopped before the answer ended")
         if broken is None:
             raise error
+        out.model = asked.route.model if asked is not plan[0] else None
         shown = out.deltas
         try:
             await self._continuation.go_on(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tidegate.core.call import Call, CallSource, Reply
 from tidegate.core.clock import Clock
+from tidegate.core.usage import Usage
 from tidegate.errors import Overloaded, Rejected, SourceError, TimedOut, TooLong, Unsupported
 from tidegate.routing.choose import choose
 from tidegate.routing.progress import Observer
@@ -24,6 +25,8 @@ class Delivery(Protocol):
 
     begun: bool
     """Some of it has reached the caller, so nothing may be tried again."""
+    usage: Usage | None
+    """The tokens that it took, where it tells."""
 
     async def take(self, reply: Reply) -> None:
         """Read the answer. Raises SourceError."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tidegate.access.ledger import Ended, Ledger
+from tidegate.access import Caller
+from tidegate.access.ledger import Called, Ended, Ledger
 from tidegate.core.call import Call
 from tidegate.core.clock import Clock
 from tidegate.core.event import Failure, Outcome
+from tidegate.core.usage import Usage
 from tidegate.errors import SourceError
 from tidegate.observe.access_log import AccessLog
 from tidegate.observe.metrics import Metrics
@@ -33,8 +35,6 @@ class Watch:
     def generated(self, stream: Stream, outcome: Outcome, error: Failure | None) -> None:
         """See :class:`tidegate.generation.Observer`."""
         producer, header = stream.producer, stream.header
-        if (end := stream.told_end) is not None:
-            outcome, error = end.outcome, end.error
         seconds = self._clock.monotonic() - producer.begun_at
         first = None if producer.first_delta_at is None else producer.first_delta_at - producer.begun_at
         error_type = "" if error is None else _error_type(error.type, error.code, error.status)
@@ -49,14 +49,25 @@ class Watch:
 
     def inherited(self, stream: Stream) -> None:
         """A stream has ended that was begun by a process which died: its row may be missing."""
-        end = stream.told_end
+        end = stream.producer.end_event
         if end is not None:
             ended = _ended(stream, end.outcome, end.error, self._clock.now_ms(), None, None)
             self._ledger.record(ended._replace(recovered=True))
 
-    def called(self, call: Call, caller: str, model: str, error: Failure | None, seconds: float) -> None:
+    def called(
+        self,
+        call: Call,
+        caller: Caller,
+        model: str,
+        error: Failure | None,
+        seconds: float,
+        usage: Usage | None,
+    ) -> None:
         """See :class:`tidegate.generation.Observer`."""
-        self._access_log.called(call.path, caller, model, error, seconds)
+        self._access_log.called(call.path, caller.id, model, error, seconds)
+        took_ms = round(seconds * 1000)
+        began_ms = self._clock.now_ms() - took_ms
+        self._ledger.record(Called(call, caller.id, caller.key, model, error, began_ms, took_ms, usage))
 
 
 def _error_type(kind: str, code: str | None, status: int) -> str:
@@ -75,7 +86,7 @@ def _ended(
     seconds: float | None,
 ) -> Ended:
     producer = stream.producer
-    end = stream.told_end
+    end = stream.producer.end_event
     return Ended(
         stream.header,
         outcome if end is None else end.outcome,

@@ -105,7 +105,7 @@ generations: Final = Table(
     Column("parent", String, comment="The stream whose agent or workspace asked for this one."),
     Column("model", String, nullable=False),
     Column("answered", String, comment="The model that answered, where it is another one."),
-    Column("dialect", String, nullable=False),
+    Column("dialect", String, nullable=False, comment="Or the path, where it is no generation."),
     Column("outcome", String, nullable=False),
     Column("error", String),
     Column("created_ms", BigInteger, nullable=False),
@@ -117,7 +117,7 @@ generations: Final = Table(
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("estimated", Boolean, nullable=False, comment="Tokens were counted here, not by an upstream."),
     Column("attempts", JSON, nullable=False),
-    comment="The ledger: one row for each generation.",
+    comment="The ledger: one row for each generation, and for each call of another kind.",
 )
 Index("generations_caller", generations.c.caller, generations.c.created_ms)
 Index("generations_created", generations.c.created_ms)

@@ -17,6 +17,7 @@ from tidegate.core.request import Header
 from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.cleaning import Cleaning
+from tidegate.streams.gathering import Gathering, Whole
 from tidegate.streams.group_sync import GroupSync
 from tidegate.streams.log import Committed, Follower
 from tidegate.streams.records import (
@@ -26,7 +27,6 @@ from tidegate.streams.records import (
     note_record,
     placed,
     read_events,
-    read_record,
     stream_key,
 )
 from tidegate.streams.segments import Segments
@@ -107,12 +107,15 @@ class DiskLog:
     ) -> None:
         self._now_ms = clock.now_ms
         self._committed = committed
+        self.refused: Callable[[str, End], None] = lambda *_: None
         self._segments = segments
         self._most = most
         self._aside = aside
         self._streams: dict[str, _Stream] = {}
         self._sync = GroupSync(segments.sync, self._synced) if power else None
         self._when_synced: deque[Callable[[], None]] = deque()
+        self.gathering = Gathering(segments)
+        """Of the thread that calls :meth:`whole`, which has to close it from time to time."""
         self._cleaning = Cleaning(segments, self._streams.values, in_steps, self._when_safe)
 
     @property
@@ -146,7 +149,7 @@ class DiskLog:
         kept.firsts.append(before + 1)
         kept.size += len(record)
         kept.seq = seq = before + len(events)
-        if seq > _SUMMED_UP and before // _SUMMED_UP < seq // _SUMMED_UP:
+        if seq >= _SUMMED_UP and before // _SUMMED_UP < seq // _SUMMED_UP:
             self._aside(partial(self._sum_up, kept, seq))
         if self._sync is not None:
             self._sync.add(stream, events)
@@ -165,9 +168,9 @@ class DiskLog:
         with contextlib.suppress(Full):
             kept.notes.append(self._segments.append(note_record(kept.key, kept.epoch, self._now_ms(), note)))
 
-    def told_instead(self, stream: str) -> End | None:
+    def waits(self, stream: str) -> bool:
         kept = self._streams.get(stream)
-        return None if kept is None else kept.unkept
+        return kept is not None and kept.committed < kept.seq
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -222,15 +225,20 @@ class DiskLog:
             self._segments.release(kept.head)
             self._cleaning.look()
 
-    def kept_records(self, stream: str) -> Iterator[Kept]:
-        """The records of a stream that has ended, to be kept elsewhere; may be called from any thread."""
+    def whole(self, stream: str) -> Whole:
+        """A stream that has ended, to be kept elsewhere; may be called from any thread, but from one alone.
+
+        Raises LogError (410) where its files went meanwhile.
+        """
         kept = self._streams[stream]
-        yield from map(self._segments.read, kept.places)
-        if kept.unkept is not None:
+        records, damaged = self.gathering.records(kept.places)
+        firsts = kept.firsts[: len(records)]
+        last_seq = kept.firsts[len(records)] - 1 if damaged else kept.committed
+        if kept.unkept is not None and not damaged:
             at_ms = self._now_ms()
-            end = read_record(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
-            assert end is not None
-            yield end
+            records.append(events_record(kept.key, kept.epoch, kept.committed, at_ms, (kept.unkept,)))
+            firsts.append(kept.committed)
+        return Whole(records, firsts, last_seq, kept.summaries, damaged)
 
     def close(self) -> None:
         """Stop writing. What is there stays, for whoever comes next."""
@@ -285,6 +293,7 @@ class DiskLog:
             last = End(outcome="failed", usage=last.usage, error=lost, extra=last.extra)
         kept.unkept = last
         kept.seq = kept.committed + 1
+        self.refused(stream, last)
         self._commit(stream, kept, (last,))
 
     def _sum_up(self, kept: _Stream, upto: int) -> None:

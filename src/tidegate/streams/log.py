@@ -20,6 +20,9 @@ Follower = Callable[[Sequence[AnyEvent]], None]
 class StreamLog(Protocol):
     """Keeps streams. Readers see committed events only, and those until the stream is deleted."""
 
+    refused: Callable[[str, End], None]
+    """Is told the end that readers of a stream get, where theirs could not be kept; just before they do."""
+
     @property
     def survives(self) -> bool:
         """Whether what is in it outlives the process."""
@@ -41,8 +44,8 @@ class StreamLog(Protocol):
         """Keep beside the events what whoever takes the stream over should know, if there is room."""
         ...
 
-    def told_instead(self, stream: str) -> End | None:
-        """The end that readers are told in place of the one that was appended, which could not be kept."""
+    def waits(self, stream: str) -> bool:
+        """Whether something that was appended is not committed yet."""
         ...
 
     def follow(self, stream: str, follower: Follower | None) -> None:

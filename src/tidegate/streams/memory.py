@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
@@ -38,6 +38,7 @@ class MemoryLog:
     def __init__(self, clock: Clock, committed: Committed, *, most: int = 64 * 2**20) -> None:
         self._clock = clock
         self._committed = committed
+        self.refused: Callable[[str, End], None] = _never
         self._most = most
         self._streams: dict[str, _Stream] = {}
 
@@ -68,8 +69,8 @@ class MemoryLog:
     def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         pass
 
-    def told_instead(self, stream: str) -> End | None:
-        return None
+    def waits(self, stream: str) -> bool:
+        return False
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
@@ -111,6 +112,10 @@ class MemoryLog:
             "events": sum(len(kept.events) for kept in self._streams.values()),
             "bytes": sum(kept.size for kept in self._streams.values()),
         }
+
+
+def _never(*_: object) -> None:
+    """Memory refuses no end."""
 
 
 def weight(event: AnyEvent) -> int:

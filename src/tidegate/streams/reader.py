@@ -38,7 +38,7 @@ class Reader:
     :meth:`block` and :meth:`unblock` follow the room in the sink: a blocked reader stays where it is.
     """
 
-    __slots__ = ("_log", "_render", "_sink", "_stream", "blocked", "finished", "seq", "write")
+    __slots__ = ("_log", "_render", "_sink", "_stream", "behind", "blocked", "finished", "seq", "write")
 
     def __init__(self, stream: str, log: StreamLog, renderer: Renderer, sink: Sink, seq: int = 0) -> None:
         self._stream = stream
@@ -49,6 +49,8 @@ class Reader:
         self.write = sink.write
         """Where more of the body goes; a sink may replace it by what its own ``write`` would call."""
         self.blocked = False
+        self.behind = False
+        """It catches up, a step at each turn of the event loop."""
         self.finished = False
 
     def redirect(self, sink: Sink) -> None:
@@ -88,17 +90,19 @@ class Reader:
 
     def advance(self) -> None:
         """Take everything that is committed, unless blocked; called at every commit."""
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """Take what is committed, so much of it that others get their turn; whether there is more to take."""
         if self.blocked or self.finished:
-            return
-        while True:
-            try:
-                events = self._log.read(self._stream, self.seq, _BATCH)
-            except LogError as error:  # neither the producer nor another reader is to blame for it
-                logger.error("stream %s cannot be read on: %s", self._stream, error.message)
-                self.give_up(error.message)
-                return
-            if not events:
-                return
+            return False
+        try:
+            events = self._log.read(self._stream, self.seq, _BATCH)
+        except LogError as error:  # neither the producer nor another reader is to blame for it
+            logger.error("stream %s cannot be read on: %s", self._stream, error.message)
+            self.give_up(error.message)
+            return False
+        if events:
             self.take(events)
-            if len(events) < _BATCH or self.blocked or self.finished:
-                return
+        return len(events) == _BATCH and not (self.blocked or self.finished)

@@ -89,11 +89,6 @@ class Stream:
         return self.producer.seams
 
     @property
-    def told_end(self) -> End | None:
-        """The end as it was given, or as readers are told it where it could not be kept."""
-        return self._registry.log.told_instead(self.header.id) or self.producer.end_event
-
-    @property
     def last_seq(self) -> int:
         if self.passed_on is not None:
             return self.passed_on
@@ -120,8 +115,7 @@ class Stream:
         if self.wanted is not None:
             self.wanted()
         self.readers.append(reader)
-        reader.advance()
-        self._balance()
+        self._catch_up(reader)
 
     def detach(self, reader: Reader) -> None:
         if reader in self.readers:
@@ -143,8 +137,8 @@ class Stream:
 
     def unblock(self, reader: Reader) -> None:
         reader.blocked = False
-        reader.advance()
-        self._balance()
+        if not reader.behind:
+            self._catch_up(reader)
 
     def commit_start(self) -> None:
         self.producer.commit_start()
@@ -165,12 +159,23 @@ class Stream:
             self._registry.unbegun(self)
         self.producer.end("cancelled", error=CANCELLED)
 
+    def _catch_up(self, reader: Reader) -> None:
+        """Bring a reader what is there, piece by piece: everybody else waits for as long as one takes."""
+        reader.behind = False
+        if reader not in self.readers:  # it has left meanwhile
+            return
+        reader.behind = reader.step()
+        if reader.behind:
+            asyncio.get_running_loop().call_soon(self._catch_up, reader)
+        self._balance()
+
     def _balance(self) -> None:
         lone = self.readers[0] if len(self.readers) == 1 else None
         if lone is not None and lone.blocked:
             self._registry.log.follow(self.header.id, None)
             self.producer.pause()
         else:
+            lone = None if lone is not None and lone.behind else lone
             self._registry.log.follow(self.header.id, lone.take if lone is not None else None)
             self.producer.resume()
 
@@ -182,6 +187,7 @@ class Streams:
         self, clock: Clock, make: Callable[[Committed], tuple[StreamLog, Archive]], retain: float
     ) -> None:
         self.log, self.archive = make(self._committed)
+        self.log.refused = self._refused
         self.retain = retain
         self.under_way = 0
         """How many have not ended."""
@@ -351,14 +357,22 @@ class Streams:
             seams=producer.seams,
         )
 
+    def _refused(self, stream: str, end: End) -> None:
+        """The log could not keep the producer's end, and tells this one."""
+        live = self._streams.get(stream)
+        if live is not None:
+            live.producer.end_event = end
+
     def _committed(self, stream: str, seq: int) -> None:
         live = self._streams[stream]
         readers = live.readers
         if len(readers) == 1:
-            readers[0].advance()
+            if not readers[0].behind:
+                readers[0].advance()
         else:
             for reader in tuple(readers):  # one that ends leaves the list
-                reader.advance()
+                if not reader.behind:
+                    reader.advance()
         if live.archived and not live.readers:
             self.forget(live)
 

@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ _SEGMENT_BYTES: Final = 16 * 2**20
 _USUAL_RECORD: Final = 512
 """Bytes that are read at once: nearly every record is smaller."""
 
-_OFFSET_BITS: Final = 40
+OFFSET_BITS: Final = 40
 
 
 class Slot:
@@ -149,7 +150,7 @@ class Segments:
     @staticmethod
     def number(place: int) -> int:
         """The segment of a place."""
-        return place >> _OFFSET_BITS
+        return place >> OFFSET_BITS
 
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
@@ -169,10 +170,10 @@ class Segments:
 
     def read(self, place: int) -> Kept:
         """The record at a place. Raises LogError when it is damaged."""
-        file = self._files.get(place >> _OFFSET_BITS)
+        file = self._files.get(place >> OFFSET_BITS)
         if file is None:
             raise LogError("a part of the stream is not kept any more", status=410)
-        offset = place & ((1 << _OFFSET_BITS) - 1)
+        offset = place & ((1 << OFFSET_BITS) - 1)
         data = os.pread(file.descriptor, _USUAL_RECORD, offset)
         if len(data) >= HEAD_SIZE:
             length = FRAME.size + FRAME.unpack_from(data)[0]
@@ -183,14 +184,21 @@ class Segments:
             raise LogError("a part of the stream's log is damaged; what comes after it cannot be trusted")
         return kept
 
+    def mapped(self, number: int) -> mmap:
+        """A segment as far as it is written, for any thread. Raises LogError (410) where it is gone."""
+        file = self._files.get(number)
+        if file is None:
+            raise LogError("a part of the stream is not kept any more", status=410)
+        return mmap(file.descriptor, 0, access=ACCESS_READ)
+
     def hold(self, place: int) -> None:
         """Keep the segment of this place and all after it: a stream begins there."""
-        number = place >> _OFFSET_BITS
+        number = place >> OFFSET_BITS
         self._held[number] = self._held.get(number, 0) + 1
 
     def release(self, place: int) -> None:
         """A stream that began at this place is not needed any more."""
-        number = place >> _OFFSET_BITS
+        number = place >> OFFSET_BITS
         left = self._held.get(number, 0) - 1
         if left > 0:
             self._held[number] = left
@@ -234,7 +242,7 @@ class Segments:
             os.close(file)
             raise Full(_unwritten(error)) from None
         self._number, self.file, self.size = number, file, len(MAGIC)
-        self._base = number << _OFFSET_BITS
+        self._base = number << OFFSET_BITS
         self._files[number] = _File(file)
         self._drop()
 

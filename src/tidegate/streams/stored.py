@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import Final
 from zlib import compress, decompress
 from zlib import error as ZlibError  # noqa: N812 - an exception of that name says nothing
@@ -20,7 +21,8 @@ from tidegate.store import streams as rows
 from tidegate.store.database import Database
 from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
-from tidegate.streams.records import HEAD_SIZE, Kept, read_events, read_header, read_records
+from tidegate.streams.gathering import Whole
+from tidegate.streams.records import HEAD_SIZE, read_events, read_header, read_records
 
 logger = logging.getLogger("tidegate")
 
@@ -109,6 +111,7 @@ class StoredStreams:
         now = self._clock.now_ms()
 
         def work(connection: Connection) -> None:
+            self._log.gathering.close()
             rows.expire_streams(connection, now, self._most)
             rows.expire_claims(connection, now - _CLAIM_MS)
 
@@ -126,31 +129,41 @@ class StoredStreams:
         await self._database.run(lambda each: rows.drop_claim(each, caller, key, stream))
 
     def _chunks(self, stream: str) -> list[rows.ChunkRow]:
-        chunks: list[rows.ChunkRow] = []
-        try:
-            chunks.extend(chunks_of(stream, self._log.kept_records(stream)))
-        except LogError as error:
-            if error.status == 410:  # the log is closed: whoever takes it over will have it
-                raise
+        whole = self._log.whole(stream)
+        if whole.damaged:
             logger.error("stream %s is kept up to where its log is damaged", stream)
-        return chunks
+        return list(chunks_of(stream, whole))
 
 
-def chunks_of(stream: str, records: Iterable[Kept]) -> Iterator[rows.ChunkRow]:
-    """The events of a stream, in chunks that are read as wholes."""
-    parts: list[bytes] = []
-    first = last = size = 0
-    for record in records:
-        if parts and (record.seq + record.total - first > _CHUNK_EVENTS or size > _CHUNK_BYTES):
-            yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)), _summed_up(parts))
-            parts, size = [], 0
-        if not parts:
-            first = record.seq
-        parts.append(record.raw)
-        size += len(record.raw)
-        last = record.seq + record.total - 1
-    if parts:
-        yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)))
+def chunks_of(stream: str, whole: Whole) -> Iterator[rows.ChunkRow]:
+    """The events of a stream, in chunks that are read as wholes; all but the last are summed up."""
+    records, firsts = whole.records, whole.firsts
+    starts = [0, *(seq for seq, _ in whole.summaries)]
+    known = {start + 1: each for start, each in zip(starts, whole.summaries, strict=False)}
+    """What was summed up while it lived, by the seq that it begins with."""
+    begin = 0
+    while begin < len(records):
+        first = firsts[begin]
+        upto, summary = known.get(first, (first + _CHUNK_EVENTS - 1, None))
+        end = _end_of_chunk(whole, begin, upto)
+        last = firsts[end] - 1 if end < len(records) else whole.last_seq
+        parts = records[begin:end]
+        if end == len(records):
+            summary = None
+        elif last != upto or summary is None:
+            summary = _summed_up(parts)
+        packed = None if summary is None else _packed(summary)
+        yield rows.ChunkRow(stream, first, last, _packed(b"".join(parts)), packed)
+        begin = end
+
+
+def _end_of_chunk(whole: Whole, begin: int, upto: int) -> int:
+    """Behind the last record of the chunk that begins there: of those that reach no further than ``upto``."""
+    end = len(whole.records) if whole.last_seq <= upto else bisect_right(whole.firsts, upto + 1, begin) - 1
+    end = max(end, begin + 1)
+    while end - begin > 1 and sum(map(len, whole.records[begin:end])) > _CHUNK_BYTES:
+        end = begin + (end - begin) // 2
+    return end
 
 
 def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
@@ -171,7 +184,7 @@ def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
 def _summed_up(records: Sequence[bytes]) -> bytes:
     """What a chunk that others follow comes to."""
     events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
-    return _packed(encode(coalesce(events)))
+    return encode(coalesce(events))
 
 
 def _packed(data: bytes) -> bytes:

@@ -13,11 +13,13 @@ from starlette.types import Receive, Scope, Send
 from tidegate.access import Caller
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Ids
+from tidegate.core.usage import Usage
 from tidegate.errors import Broken, Rejected, SourceError
 from tidegate.generation import Gateway
 from tidegate.routing.calls import Delivery
 from tidegate.server.calls import embeddings, rerank
 from tidegate.server.calls.asked import Asked, read_call
+from tidegate.server.calls.counted import Counted, usage_of
 from tidegate.server.incoming import Gone, header_of, read_body
 from tidegate.server.urls import EMBEDDINGS, RERANK
 from tidegate.wire.ascii_json import ascii_json
@@ -84,14 +86,15 @@ class CallEndpoint:
 
     async def _answer(self, caller: Caller, model: str | None, plan: _Plan, send: Send) -> None:
         delivery: _Changed | _Forwarded
+        name = self._ids()
         delivery = _Changed(plan.change) if plan.change is not None else _Forwarded(send)
         try:
             try:
-                public = await self._ask(caller, model, plan.asked, delivery)
+                public = await self._ask(caller, model, plan.asked, delivery, name)
             except Rejected as error:
                 if plan.simpler is None or not _about_the_form(error):
                     raise
-                public = await self._ask(caller, model, plan.simpler, delivery)
+                public = await self._ask(caller, model, plan.simpler, delivery, name)
         except SourceError as error:
             if not delivery.begun:
                 raise
@@ -102,10 +105,11 @@ class CallEndpoint:
             answer = delivery.answer
             await send_json(send, {**answer, "model": answer.get("model") or public})
 
-    async def _ask(self, caller: Caller, model: str | None, asked: Asked, delivery: Delivery) -> str:
-        slow = self._path.startswith(_SLOW)
-        call = Call(self._path, asked.content_type, asked.write, slow=slow)
-        return await self._gateway.call(caller.id, model, call, delivery, caller.models)
+    async def _ask(
+        self, caller: Caller, model: str | None, asked: Asked, delivery: Delivery, name: str
+    ) -> str:
+        call = Call(self._path, asked.content_type, asked.write, self._path.startswith(_SLOW), name)
+        return await self._gateway.call(caller, model, call, delivery)
 
 
 def _about_the_form(error: Rejected) -> bool:
@@ -120,6 +124,7 @@ class _Changed:
     def __init__(self, change: Change) -> None:
         self._change = change
         self.answer: dict[str, Any] = {}
+        self.usage: Usage | None = None
 
     async def take(self, reply: Reply) -> None:
         parts = []
@@ -132,6 +137,7 @@ class _Changed:
         body = b"".join(parts)
         # A large one must not keep streams waiting.
         self.answer = self._change(body) if size <= _AT_ONCE else await asyncio.to_thread(self._change, body)
+        self.usage = usage_of(self.answer.get("usage"))
 
 
 class _Forwarded:
@@ -140,6 +146,7 @@ class _Forwarded:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
+        self.usage: Usage | None = None
 
     async def take(self, reply: Reply) -> None:
         data = await reply.read()
@@ -147,10 +154,13 @@ class _Forwarded:
         if b"content-length" in reply.headers and b"content-encoding" not in reply.headers:
             headers.append((b"content-length", reply.headers[b"content-length"]))
         self.begun = True
+        counted = Counted(reply.headers.get(b"content-type", b""))
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         while data:
+            counted.add(data)
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
             data = await reply.read()
+        self.usage = await counted.usage()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Final
 
 import msgspec
 
@@ -28,9 +27,6 @@ from tidegate.streams.registry import Elsewhere, Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
 logger = logging.getLogger("tidegate")
-
-_CATCH_UP: Final = 256
-"""Events that are written at once to a reader that is far behind."""
 
 Refuse = Callable[[Exchange, Failure], None]
 HandOver = Callable[[Exchange, Elsewhere], Awaitable[None]]
@@ -162,7 +158,7 @@ class ResumedSink(StreamSink):
             self._stream.attach(self._reader)
 
     async def begin(self, place: Place) -> None:
-        """Answer from here on. Others get their turn between the parts of what is there already."""
+        """Answer from here on."""
         reader, stream = self._reader, self._stream
         if reader is None:  # the client has left
             return
@@ -183,11 +179,6 @@ class ResumedSink(StreamSink):
             reader.blocked = self._exchange.full
             stream.attach(reader)
             return
-        while reader.blocked and not self._exchange.full and stream.last_seq - reader.seq > _CATCH_UP:
-            reader.take(await stream.events(reader.seq, _CATCH_UP))
-            await asyncio.sleep(0)
-            if self._reader is None:
-                return
         if reader.blocked and not self._exchange.full:
             stream.unblock(reader)
 
