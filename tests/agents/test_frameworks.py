@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.agents.test_tools import calling, results
-from tests.chat import error, text_stream
+from tests.chat import error, frame, text_stream
 from tests.chat_stream import ChatAnswer, body_for, post_chat, stream_chat
 from tests.gateway import Gateway, gateway_config
+from tests.script import Send
 from tests.upstream import Upstream
 from tests.wire.test_ledger import row_of
 from tidegate.agents.adapters.frameworks import framework_agent
@@ -31,7 +34,8 @@ SOURCE = Path(__file__).with_name("framework_agents.py")
 def _frameworks(tmp_path_factory: pytest.TempPathFactory, _shared_upstream: Upstream) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("frameworks")
     shutil.copy(SOURCE, folder / "framework_agents.py")
-    models = {name: {"agent": f"framework_agents:{place}"} for name, place in MODELS.items()}
+    models: dict[str, Any] = {name: {"agent": f"framework_agents:{place}"} for name, place in MODELS.items()}
+    models["here"] = models["pydantic"] | {"options": {"asks_here": True}}
     there = {"FRAMEWORK_BASE_URL": f"{_shared_upstream.url}/v1"}
     running = Gateway(folder, gateway_config(_shared_upstream.url, models=models), environment=there)
     yield running
@@ -92,6 +96,25 @@ def test_what_it_spends_is_counted_as_its_own(frameworks: Gateway, upstream: Ups
     assert response.json["usage"]["total_tokens"] == 26
 
 
+def test_what_it_asks_here_is_counted_where_it_asks(frameworks: Gateway, upstream: Upstream) -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 6, "total_tokens": 26}
+    upstream.play(text_stream(["Yes."], usage=usage))
+    response = post_chat(frameworks.address, body_for("x", model="here", stream=False))
+    row = row_of(frameworks, response.head.get("tidegate-stream"))
+    assert (row.input_tokens, row.output_tokens) == (0, 0)
+    assert response.json["usage"]["total_tokens"] == 26
+
+
+def test_a_run_that_is_cut_is_counted_too(frameworks: Gateway, upstream: Upstream) -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 6, "total_tokens": 26}
+    calls = calling(("weather", '{"city": "Rome"}'))
+    told = Send(frame({"choices": [], "usage": usage}))
+    upstream.play([*calls[:-2], told, *calls[-2:]], error(401, "no such key"))
+    response = post_chat(frameworks.address, body_for("x", model="pydantic", stream=False))
+    row = row_of(frameworks, response.head.get("tidegate-stream"))
+    assert (row.outcome, row.input_tokens, row.output_tokens) == ("failed", 20, 6)
+
+
 @pytest.mark.parametrize("model", ALL)
 def test_its_failure_ends_the_answer_honestly(frameworks: Gateway, upstream: Upstream, model: str) -> None:
     upstream.answer = lambda _: error(401, "no such key")
@@ -110,3 +133,16 @@ def test_what_is_no_agent_is_refused_with_its_type() -> None:
         framework_agent("x", "json:JSONDecodeError")
     with pytest.raises(ConfigError, match="there_is_no:such cannot be loaded: ModuleNotFoundError"):
         framework_agent("x", "there_is_no:such")
+
+
+def test_a_class_of_ones_own_is_known_by_what_it_inherits_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydantic_ai import Agent
+
+    class Mine(Agent[None, str]):  # type: ignore[misc]
+        pass
+
+    Mine.__module__ = "agents.mine"  # a package of that name is not the SDK
+    module = ModuleType("of_mine")
+    module.mine = Mine("test")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "of_mine", module)
+    assert "an agent of pydantic-ai" in framework_agent("x", "of_mine:mine").description

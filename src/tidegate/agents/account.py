@@ -12,13 +12,18 @@ from tidegate.core.usage import Usage
 class Account:
     """Adds up, and tells each new sum to ``told``: it is right also when the run is cut."""
 
-    def __init__(self, told: Callable[[Usage], None]) -> None:
+    def __init__(self, told: Callable[[Usage], None], *, asks_here: bool = False) -> None:
+        """``asks_here``: what is not asked through the run comes to this gateway as well, which counts it."""
         self._told = told
+        self._asks_here = asks_here
         self.usage = Usage(inner=Usage())
 
     def add(self, usage: Usage) -> None:
         """Count what is counted nowhere else."""
-        self._set(usage, self.usage.inner or Usage())
+        if self._asks_here:
+            self.add_inner(usage)
+        else:
+            self._set(usage, self.usage.inner or Usage())
 
     def add_inner(self, usage: Usage) -> None:
         """Count what a generation within this one has cost, which has a row of its own."""

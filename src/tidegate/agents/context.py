@@ -169,7 +169,10 @@ class Context:
         return self._account.usage
 
     def count(self, usage: Usage) -> None:
-        """Count what was spent otherwise than by asking here: by a program of one's own, say."""
+        """Count what was spent otherwise than by asking here: by a program of one's own, say.
+
+        Where the settings say ``asks_here`` of the agent, that program asks this gateway, which counts it.
+        """
         self._account.add(usage)
 
     # ---- steps ----

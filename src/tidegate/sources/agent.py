@@ -96,7 +96,7 @@ class AgentSource:
             header,
             surroundings.inner,
             writing,
-            Account(out.count),
+            Account(out.count, asks_here=bool(asked.setting("asks_here"))),
             steps,
             inputs,
             Files(surroundings.files, header.id, header.caller, surroundings.clock.now_ms),

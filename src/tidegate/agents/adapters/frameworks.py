@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Final
 
@@ -35,14 +36,26 @@ def framework_agent(name: str, path: str) -> Agent:
         raise ConfigError(f"models.{name}.agent: {path} cannot be loaded: {reason}.") from error
     if isinstance(found, Agent):
         return found
-    family = type(found).__module__.split(".")[0]
-    adapter = _ADAPTERS.get(family)
+    adapter, family = _adapter(found)
     if adapter is None:
         raise ConfigError(
             f"models.{name}.agent: {path} is a {type(found).__name__}, and neither an @agent nor an agent of "
             "pydantic-ai, LangGraph or the OpenAI Agents SDK."
         )
-    return Agent(name, _once(adapter(found)), f"{path}, an agent of {family}", on_disconnect="cancel")
+    try:
+        function = adapter(found)
+    except ImportError as error:
+        raise ConfigError(f"models.{name}.agent: {path}: {error}.") from error
+    return Agent(name, _once(function), f"{path}, an agent of {family}", on_disconnect="cancel")
+
+
+def _adapter(found: object) -> tuple[Callable[[Any], Function] | None, str]:
+    """What adapts an object, and the framework that its class, or one that it inherits from, is part of."""
+    for each in type(found).__mro__:
+        for family, (module, adapter) in _ADAPTERS.items():
+            if each.__module__ == module or each.__module__.startswith(f"{module}."):
+                return adapter, family
+    return None, ""
 
 
 def _once(function: Function) -> Function:
@@ -62,12 +75,15 @@ def _once(function: Function) -> Function:
 
 def _pydantic_ai(agent: Any) -> Function:
     from pydantic_ai import messages as words  # noqa: PLC0415 - the operator's
+    from pydantic_ai.usage import RunUsage  # noqa: PLC0415
 
     async def run(request: AgentRequest, context: Context) -> AsyncIterator[str]:
         text, history = _pydantic_history(request, words)
         result: Any = None
         shown = False
-        async with agent.run_stream_events(text, message_history=history) as events:
+        used = RunUsage()
+        running = agent.run_stream_events(text, message_history=history, usage=used)
+        async with _counted(context, used), running as events:
             async for event in events:
                 if isinstance(event, words.PartStartEvent) and isinstance(event.part, words.TextPart):
                     piece = event.part.content
@@ -91,7 +107,18 @@ def _pydantic_ai(agent: Any) -> Function:
                     yield piece
         if result is None:
             raise AgentError("the agent ended without a result")
-        used = result.usage() if callable(result.usage) else result.usage
+        if not shown:  # an output of a type of its own comes as the call of a tool
+            yield _plain(result.output)
+
+    return run
+
+
+@asynccontextmanager
+async def _counted(context: Context, used: Any) -> AsyncIterator[None]:
+    """Count what was spent, also by a run that is cut."""
+    try:
+        yield
+    finally:
         context.count(
             Usage(
                 input_tokens=used.input_tokens,
@@ -100,10 +127,6 @@ def _pydantic_ai(agent: Any) -> Function:
                 cache_write_tokens=used.cache_write_tokens,
             )
         )
-        if not shown:  # an output of a type of its own comes as the call of a tool
-            yield _plain(result.output)
-
-    return run
 
 
 def _pydantic_history(request: AgentRequest, words: Any) -> tuple[str, list[Any]]:
@@ -160,7 +183,12 @@ def _langgraph(graph: Any) -> Function:
 def _count_langchain(context: Context, message: Any) -> None:
     used = getattr(message, "usage_metadata", None)
     if used:
-        context.count(Usage(input_tokens=used["input_tokens"], output_tokens=used["output_tokens"]))
+        cached = (used.get("input_token_details") or {}).get("cache_read") or 0
+        context.count(
+            Usage(
+                input_tokens=used["input_tokens"], output_tokens=used["output_tokens"], cached_tokens=cached
+            )
+        )
 
 
 # ---- OpenAI Agents SDK: https://openai.github.io/openai-agents-python/streaming/ ----
@@ -184,7 +212,14 @@ def _openai_agents(agent: Any) -> Function:
                     context.status(f"{event.new_agent.name} goes on", agent=event.new_agent.name)
         finally:
             used = running.context_wrapper.usage
-            context.count(Usage(input_tokens=used.input_tokens, output_tokens=used.output_tokens))
+            details = getattr(used, "input_tokens_details", None)
+            context.count(
+                Usage(
+                    input_tokens=used.input_tokens,
+                    output_tokens=used.output_tokens,
+                    cached_tokens=getattr(details, "cached_tokens", None) or 0,
+                )
+            )
             running.cancel()
         if not shown:
             yield _plain(running.final_output)
@@ -199,11 +234,12 @@ def _tell_item(context: Context, item: Any) -> None:
         _returned(context, "tool", item.output)
 
 
-_ADAPTERS: Final[Mapping[str, Callable[[Any], Function]]] = {
-    "pydantic_ai": _pydantic_ai,
-    "langgraph": _langgraph,
-    "agents": _openai_agents,
+_ADAPTERS: Final[Mapping[str, tuple[str, Callable[[Any], Function]]]] = {
+    "pydantic-ai": ("pydantic_ai", _pydantic_ai),
+    "LangGraph": ("langgraph", _langgraph),
+    "the OpenAI Agents SDK": ("agents.agent", _openai_agents),  # others may have a package called agents
 }
+"""By the name of each framework: the module of its agents, and what adapts one."""
 
 
 def _called(context: Context, name: str, arguments: object) -> None:

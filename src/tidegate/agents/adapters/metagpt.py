@@ -28,6 +28,7 @@ PREFIX: Final = "metagpt:"
 _BRIDGE: Final = Path(__file__).with_name("metagpt_bridge.py")
 _LONGEST_LINE: Final = 4 * 2**20
 _LAST_LINES: Final = 10
+_MOST_FILE: Final = 64 * 2**20
 
 
 class _Said(msgspec.Struct):
@@ -127,4 +128,4 @@ async def _keep(context: Context, folder: Path, path: Path) -> None:
 
 def _read_below(folder: Path, path: Path) -> bytes | None:
     below = path.resolve().is_relative_to(folder.resolve()) and path.is_file()
-    return path.read_bytes() if below else None
+    return path.read_bytes() if below and path.stat().st_size <= _MOST_FILE else None

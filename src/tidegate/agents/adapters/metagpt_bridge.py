@@ -55,13 +55,20 @@ async def run(asked: dict[str, Any], tell: Any) -> None:
 
     logs.set_llm_stream_logfunc(stream)
     role = find_role(asked["role"])(**asked.get("arguments") or {})
-    result = await role.run(asked["text"])
+    try:
+        result = await role.run(asked["text"])
+    finally:
+        tell_costs(role, tell)
     content = str(getattr(result, "content", "") or "")
     path = Path(content) if 0 < len(content) < 1024 and "\n" not in content else None
     if path is not None and path.is_file():
         tell(file=str(path.resolve()))
     elif not said:
         tell(text=content)
+
+
+def tell_costs(role: Any, tell: Any) -> None:
+    """What was spent, also by a role that failed."""
     costs = getattr(getattr(role, "llm", None), "cost_manager", None)
     if costs is not None:
         tell(
