@@ -91,6 +91,14 @@ AGENTS = dedent(
         return f"{name} done"
 
 
+    @agent("caller")
+    async def caller(request, context):
+        """Calls a tool itself."""
+        yield await context.tool(weather, city=request.text, days=3)
+        yield " / "
+        yield await context.tool(weather, town="x")
+
+
     @agent("helper")
     async def helper(request, context):
         """Uses tools."""
@@ -172,6 +180,12 @@ def test_calls_of_a_turn_are_made_and_told(helping: Gateway, upstream: Upstream)
     thinking = answer.text(name="reasoning_content")
     assert '→ weather({"city": "Rome"})\n' in thinking
     assert "← weather: Oslo: rain for 2 days\n" in thinking
+
+
+def test_an_agent_calls_a_tool_itself(helping: Gateway) -> None:
+    answer = stream_chat(helping.address, "Oslo", model="caller").succeeded()
+    assert answer.text().startswith("Oslo: rain for 3 days / Error: the arguments do not fit")
+    assert '→ weather({"city":"Oslo","days":3})\n' in answer.text(name="reasoning_content")
 
 
 def test_a_tool_is_described_by_its_signature(helping: Gateway, upstream: Upstream) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from anthropic import Anthropic
+from openai import OpenAI
 
 from tests.agents.tutorial import SECTIONS, WHOLE, section_asked_for, tutorial
-from tests.chat import error, text_stream
+from tests.chat import broken_off, chunk, error, text_stream
 from tests.chat_stream import ChatAnswer, body_for, post_chat, stream_chat
+from tests.crash.killing import crash_config
+from tests.fixtures import StartGateway
 from tests.gateway import Gateway
 from tests.raw_http import fetch
 from tests.script import Script
@@ -96,6 +101,33 @@ def test_a_section_that_cannot_be_had_ends_the_answer_honestly(gateway: Gateway,
     answer = ask(gateway)
     assert "no such luck" in answer.failed()["message"]
     assert answer.text().endswith("## Backups\n\n")
+
+
+def test_a_section_that_breaks_off_is_gone_on_with(start_gateway: StartGateway, upstream: Upstream) -> None:
+    """What holds for the models behind it holds for an agent."""
+
+    def breaking(request: Request) -> Script:
+        words = SECTIONS["First queries"]
+        if section_asked_for(request) != "First queries":
+            return tutorial(request)
+        goes_on = request.json["messages"][-1]["role"] == "assistant"
+        return text_stream(words[2:]) if goes_on else broken_off([chunk(word) for word in words[:2]])
+
+    upstream.answer = breaking
+    gateway = start_gateway(crash_config(upstream, default_model="long"))
+    assert ask(gateway).succeeded().text() == WHOLE
+
+
+def test_the_sdks_read_it_as_it_is_written(gateway: Gateway, writing: Upstream) -> None:
+    said = OpenAI(base_url=gateway.base_url, api_key="x").responses.create(
+        model="write_tutorial", input=SUBJECT, stream=True
+    )
+    deltas = [event.delta for event in said if event.type == "response.output_text.delta"]
+    assert ("".join(deltas), len(deltas) > len(SECTIONS)) == (WHOLE, True)
+    asked: Any = [{"role": "user", "content": SUBJECT}]
+    client = Anthropic(base_url=gateway.url, api_key="x")
+    with client.messages.stream(model="write_tutorial", max_tokens=99, messages=asked) as stream:
+        assert "".join(stream.text_stream) == WHOLE
 
 
 def test_nothing_to_write_about_is_the_callers_mistake(gateway: Gateway, writing: Upstream) -> None:

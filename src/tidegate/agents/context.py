@@ -9,7 +9,7 @@ import msgspec
 
 from tidegate.agents.account import Account
 from tidegate.agents.ahead import Ahead, Pieces
-from tidegate.agents.asking import Asking
+from tidegate.agents.asking import Asking, Call
 from tidegate.agents.files import FILE, Files, SavedFile
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
@@ -216,6 +216,13 @@ class Context:
         run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
         limits = Limits(max_steps, max_tokens, timeout)
         return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
+
+    async def tool(self, tool: AgentTool, **arguments: Any) -> str:
+        """Call a tool oneself, as a step, and show that; what it returns, or an error's words, as text."""
+        name = f"tool {(scope.get() or self._outside).next_name()}"
+        run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
+        loop = ToolLoop(run, name, None, [tool], Limits(1, None, None), {})
+        return await loop.call(Call(name, tool.name, msgspec.json.encode(arguments).decode()))
 
     async def mcp(self, *servers: str) -> list[AgentTool]:
         """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""

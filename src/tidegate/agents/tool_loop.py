@@ -82,6 +82,12 @@ class ToolLoop:
             said.append(_answer(asked))
             said += await self._call_all(turn, asked.calls)
 
+    async def call(self, call: Call) -> str:
+        """Make one call that no model has asked for."""
+        (told,) = await self._call_all(1, [call])
+        result: str = told["content"]
+        return result
+
     def _reached(self, turn: int) -> str | None:
         """Which limit does not allow another call."""
         limits = self._limits
