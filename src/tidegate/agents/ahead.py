@@ -45,7 +45,7 @@ class Ahead:
                 async for piece in pieces:
                     queue.put_nowait(piece)
             queue.put_nowait(None)
-        except Exception as error:  # told where the text is shown, which is when its turn has come
+        except (Exception, SystemExit) as error:  # told where the text is shown, when its turn has come
             queue.put_nowait(error)
 
     async def _shown(self, queue: asyncio.Queue[str | BaseException | None]) -> AsyncGenerator[str, None]:

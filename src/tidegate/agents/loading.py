@@ -36,7 +36,10 @@ def load_agents(modules: Sequence[str], folder: Path | None) -> dict[str, Agent]
     for point in sorted(entry_points(group=GROUP), key=lambda each: each.value):
         try:
             module = point.load()
-        except Exception as error:  # a package that is broken does not keep the gateway from starting
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # it does not keep the gateway from starting
             logger.error("the agents of %s cannot be loaded: %s", point.value, _told(error))
             continue
         installed |= {agent.name: agent for agent in _agents_of(module)}
@@ -65,7 +68,7 @@ def _named(modules: Sequence[str]) -> Iterator[tuple[str, ModuleType]]:
     for name in modules:
         try:
             yield name, import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"agents: {name} cannot be loaded: {_told(error)}.") from error
 
 
@@ -87,7 +90,7 @@ def _loaded(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and the like look their own module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{path} cannot be loaded: {_told(error)}.") from error
     return module
 
@@ -96,7 +99,7 @@ def _agents_of(module: ModuleType) -> list[Agent]:
     return [value for value in vars(module).values() if isinstance(value, Agent)]
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """What went wrong, and the last line of the operator's code in which it did."""
     frames = traceback.extract_tb(error.__traceback__)
     last = next((each for each in reversed(frames) if "importlib" not in each.filename), None)

@@ -54,7 +54,7 @@ class AgentTool:
             return f"Error: {self.name} did not end within {self.timeout:g} s"
         except (ToolError, msgspec.DecodeError) as error:
             return f"Error: {error}"[: self.most]
-        except Exception as error:  # the model may know another way
+        except (Exception, SystemExit) as error:  # the model may know another way
             return f"Error: {type(error).__name__}: {error}"[: self.most]
         text = result if isinstance(result, str) else dumps(msgspec.to_builtins(result), ensure_ascii=False)
         if len(text) > self.most:

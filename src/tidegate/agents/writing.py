@@ -39,7 +39,9 @@ class Writing:
         self._part = self._at
 
     def text(self, text: str) -> None:
-        """More of the answer."""
+        """More of the answer. Raises TypeError for what is no text."""
+        if not isinstance(text, str):
+            raise TypeError(f"an agent yields text, not {type(text).__name__}")
         if self._at < len(self._text):
             ahead = self._text[self._at : self._at + len(text)]
             if text.startswith(ahead):

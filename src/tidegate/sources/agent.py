@@ -66,7 +66,7 @@ class AgentSource:
                     await out.ready()
         except TidegateError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an exit would end the gateway with all its streams
             logger.exception("the agent %s failed", self._agent.name)
             raise Broken(
                 f"the agent {self._agent.name!r} failed with {type(error).__name__}; "
