@@ -17,7 +17,8 @@ from tests.agents.test_tools import calling, results
 from tests.chat import text_stream
 from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, post_chat, stream_chat
 from tests.gateway import Config, Gateway, eventually, gateway_config
-from tests.upstream import Upstream
+from tests.script import Script
+from tests.upstream import Request, Upstream
 
 pytest.importorskip("mcp", reason="the official SDK is not installed (extra agents)")
 
@@ -166,6 +167,23 @@ def test_callers_choose_no_tools(served: Gateway, upstream: Upstream) -> None:
     request = upstream.requests[0].json
     assert {each["function"]["name"] for each in request["tools"]} == {"tide", "open_gate"}
     assert request["messages"][0]["content"] == "Be brief."
+
+
+def test_a_request_may_lower_the_steps_and_not_raise_them(served: Gateway, upstream: Upstream) -> None:
+    turns = 0
+
+    def answer(request: Request) -> Script:
+        nonlocal turns
+        turns += 1
+        if request.json.get("tool_choice") == "none":
+            return text_stream(["Enough."])
+        return calling(("tide", '{"port": "Brest"}'))
+
+    upstream.answer = answer
+    for asked, made in ((2, 3), (25, 11), (-1, 11)):
+        turns = 0
+        assert ask(served, "with-bounded", max_steps=asked, max_tokens=5).text() == "Enough."
+        assert turns == made
 
 
 def test_research_searches_for_each_question_and_reports(served: Gateway, upstream: Upstream) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.agents.asking import asked, send
 from tests.chat import chunk, frame, stream, text_stream, tool
-from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, parse, stream_chat
+from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, parse, post_chat, stream_chat
 from tests.crash.killing import Reading, at_home
 from tests.gateway import Gateway, eventually, gateway_config
 from tests.properties import examples
@@ -32,6 +32,7 @@ AGENTS = dedent(
     '''
     import asyncio
     import time
+    from dataclasses import replace
     from pathlib import Path
 
     from tidegate.agents import ToolError, agent, tool
@@ -45,6 +46,19 @@ AGENTS = dedent(
         with (HERE / "calls.txt").open("a") as file:
             file.write(f"{city}\\n")
         return f"{city}: rain for {days} days"
+
+
+    @tool
+    async def odd(kind: str) -> object:
+        """Returns what is hard to tell."""
+        return object() if kind == "object" else "half " + chr(0xD83D)
+
+
+    @agent("twins")
+    async def twins(request, context):
+        """Has two tools of one name."""
+        async for piece in context.run_tools(None, "x", [weather, replace(delete, name="weather")]):
+            yield piece
 
 
     @tool
@@ -104,7 +118,7 @@ AGENTS = dedent(
         """Uses tools."""
         options = {name: request.option(name) for name in ("max_steps", "max_tokens", "timeout")}
         given = {name: value for name, value in options.items() if value is not None}
-        tools = [weather, refuse, flood, slow, delete, once, never_again]
+        tools = [weather, refuse, odd, flood, slow, delete, once, never_again]
         async for piece in context.run_tools(None, request.messages, tools, **given):
             yield piece
     '''
@@ -206,8 +220,10 @@ def test_a_tool_is_described_by_its_signature(helping: Gateway, upstream: Upstre
             '{"city": "Rome", "hours": 3}',
             "Error: the arguments do not fit: Object contains unknown",
         ),
-        ("nothing", "{}", "Error: there is no tool 'nothing'; there are: weather, refuse"),
+        ("nothing", "{}", "Error: there is no tool 'nothing'; there are: weather, refuse, odd"),
         ("refuse", '{"reason": "rain"}', "Error: not today: rain"),
+        ("odd", '{"kind": "object"}', "Error: TypeError"),
+        ("odd", '{"kind": "half"}', "half ?"),
         ("slow", "{}", "Error: slow did not end within 0.05 s"),
     ],
 )
@@ -235,6 +251,23 @@ def test_a_tool_that_needs_approval_waits_for_a_person(
     assert deleted.exists() is allowed
     told = results(upstream.requests[1])["call_0"]
     assert told.startswith("Error: a person was asked, and did not allow this call") is not allowed
+
+
+def test_who_allows_a_call_is_shown_all_of_it(helping: Gateway, upstream: Upstream) -> None:
+    arguments = json.dumps({"path": "x" * 300 + "; rm -rf /important"})
+    play(upstream, calling(("delete", arguments)), text_stream(["Well."]))
+    with LiveAnswer(helping.address, body_for("Delete it", model="helper")) as answer:
+        answer.read_past("input_required")
+        (question,) = asked(helping, str(answer.head.get("tidegate-stream")))
+        assert "rm -rf /important" in question["question"]
+        assert question["about"] == {"tool": "delete", "arguments": arguments}
+        send(helping, str(answer.head.get("tidegate-stream")), {"approve": False})
+        answer.rest().succeeded()
+
+
+def test_two_tools_of_one_name_are_refused(helping: Gateway) -> None:
+    response = post_chat(helping.address, body_for("x", model="twins", stream=False))
+    assert "two tools called 'weather'" in response.json["error"]["message"]
 
 
 def test_what_a_tool_says_is_bounded(helping: Gateway, upstream: Upstream) -> None:

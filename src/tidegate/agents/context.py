@@ -238,9 +238,9 @@ class Context:
     def _is_done(self, step: str) -> bool:
         return self._steps.get(step) is not None
 
-    async def _approve(self, question: str) -> bool:
+    async def _approve(self, question: str, about: Mapping[str, Any]) -> bool:
         try:
-            return await self.input(question, kind="approval") is True
+            return await self.input(question, kind="approval", about=about) is True
         except InputExpired:
             return False
 

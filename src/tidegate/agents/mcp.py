@@ -29,6 +29,7 @@ _START_SECONDS: Final = 30.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LONGEST_NAME: Final = 64
+_MOST_TOOLS: Final = 500
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -85,15 +86,17 @@ class _Server:
         client = await self._connected()
         found: list[AgentTool] = []
         cursor: str | None = None
-        while True:
-            try:
-                page = await client.list_tools(cursor=cursor)
-            except Exception as error:
-                raise self._lost(error) from None
-            found += [self._tool(each) for each in page.tools if self._allows(each.name)]
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while len(found) < _MOST_TOOLS:
+                    page = await client.list_tools(cursor=cursor)
+                    found += [self._tool(each) for each in page.tools if self._allows(each.name)]
+                    cursor = page.next_cursor
+                    if cursor is None:
+                        break
+        except Exception as error:
+            raise self._lost(error) from None
+        return found[:_MOST_TOOLS]
 
     async def close(self) -> None:
         """Stop it."""
@@ -149,7 +152,7 @@ class _Server:
             async with asyncio.timeout(_START_SECONDS):
                 return await asyncio.shield(self._client)
         except TimeoutError:
-            raise ToolError(f"the MCP server {self.settings.name} did not start in time") from None
+            raise self._lost(TimeoutError("it did not start in time")) from None
 
     async def _own(self, ready: asyncio.Future[Client]) -> None:
         try:

@@ -50,13 +50,13 @@ class AgentTool:
             given = msgspec.json.decode(arguments or "{}", type=dict[str, Any])
             async with asyncio.timeout(self.timeout):
                 result = await self.run(given)
+            text = _as_text(result)
         except TimeoutError:
             return f"Error: {self.name} did not end within {self.timeout:g} s"
         except (ToolError, msgspec.DecodeError) as error:
             return f"Error: {error}"[: self.most]
         except (Exception, SystemExit) as error:  # the model may know another way
             return f"Error: {type(error).__name__}: {error}"[: self.most]
-        text = result if isinstance(result, str) else dumps(msgspec.to_builtins(result), ensure_ascii=False)
         if len(text) > self.most:
             return f"{text[: self.most]}\n[cut here: {len(text) - self.most} more characters]"
         return text
@@ -143,3 +143,9 @@ async def _run(function: Callable[..., Any], form: type[msgspec.Struct], argumen
     if inspect.iscoroutinefunction(function):
         return await function(**values)
     return await asyncio.to_thread(function, **values)
+
+
+def _as_text(result: Any) -> str:
+    """A result as text that can be kept: half a character, which UTF-8 has no form for, is shown as one."""
+    text = result if isinstance(result, str) else dumps(msgspec.to_builtins(result), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()

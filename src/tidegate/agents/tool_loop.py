@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from tidegate.agents.agent import AgentError
 from tidegate.agents.asking import Asking, Call
 from tidegate.agents.steps import Step
 from tidegate.agents.tool import AgentTool
@@ -29,8 +30,8 @@ class Run(Struct, frozen=True):
     step: Callable[[str, Callable[[], Awaitable[Any]]], Step]
     done: Callable[[str], bool]
     status: Callable[..., None]
-    approve: Callable[[str], Awaitable[bool]]
-    """Ask a person; there may be nobody to ask, which is a no."""
+    approve: Callable[[str, Mapping[str, Any]], Awaitable[bool]]
+    """Ask a person, who is told all of what is to be done; no answer is a no."""
 
 
 class Limits(Struct, frozen=True):
@@ -56,7 +57,7 @@ class ToolLoop:
         self._run = run
         self._name = name
         self._model = model
-        self._tools = {tool.name: tool for tool in tools}
+        self._tools = _by_name(tools)
         self._limits = limits
         self._fields = fields
         self._spent = 0
@@ -133,7 +134,9 @@ class ToolLoop:
         tool = self._tools.get(call.name)
         if tool is None or not tool.approval:
             return True
-        return await self._run.approve(f"Allow {call.name}({_short(call.arguments)})?")
+        # Whoever allows it must see all of it: what was cut off could be the worst part.
+        about = {"tool": call.name, "arguments": call.arguments}
+        return await self._run.approve(f"Allow {call.name}({call.arguments})?", about)
 
     async def _called(self, step: str, call: Call, *, may: bool) -> str:
         """What came of a call: once, whatever happens."""
@@ -152,6 +155,17 @@ class ToolLoop:
             await self._run.step(begun, _yes)
         result: str = await self._run.step(step, work)
         return result
+
+
+def _by_name(tools: Sequence[AgentTool]) -> dict[str, AgentTool]:
+    """Raises AgentError for two of one name: a call of the one must never reach the other."""
+    found: dict[str, AgentTool] = {}
+    for tool in tools:
+        if found.setdefault(tool.name, tool) is not tool:
+            raise AgentError(
+                f"there are two tools called {tool.name!r}; leave one out or rename it", status=500
+            )
+    return found
 
 
 async def _yes() -> bool:

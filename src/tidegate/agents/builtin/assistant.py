@@ -8,7 +8,7 @@ from typing import Any
 
 from tidegate.agents import AgentError, AgentRequest, AgentTool, Context, agent
 
-_LIMITS = ("max_steps", "max_tokens", "timeout")
+_STEPS = 10
 
 
 @agent("assistant", description="Answers with the help of tools.")
@@ -16,18 +16,23 @@ async def assistant(request: AgentRequest, context: Context) -> AsyncIterator[st
     """Go on with the conversation, with tools.
 
     Which tools there are is the operator's choice and no caller's: the options ``tools`` ("module:name" of
-    functions that are declared with @tool), ``mcp`` (names of servers) and ``system`` are read from the
-    settings alone. ``max_steps``, ``max_tokens`` and ``timeout`` in a request lower what the settings allow.
+    functions that are declared with @tool), ``mcp`` (names of servers), ``system``, ``max_tokens`` and
+    ``timeout`` are read from the settings alone. ``max_steps`` in a request lowers what the settings allow.
     """
     tools = [_tool(each) for each in request.setting("tools", [])]
     tools += await context.mcp(*request.setting("mcp", []))
     messages: list[dict[str, Any]] = list(request.messages)
     if system := request.setting("system"):
         messages.insert(0, {"role": "system", "content": str(system)})
-    limits = {
-        name: limit for name in ("max_steps", "max_tokens", "timeout") if (limit := _limit(request, name))
-    }
-    async for piece in context.run_tools(None, messages, tools, **limits):  # type: ignore[arg-type]
+    said = context.run_tools(
+        None,
+        messages,
+        tools,
+        max_steps=_steps(request),
+        max_tokens=request.setting("max_tokens"),
+        timeout=request.setting("timeout"),
+    )
+    async for piece in said:
         yield piece
 
 
@@ -43,9 +48,8 @@ def _tool(path: str) -> AgentTool:
     return found
 
 
-def _limit(request: AgentRequest, name: str) -> float | int | None:
-    """The lower of what the settings and the request say."""
-    said = [
-        value for value in (request.setting(name), request.option(name)) if isinstance(value, (int, float))
-    ]
-    return min(said, default=None)
+def _steps(request: AgentRequest) -> int:
+    """How many turns of calls there may be: the fewer of what the settings and the request say."""
+    most = request.setting("max_steps", _STEPS)
+    wanted = request.option("max_steps", most)
+    return min(wanted, most) if isinstance(wanted, int) and wanted > 0 else int(most)
