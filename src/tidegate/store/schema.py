@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata: Final = MetaData()
 
@@ -132,3 +132,184 @@ responses: Final = Table(
     Column("input", LargeBinary, nullable=False),
 )
 Index("responses_caller", responses.c.caller, responses.c.created_ms)
+
+NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives."""
+
+workspaces: Final = Table(
+    "workspaces",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("owner", String, nullable=False, comment="The caller that it belongs to."),
+    Column("slug", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("embedder", String, comment="The model whose vectors are searched; null while there are none."),
+    sqlite_autoincrement=True,
+)
+Index("workspaces_slug", workspaces.c.owner, workspaces.c.slug, unique=True)
+
+threads: Final = Table(
+    "threads",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("workspace", BigInteger, nullable=False),
+    Column("slug", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("user_id", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("threads_slug", threads.c.workspace, threads.c.slug, unique=True)
+
+chats: Final = Table(
+    "chats",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("workspace", BigInteger, nullable=False),
+    Column("thread", BigInteger),
+    Column("session", String, comment="Chats of a session, or of an embed's visitor, are apart."),
+    Column("embed", BigInteger, comment="The embed that it came through."),
+    Column("user_id", BigInteger),
+    Column("prompt", String, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("include", Boolean, nullable=False, comment="Whether it is part of the history that models see."),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("feedback", Boolean),
+    Column("stream", String, comment="The stream that answered, which is noted once."),
+    sqlite_autoincrement=True,
+)
+Index("chats_workspace", chats.c.workspace, chats.c.thread, chats.c.session, chats.c.id)
+Index("chats_stream", chats.c.stream, unique=True)
+Index("chats_embed", chats.c.embed, chats.c.session, chats.c.id)
+
+folders: Final = Table(
+    "folders",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+documents: Final = Table(
+    "documents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("folder", String, nullable=False),
+    Column("name", String, nullable=False, comment="Unique within the folder."),
+    Column("file_name", String, nullable=False, comment="What whoever sent it calls it."),
+    Column("content_hash", String, nullable=False, comment="SHA-256 of what was sent, in hexadecimal."),
+    Column("facts", JSON, nullable=False, comment="Title, author and the like."),
+    Column("words", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False, comment="About how many it has."),
+    Column("pages", LargeBinary, nullable=False, comment="The text, compressed."),
+    Column("created_ms", BigInteger, nullable=False),
+)
+Index("documents_name", documents.c.owner, documents.c.folder, documents.c.name, unique=True)
+Index("documents_hash", documents.c.owner, documents.c.content_hash)
+Index("documents_file", documents.c.owner, documents.c.folder, documents.c.file_name)
+
+placements: Final = Table(
+    "placements",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("workspace", BigInteger, nullable=False),
+    Column("document", String, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+    Column("watched", Boolean, nullable=False),
+    Column("state", String, nullable=False, comment="waiting, indexed or failed."),
+    Column("error", String),
+    Column("passages", BigInteger, nullable=False, comment="How many it was cut into."),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="Which documents a workspace answers from.",
+    sqlite_autoincrement=True,
+)
+Index("placements_document", placements.c.workspace, placements.c.document, unique=True)
+Index("placements_of", placements.c.document)
+Index("placements_state", placements.c.state)
+
+passages: Final = Table(
+    "passages",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("workspace", BigInteger, nullable=False),
+    Column("document", String, nullable=False),
+    Column("number", BigInteger, nullable=False, comment="Its place in the document, from 0."),
+    Column("page", BigInteger),
+    Column("heading", String, nullable=False, comment="The headings above it, the outermost first."),
+    Column("text", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("passages_document", passages.c.workspace, passages.c.document, passages.c.number)
+
+vectors: Final = Table(
+    "vectors",
+    metadata,
+    Column("passage", BigInteger, primary_key=True, autoincrement=False),
+    Column("embedder", String, primary_key=True),
+    Column("workspace", BigInteger, nullable=False),
+    Column("vector", LargeBinary, nullable=False, comment="Of length 1, in numbers of 16 bits."),
+)
+Index("vectors_workspace", vectors.c.workspace, vectors.c.embedder)
+
+embeds: Final = Table(
+    "embeds",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("uuid", String, nullable=False),
+    Column("workspace", BigInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="Doors into a workspace that need no key.",
+    sqlite_autoincrement=True,
+)
+Index("embeds_uuid", embeds.c.uuid, unique=True)
+Index("embeds_workspace", embeds.c.workspace)
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("username", String, nullable=False),
+    Column("password", String, nullable=False, comment="Its salted scrypt hash."),
+    Column("role", String, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("users_username", users.c.owner, users.c.username, unique=True)
+
+members: Final = Table(
+    "members",
+    metadata,
+    Column("workspace", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    comment="Which users may use a workspace.",
+)
+
+invites: Final = Table(
+    "invites",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("workspaces", JSON, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+preferences: Final = Table(
+    "preferences",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", JSON, nullable=False),
+)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 from tidegate.errors import StoreError
 from tidegate.store.schema import metadata
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest step in `versions/`; steps are numbered."""
 
 _VERSIONS: Final = "alembic_version"
