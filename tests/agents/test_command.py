@@ -48,6 +48,7 @@ MODELS = {
     "messages": python(SHOUT.replace(".upper()", ""), input="messages"),
     "environment": python("import json, os; print(json.dumps(dict(os.environ)))", env={"GIVEN": "yes"}),
     "flood": python("while True: print('x' * 1000000)"),
+    "chatters": python("import sys\nfor n in range(200000): print(n, file=sys.stderr)\nprint('done')"),
     "missing": {"exec": ["there-is-no-such-command"]},
 }
 
@@ -156,3 +157,9 @@ def test_a_command_is_not_run_twice(upstream: Upstream, tmp_path: Path) -> None:
         home.kill_and_start()
         answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{reading.stream}"))
         assert "nobody knows what it has done" in answer.failed()["message"]
+
+
+def test_of_a_flood_of_notes_only_some_are_told_and_the_answer_comes(commands: Gateway) -> None:
+    answer = stream_chat(commands.address, "hello", model="chatters").succeeded()
+    assert answer.text() == "done\n"
+    assert 1 <= len(answer.text(name="reasoning_content").split("\n")) < 2_100

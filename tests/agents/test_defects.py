@@ -9,7 +9,8 @@ import pytest
 
 from tests.chat import text_stream
 from tests.chat_stream import ChatAnswer, body_for, parse, post_chat
-from tests.gateway import Gateway, gateway_config
+from tests.gateway import Gateway, eventually, gateway_config
+from tests.raw_http import RawConnection, fetch, request_bytes
 from tests.upstream import Upstream
 
 AGENTS = dedent(
@@ -106,6 +107,12 @@ AGENTS = dedent(
         yield "done"
 
 
+    @agent("never-waits")
+    async def never_waits(request, context):
+        while True:
+            yield request.text
+
+
     @agent("half")
     async def half(request, context):
         yield "a\\ud83d"
@@ -164,3 +171,17 @@ def test_what_is_begun_and_never_read_is_let_go(odd: Gateway, upstream: Upstream
 
 def test_half_a_character_is_what_it_was(odd: Gateway) -> None:
     assert ask(odd, "half").succeeded().text() == "a\ud83d\ude00b"
+
+
+@pytest.mark.parametrize("text", ["", "word"])
+@pytest.mark.timeout(30)
+def test_an_agent_that_never_waits_lets_others_have_their_turn(odd: Gateway, text: str) -> None:
+    body = body_for(text, model="never-waits")
+    headers = {"Idempotency-Key": f"never-{text}"}
+    connection = RawConnection(odd.address)
+    connection.send(request_bytes("POST", "/v1/chat/completions", body, headers))
+    eventually(lambda: odd.get("/v1/streams?status=running")["data"], "it runs")
+    assert ask(odd, "nothing").succeeded().text() == ""
+    response = fetch(odd.address, "DELETE", f"/v1/streams?idempotency_key=never-{text}")
+    assert response.json["status"] == "cancelled"
+    connection.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -26,6 +27,9 @@ from tidegate.core.request import Request
 from tidegate.core.source import Output
 from tidegate.errors import Broken, TidegateError, Unsupported
 from tidegate.store.files import FileStore
+
+_AT_ONCE: Final = 32
+"""Pieces of one agent before others have their turn."""
 
 logger = logging.getLogger("tidegate")
 
@@ -59,11 +63,16 @@ class AgentSource:
         asked = AgentRequest(request, self._options)
         context = await self._context(request, asked, out)
         out.emit(Start(usage=context.usage))
+        pieces_left = _AT_ONCE
         try:
             async with aclosing(self._agent(asked, context)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     context.write(piece)
                     await out.ready()
+                    pieces_left -= 1
+                    if not pieces_left:  # it may never wait, and others are to have their turn
+                        pieces_left = _AT_ONCE
+                        await asyncio.sleep(0)
         except TidegateError:
             raise
         except (Exception, SystemExit) as error:  # an exit would end the gateway with all its streams
