@@ -51,7 +51,7 @@ _NOTHING_SHOWN = 2
 
 
 class Policies(Struct, frozen=True):
-    """What a single request may decide for itself, and what its key is for: ``models``, None being all."""
+    """What a single request may decide for itself, and what its key is for, None being everything."""
 
     on_disconnect: OnDisconnect | None = None
     idempotency_key: str | None = None
@@ -59,6 +59,7 @@ class Policies(Struct, frozen=True):
     fallback: bool = True
     key: str | None = None
     models: tuple[str, ...] | None = None
+    workspaces: tuple[str, ...] | None = None
 
 
 class Observer(Protocol):
@@ -118,7 +119,9 @@ class Gateway:
         It has its place already: what was admitted is not stopped halfway for want of room. Raises
         RequestError and Full.
         """
-        policies = Policies(on_disconnect="cancel", key=parent.key, models=parent.models)
+        policies = Policies(
+            on_disconnect="cancel", key=parent.key, models=parent.models, workspaces=parent.workspaces
+        )
         return self._start(parent.caller, request, policies, body, "", name, parent)
 
     def _start(
@@ -159,6 +162,7 @@ class Gateway:
             on_break=policies.on_break,
             fallback=request.fallback,
             models=policies.models,
+            workspaces=policies.workspaces,
             parent=None if parent is None else parent.id,
             depth=0 if parent is None else parent.depth + 1,
         )

@@ -22,7 +22,7 @@ _MOST_DEPTH: Final = 8
 """Streams within streams: an agent that asks itself would never end."""
 
 _DEMO: Final = "demo"
-_UNABLE: Final = frozenset({"agent", "embedding", "rerank"})
+_UNABLE: Final = frozenset({"agent", "embedding", "rerank", "workspace"})
 """Types of models that nothing is asked of where no model is named."""
 
 
@@ -69,6 +69,10 @@ class InnerGenerations:
         if wanted is not None:
             return routes.resolve(wanted).model
         return _first_able(routes)
+
+    def window(self, parent: Header, model: str) -> int | None:
+        length = self._gateway.routes.within(parent.models).resolve(model).facts.get("context_length")
+        return length if isinstance(length, int) and length > 0 else None
 
     async def _known_events(self, stream: Readable) -> AsyncGenerator[AnyEvent, None]:
         """The events of a stream that is gone on with; none of one that could not be.

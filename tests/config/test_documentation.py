@@ -26,6 +26,7 @@ from tidegate.config import (
     Server,
     Streams,
     Timeouts,
+    Workspaces,
     load_config,
     load_presets,
 )
@@ -45,6 +46,7 @@ STRUCTS: Mapping[str, type[msgspec.Struct]] = {
     "retry": Retry,
     "timeouts": Timeouts,
     "mcp": McpServer,
+    "workspaces": Workspaces,
     "demo": Demo,
     "streams": Streams,
 }

@@ -47,9 +47,9 @@ def header_for(dialect: Dialect, **asked: Any) -> Header:
 
 
 def dialects() -> list[Dialect]:
-    """Every dialect that is spoken; events are only shown."""
+    """Every dialect that is spoken to upstreams."""
     names = (each.name.replace("_", "-") for each in pkgutil.iter_modules(tidegate.dialects.__path__))
-    return [load_dialect(name) for name in names if name in DIALECTS - {"events"}]
+    return [load_dialect(name) for name in names if name in DIALECTS - {"events", "anythingllm"}]
 
 
 def cases(dialect: Dialect) -> list[Case]:

@@ -17,7 +17,7 @@ from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Tex
 from tidegate.core.request import Header
 from tidegate.core.run import Run, Skipped, coalesce, decode, encode
 from tidegate.core.usage import Usage
-from tidegate.dialects import Dialect, Renderer, renderer
+from tidegate.dialects import Dialect, Renderer, load_dialect, renderer
 
 ALL = [case for dialect in dialects() for case in cases(dialect) if case.events]
 
@@ -58,8 +58,8 @@ once = st.one_of(
     st.builds(Tool, arguments=words, call_id=st.just("i"), name=st.sampled_from(["f", "patch"]), **where),
     st.builds(
         Item,
-        kind=st.sampled_from(["delta", "choice", "chunk", "citation"]),
-        value=st.sampled_from([{"k": "v"}, {"reasoning_details": [1]}]),
+        kind=st.sampled_from(["delta", "choice", "chunk", "citation", "anythingllm"]),
+        value=st.sampled_from([{"k": "v"}, {"reasoning_details": [1]}, {"type": "textResponse"}]),
     ),
 )
 
@@ -116,7 +116,7 @@ def headers(dialect: Dialect) -> list[Header]:
 
 ALL_HEADERS = {
     f"{dialect.name}, kind {number}": (dialect, header)
-    for dialect in dialects()
+    for dialect in (*dialects(), load_dialect("anythingllm"))
     for number, header in enumerate(headers(dialect))
 }
 
@@ -183,7 +183,7 @@ def test_what_follows_in_an_answer_is_the_same(events: list[AnyEvent], data: st.
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.dialect.name}-{case.name}")
 def test_recorded_answers_go_on_anywhere_in_any_dialect(case: Case) -> None:
-    for dialect in dialects():
+    for dialect in (*dialects(), load_dialect("anythingllm")):
         header = case.header if dialect is case.dialect else header_for(dialect)
         header = msgspec.structs.replace(header, stream=True)
         shown = one_by_one(renderer(dialect, header), case.events)

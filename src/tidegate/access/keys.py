@@ -38,6 +38,9 @@ class Caller(msgspec.Struct, frozen=True):
     on_disconnect: OnDisconnect | None = None
 
 
+_OTHER_SCHEMES: Final = (b"basic", b"digest", b"negotiate", b"ntlm")
+"""What follows these words is no key; AnythingLLM's clients may write any word before theirs."""
+
 OPEN: Final = Caller("open", "anyone")
 
 
@@ -131,8 +134,8 @@ def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the key that a request presents; None when it brings none.
 
     Read are ``Authorization: Bearer KEY``, ``Authorization: KEY``, ``x-api-key``, ``api-key`` and
-    ``x-goog-api-key``, in this order. Names must be in lower case, as HTTP servers hand them over. Other
-    schemes (``Basic …``) are no keys.
+    ``x-goog-api-key``, in this order. Names must be in lower case, as HTTP servers hand them over. What
+    other schemes of HTTP (``Basic …``) present are no keys.
     """
     x_api_key = api_key = goog_api_key = None
     for name, value in headers:
@@ -167,7 +170,7 @@ def _authorization_key(value: bytes) -> bytes:
     parts = value.split(None, 2)
     if len(parts) == 1 and parts[0].lower() != b"bearer":
         return parts[0]
-    if len(parts) == 2 and parts[0].lower() == b"bearer":
+    if len(parts) == 2 and parts[0].lower() not in _OTHER_SCHEMES:
         return parts[1]
     return b""
 

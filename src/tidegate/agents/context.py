@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from tidegate.agents.structured import ask_for, schema_of
 from tidegate.agents.tool import AgentTool
 from tidegate.agents.tool_loop import Limits, Run, ToolLoop
 from tidegate.agents.writing import Writing
-from tidegate.core.event import AnyEvent, Item, status_extra
+from tidegate.core.event import AnyEvent, Finish, Item, Text, Thinking, Tool, status_extra
 from tidegate.core.inner import Inner
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
@@ -54,6 +55,8 @@ class Context:
         """The id of the stream that is being written."""
         self.caller = header.caller
         self.again = again
+        self.reason = "stop"
+        """Why the answer ends, in OpenAI Chat's words."""
         self._header = header
         self._inner = inner
         self._writing = writing
@@ -93,6 +96,28 @@ class Context:
         self._writing.item(FILE, saved)
         self.status(f"Saved {saved['name']}: {saved['url']}", file=saved["url"])
         return msgspec.convert(saved, SavedFile)
+
+    def item(self, kind: str, value: Mapping[str, Any]) -> None:
+        """Something beside the text, once: a citation, say. Each dialect tells it as it can."""
+        self._writing.item(kind, value)
+
+    async def show(self, asking: Asking) -> AsyncGenerator[str, None]:
+        """Show all that a model says: thinking, and calls of the caller's tools, as well as text.
+
+        Yield what it yields: it is empty, and lets a slow reader hold the answer up.
+        """
+        self._writing.begin_part()
+        async with aclosing(asking.events()) as events:
+            async for event in events:
+                if type(event) is Text:
+                    self._writing.text(event.text)
+                elif type(event) is Thinking:
+                    self._writing.thinking(event.text, event.extra)
+                elif type(event) is Tool:
+                    self._writing.tool(event)
+                elif type(event) is Finish:
+                    self.reason = event.reason
+                yield ""
 
     # ---- asking ----
 

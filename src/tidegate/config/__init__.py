@@ -17,6 +17,7 @@ from tidegate.config.settings import (
     Server,
     Streams,
     Timeouts,
+    Workspaces,
 )
 from tidegate.config.values import is_loopback, parse_duration, parse_size
 
@@ -38,6 +39,7 @@ __all__ = [
     "Server",
     "Streams",
     "Timeouts",
+    "Workspaces",
     "is_loopback",
     "load_config",
     "load_presets",

@@ -21,6 +21,7 @@ from tidegate.config.sections import (
 )
 from tidegate.config.settings import Config, Model, Server, Timeouts
 from tidegate.config.values import parse_model_name, parse_module
+from tidegate.config.workspaces import read_workspaces
 from tidegate.errors import ConfigError
 
 DEFAULT_FILE: Final = "tidegate.yaml"
@@ -103,6 +104,7 @@ def _read_root(
         models=models,
         agents=tuple(root.listed("agents", parse_module) or ()),
         mcp=read_mcp(root.section("mcp"), folder),
+        workspaces=read_workspaces(root.section("workspaces")),
         default_model=_read_default_model(root, models, providers, server),
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),

@@ -176,6 +176,24 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 60.0
 
 
+class Workspaces(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all workspaces of documents.
+
+    ``model`` answers where a workspace names none. Documents are searched by words alone without an
+    ``embedder``; None is the first model that makes vectors. ``passage`` and ``overlap`` are in characters.
+    ``private_links``: links into private networks may be fetched. ``multi_user``: AnythingLLM's users and
+    invites are kept.
+    """
+
+    model: str | None = None
+    embedder: str | None = None
+    reranker: str | None = None
+    passage: int = 1000
+    overlap: int = 100
+    private_links: bool = False
+    multi_user: bool = False
+
+
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The built-in demo model: the pause before each of its tokens."""
 
@@ -206,6 +224,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     """Modules that declare agents."""
     mcp: dict[str, McpServer] = {}
+    workspaces: Workspaces = Workspaces()
     default_model: str | None = None
     timeouts: Timeouts = Timeouts()
     demo: Demo = Demo()

@@ -31,3 +31,7 @@ class Inner(Protocol):
         Raises NotFound, Forbidden.
         """
         ...
+
+    def window(self, parent: Header, model: str) -> int | None:
+        """How many tokens a model can look at, where that is known."""
+        ...

@@ -115,8 +115,9 @@ class Header(Struct, frozen=True, omit_defaults=True):
     ``id`` is 128 random bits in hexadecimal; ``created`` Unix time in seconds. ``form`` is that of
     :class:`Request`. ``thinking_to_content``: thinking is shown as part of the text. ``path`` and ``headers``
     are what the request was read from beside its body. ``keep``: the stream can be read after its end.
-    ``key`` is the id of the virtual key that was used, where it is one of the store's, and ``models`` are
-    those that it is for, None being all. ``parent`` is the stream whose agent or workspace asked for this.
+    ``key`` is the id of the virtual key that was used, where it is one of the store's; ``models`` and
+    ``workspaces`` are those that it is for, None being all. ``parent`` is the stream whose agent or
+    workspace asked for this.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Header(Struct, frozen=True, omit_defaults=True):
     fallback: bool = True
     key: str | None = None
     models: tuple[str, ...] | None = None
+    workspaces: tuple[str, ...] | None = None
     parent: str | None = None
     depth: int = 0
     """How many streams this one is within."""

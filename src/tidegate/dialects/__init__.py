@@ -6,6 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
+from tidegate.core.event import Failure
 from tidegate.core.request import Header, Prompt, Request
 from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer, Shown
 from tidegate.dialects.translation import Translated
@@ -25,6 +26,7 @@ __all__ = [
     "load_dialect",
     "load_shown",
     "renderer",
+    "status_of",
     "translate",
     "understand",
 ]
@@ -52,6 +54,11 @@ def renderer(dialect: Shown, header: Header) -> Renderer:
     """What turns a stream into the bytes of a response in this dialect, with the options of its header."""
     rendering = dialect.renderer(header)
     return ShownThinking(rendering) if header.thinking_to_content else rendering
+
+
+def status_of(dialect: Shown, failure: Failure) -> int:
+    """The HTTP status of an error: AnythingLLM's clients are told 403 of a key that is missing or wrong."""
+    return 403 if dialect.name == "anythingllm" and failure.status == 401 else failure.status
 
 
 def understand(request: Request) -> Prompt:

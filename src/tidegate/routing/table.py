@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from tidegate.config import Retry, Timeouts
 from tidegate.core.request import OnBreak, OnDisconnect
@@ -50,6 +50,9 @@ class Route:
     thinking_to_content: bool = False
     on_break: OnBreak = "continue"
 
+
+WORKSPACE: Final = "workspace"
+"""The type, among the facts of a route, of one that answers from a caller's documents."""
 
 _LONGEST_SHOWN = 100
 
@@ -134,7 +137,8 @@ class _Within(Routes):
         return sum(1 for _ in self)
 
     def _checked(self, route: Route) -> Route:
-        if self._allows(route.model):
+        # Which workspaces a key is for it says otherwise, and what they ask is checked when they ask it.
+        if self._allows(route.model) or route.facts.get("type") == WORKSPACE:
             return route
         raise Forbidden(
             f"this key is not for the model {route.model!r}; it is for {_listed(list(self._models))}",

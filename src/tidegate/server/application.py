@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
-from tidegate.dialects import load_dialect
+from tidegate.dialects import load_dialect, status_of
 from tidegate.errors import (
     Forbidden,
     MethodNotAllowed,
@@ -114,7 +114,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         *_routes_of_pages(service),
         *(
             Route(path, wrong_method, methods=_OTHER_METHODS)
-            for path in (*urls.GENERATIONS, urls.FILES_SPLIT)
+            for path in (*urls.GENERATIONS, *urls.CHAT_POSTS, urls.FILES_SPLIT)
         ),
         *_routes_of_what_is_kept(service),
         *(_call_route(service, *paths) for paths in urls.CALLS.items()),
@@ -265,8 +265,9 @@ def _error_response(scope: Scope, reason: Failure, headers: dict[str, str] | Non
     if reason.retry_after is not None:
         told["retry-after"] = str(max(1, round(reason.retry_after)))
     name = "anthropic-messages" if _speaks_anthropic(scope) else urls.dialect_of(scope["path"])
-    body = load_dialect(name).render_error(reason, scope.get("tidegate.request"))
-    return Response(body, reason.status, told, media_type="application/json")
+    dialect = load_dialect(name)
+    body = dialect.render_error(reason, scope.get("tidegate.request"))
+    return Response(body, status_of(dialect, reason), told, media_type="application/json")
 
 
 _HEADERS_OF: Final[Mapping[type, dict[str, str]]] = {

@@ -339,6 +339,7 @@ def _policies(exchange: Exchange, caller: Caller) -> Policies:
         _chosen(exchange, "Tidegate-Fallback", _FALLBACK) != "none",
         caller.key,
         caller.models,
+        caller.workspaces,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tidegate.core.event import End, Failure
 from tidegate.core.request import Header
-from tidegate.dialects import Renderer, Shown, renderer
+from tidegate.dialects import Renderer, Shown, renderer, status_of
 from tidegate.dialects.cursor import Numbered
 from tidegate.errors import InvalidRequest
 from tidegate.server.exchange import Exchange
@@ -120,8 +120,8 @@ def refuse(exchange: Exchange, failure: Failure, dialect: Shown, headers: bytes)
     headers += b"content-type: application/json\r\n"
     if failure.retry_after is not None:
         headers += b"retry-after: %d\r\n" % max(1, round(failure.retry_after))
-    status = failure.status if 400 <= failure.status < 600 and failure.status != 499 else 500
-    exchange.respond(status, headers, body)
+    status = status_of(dialect, failure)
+    exchange.respond(status if 400 <= status < 600 and status != 499 else 500, headers, body)
 
 
 class _Keeper:

@@ -27,7 +27,19 @@ GOOGLE_POSTS: Final = tuple(
     for verb in ("generateContent", "streamGenerateContent", "countTokens")
 )
 """What is asked there with POST alone, as routes for other methods."""
-SERVED: Final = frozenset({*GENERATIONS.values(), "gemini"})
+CHATS: Final = re.compile(
+    "/api/v1/workspace/[^/]+(?:/thread/[^/]+)?/(?:stream-)?chat|/api/embed/[^/]+/stream-chat"
+)
+"""AnythingLLM's paths, which name the workspace that is asked, where ``anythingllm`` is served."""
+CHAT_POSTS: Final = (
+    "/api/v1/workspace/{slug}/chat",
+    "/api/v1/workspace/{slug}/stream-chat",
+    "/api/v1/workspace/{slug}/thread/{thread}/chat",
+    "/api/v1/workspace/{slug}/thread/{thread}/stream-chat",
+    "/api/embed/{uuid}/stream-chat",
+)
+"""The same as routes for other methods."""
+SERVED: Final = frozenset({*GENERATIONS.values(), "gemini", "anythingllm"})
 """The dialects that callers may speak."""
 
 GOOGLE_MODELS: Final = ("/v1beta/models", "/v1alpha/models")
@@ -88,6 +100,8 @@ def dialect_of(path: str) -> str:
     """The dialect in whose words errors of a canonical path are told."""
     if path.startswith("/messages"):
         return "anthropic-messages"
+    if path.startswith("/api/"):
+        return "anythingllm"
     of_google = path.startswith(("/v1beta", "/v1alpha")) or METHODS.fullmatch(path)
     return "gemini" if of_google else "openai-chat"
 
@@ -103,6 +117,8 @@ def generation_at(target: str) -> tuple[str, str] | None:
     dialect = GENERATIONS.get(plain)
     if dialect is not None:
         return dialect, path
+    if plain.startswith("/api/"):
+        return ("anythingllm", plain) if CHATS.fullmatch(plain) else None
     return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None
 
 

@@ -85,7 +85,7 @@ class AgentSource:
             ) from error
         finally:
             await context.close()
-        out.emit_all([Finish(reason="stop"), End(outcome="completed", usage=context.usage)])
+        out.emit_all([Finish(reason=context.reason), End(outcome="completed", usage=context.usage)])
 
     async def _context(self, request: Request, asked: AgentRequest, out: Output) -> Context:
         header, surroundings = out.header, self._surroundings

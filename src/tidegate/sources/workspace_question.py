@@ -1,0 +1,76 @@
+"""Reads what a workspace is asked: AnythingLLM's own requests, and those of every other dialect."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from tidegate.agents.request import AgentRequest, chat_messages
+from tidegate.core.message import Message, text_of
+from tidegate.core.request import Prompt, Request
+from tidegate.dialects import load_dialect
+from tidegate.dialects.anythingllm import Asked, asked
+from tidegate.errors import InvalidRequest
+from tidegate.workspaces.question import MODES, Question
+
+_BESIDE: Final = frozenset({"model", "messages", "stream", "stream_options"})
+"""Members of a request's body that are not a caller's to choose for the model within."""
+
+
+def question_of(request: Request, read: AgentRequest) -> Question:
+    """The question. Raises InvalidRequest."""
+    if request.dialect == "anythingllm":
+        return _anythingllm(asked(request), read.prompt)
+    return _conversation(read)
+
+
+def _anythingllm(told: Asked, prompt: Prompt) -> Question:
+    (message,) = chat_messages(prompt.messages)
+    return Question(
+        text=told.message,
+        message=message,
+        mode=told.mode,
+        session=told.session,
+        user=told.user,
+        reset=told.reset,
+        attached=told.documents,
+        shown_attachments=told.attachments,
+    )
+
+
+def _conversation(read: AgentRequest) -> Question:
+    """The last message of a conversation, and all before it; what the caller says to the model besides."""
+    prompt = read.prompt
+    spoken = [message for message in prompt.messages if message.role in ("user", "assistant")]
+    system = [message for message in prompt.messages if message.role not in ("user", "assistant")]
+    if not spoken or spoken[-1].role != "user":
+        raise InvalidRequest("the last message must be the user's question", param="messages")
+    mode = read.option("mode")
+    if mode is not None and mode not in MODES:
+        raise InvalidRequest(f"'mode' must be one of {', '.join(MODES)}", param="mode")
+    *before, message = chat_messages(tuple(spoken))
+    return Question(
+        text=_asked_text(spoken),
+        message=message,
+        mode=mode,
+        history=tuple(before),
+        system="\n\n".join(text_of(each.parts, "\n") for each in system) or None,
+        sources=read.option("sources") is not False,
+        fields=_fields(prompt),
+    )
+
+
+def _asked_text(spoken: list[Message]) -> str:
+    """What to look for: the newest words of the user's, which need not be in the last message."""
+    for message in reversed(spoken):
+        if message.role == "user" and (text := text_of(message.parts, "\n").strip()):
+            return text
+    return ""
+
+
+def _fields(prompt: Prompt) -> dict[str, Any]:
+    """What the request says about the answer beside the conversation: temperature, tools, its form."""
+    bare = msgspec.structs.replace(prompt, messages=(), extra=None)
+    body = load_dialect("openai-chat").write_prompt(bare, "", frozenset())
+    return {name: value for name, value in msgspec.json.decode(body).items() if name not in _BESIDE}

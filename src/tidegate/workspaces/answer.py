@@ -1,0 +1,234 @@
+"""From a question to what a model is asked: documents, passages, and what was said before.
+
+The order and the rules are AnythingLLM's (docs/how-to/workspaces.md): a question in the mode ``query`` is
+answered from documents or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from tidegate.store.chats import Chat, ChatStore
+from tidegate.store.documents import Document, DocumentStore
+from tidegate.store.workspaces import Thread, Workspace
+from tidegate.workspaces.budget import ChatTurn, fit, shorten
+from tidegate.workspaces.document import Hit, Parsed
+from tidegate.workspaces.prompting import (
+    DEFAULT_PROMPT,
+    DEFAULT_REFUSAL,
+    expand,
+    passage_context,
+    with_contexts,
+)
+from tidegate.workspaces.question import Attached, Mode, Question
+from tidegate.workspaces.settings import WorkspaceSettings, settings_of
+
+_WINDOW: Final = 100_000
+"""Tokens that a model may look at whose window nobody tells."""
+
+_PINNED_SHARE: Final = 0.5
+_SHOWN_OF_PINNED: Final = 1000
+_CONTINUED: Final = "...continued on in source document..."
+
+
+class Search(Protocol):
+    """Finds passages of a workspace."""
+
+    async def __call__(
+        self,
+        workspace: Workspace,
+        query: str,
+        *,
+        top: int,
+        threshold: float,
+        rerank: bool,
+        without: frozenset[str] = frozenset(),
+    ) -> list[Hit]:
+        """The best ``top`` of at least ``threshold``, best first, of documents not in ``without``."""
+        ...
+
+
+class Parse(Protocol):
+    """Reads a file. Raises TidegateError for one that cannot be read."""
+
+    async def __call__(self, data: bytes, file_name: str, media_type: str | None = None) -> Parsed: ...
+
+
+class Asked(Struct, frozen=True):
+    """What is to be asked of a model; or not, where ``refusal`` is what is said instead."""
+
+    messages: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
+    refusal: str | None = None
+
+
+class Answers:
+    """Prepares answers from the documents of workspaces."""
+
+    def __init__(
+        self,
+        chats: ChatStore,
+        documents: DocumentStore,
+        search: Search,
+        count: Callable[[Workspace], Awaitable[int]],
+        parse: Parse,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """``count`` tells how many passages a workspace has."""
+        self._chats = chats
+        self._documents = documents
+        self._search = search
+        self._count = count
+        self._parse = parse
+        self._now_ms = now_ms
+
+    async def prepare(
+        self, workspace: Workspace, thread: Thread | None, question: Question, window: int | None
+    ) -> Asked:
+        """Look up what belongs to a question. ``window`` is of the model that will answer, in tokens.
+
+        Raises StoreError, and TidegateError for an attachment that cannot be read.
+        """
+        settings = settings_of(workspace)
+        mode: Mode = question.mode or settings.mode
+        refusal = settings.refusal or DEFAULT_REFUSAL
+        if mode == "query" and not await self._count(workspace):
+            return Asked(refusal=refusal)
+        window = window or _WINDOW
+        turns, remembered = await self._history(workspace, thread, question, settings)
+        pinned = await self._pinned(workspace, int(window * _PINNED_SHARE))
+        attached = [await self._read(each) for each in question.attached]
+        found = await self._found(workspace, question.text, settings, {each["id"] for each in pinned})
+        backfill = _backfill(found, pinned, remembered, settings.top) if question.history is None else []
+        contexts = [
+            *(str(each["text"]) for each in pinned),
+            *attached,
+            *(passage_context(each) for each in (*found, *backfill)),
+        ]
+        if mode == "query" and not contexts:
+            return Asked(refusal=refusal)
+        names = {"workspace.name": workspace.name, "workspace.id": str(workspace.id)}
+        prompt = expand(question.system or settings.prompt or DEFAULT_PROMPT, self._now_ms(), names)
+        most = question.fields.get("max_tokens")
+        kept, turns, text = fit(
+            prompt, contexts, turns, question.text, window, most if isinstance(most, int) else None
+        )
+        messages = (
+            {"role": "system", "content": with_contexts(prompt, kept)},
+            *(message for turn in turns for message in turn),
+            question.message if text == question.text else {"role": "user", "content": text},
+        )
+        sources = [*(_shown_pinned(each) for each in pinned), *found]
+        return Asked(messages, tuple(sources) if question.sources else ())
+
+    async def find(self, workspace: Workspace, query: str, top: int) -> list[Mapping[str, Any]]:
+        """The best passages for a query, as sources, for a tool that searches."""
+        settings = settings_of(workspace)
+        hits = await self._search(
+            workspace, query, top=top, threshold=settings.threshold, rerank=settings.rerank
+        )
+        return await self._sources(hits)
+
+    async def _history(
+        self, workspace: Workspace, thread: Thread | None, question: Question, settings: WorkspaceSettings
+    ) -> tuple[list[ChatTurn], Sequence[Chat]]:
+        if question.history is not None:
+            return [[message] for message in question.history], ()
+        chats = await self._chats.history(
+            workspace.id,
+            thread=thread.id if thread is not None else None,
+            session=question.session,
+            embed=question.embed,
+            user_id=question.user,
+            limit=settings.history,
+        )
+        turns: list[ChatTurn] = [
+            [
+                {"role": "user", "content": chat.prompt},
+                {"role": "assistant", "content": str(chat.response.get("text") or "")},
+            ]
+            for chat in chats
+        ]
+        return turns, chats
+
+    async def _pinned(self, workspace: Workspace, room: int) -> list[dict[str, Any]]:
+        """The whole text of pinned documents, as much as there is room for."""
+        found = []
+        for placement, document in await self._documents.placements(workspace.id):
+            if not placement.pinned or room <= 0:
+                continue
+            pages = await self._documents.pages(document.id)
+            text = shorten("\n\n".join(page.text for page in pages), room)
+            room -= min(document.tokens, room)
+            found.append({"id": document.id, **document.facts, "text": text})
+        return found
+
+    async def _read(self, attached: Attached) -> str:
+        parsed = await self._parse(attached.data, attached.name, attached.media_type)
+        return passage_context({"title": parsed.title or attached.name, "text": parsed.text})
+
+    async def _found(
+        self, workspace: Workspace, text: str, settings: WorkspaceSettings, without: set[str]
+    ) -> list[Mapping[str, Any]]:
+        hits = await self._search(
+            workspace,
+            text,
+            top=settings.top,
+            threshold=settings.threshold,
+            rerank=settings.rerank,
+            without=frozenset(without),
+        )
+        return await self._sources(hits)
+
+    async def _sources(self, hits: Sequence[Hit]) -> list[Mapping[str, Any]]:
+        known: dict[str, Document | None] = {}
+        found: list[Mapping[str, Any]] = []
+        for hit in hits:
+            if hit.document not in known:
+                known[hit.document] = await self._documents.by_id(hit.document)
+            document = known[hit.document]
+            if document is not None:
+                found.append(source_of(hit, document))
+        return found
+
+
+def source_of(hit: Hit, document: Document) -> dict[str, Any]:
+    """A passage as AnythingLLM tells a source, with its page and headings beside."""
+    return {
+        "id": f"{hit.passage}",
+        **document.facts,
+        "wordCount": document.words,
+        "token_count_estimate": document.tokens,
+        "text": hit.text,
+        "score": round(hit.score, 6),
+        "_distance": round(1 - hit.score, 6),
+        **({"page": hit.page} if hit.page is not None else {}),
+        **({"heading": hit.heading} if hit.heading else {}),
+    }
+
+
+def _shown_pinned(source: Mapping[str, Any]) -> dict[str, Any]:
+    text = str(source["text"])
+    return {**source, "text": f"{text[:_SHOWN_OF_PINNED]}{_CONTINUED}"}
+
+
+def _backfill(
+    found: Sequence[Mapping[str, Any]],
+    pinned: Sequence[Mapping[str, Any]],
+    chats: Sequence[Chat],
+    top: int,
+) -> list[Mapping[str, Any]]:
+    """Passages that earlier answers were from, the newest first, for as many as too few were found."""
+    have = {each.get("id") for each in (*found, *pinned)}
+    filled: list[Mapping[str, Any]] = []
+    for chat in reversed(chats):
+        for source in chat.response.get("sources") or ():
+            if len(found) + len(filled) >= top:
+                return filled
+            if source.get("id") not in have and "score" in source and source.get("text"):
+                have.add(source["id"])
+                filled.append(source)
+    return filled
