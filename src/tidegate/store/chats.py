@@ -172,18 +172,20 @@ class ChatStore:
         return await self._owned(asked)
 
     async def after(
-        self,
-        owner: str,
-        number: int,
-        size: int,
-        slugs: Sequence[str] | None = None,
-        workspace: int | None = None,
+        self, owner: str, number: int, size: int, slugs: Sequence[str] | None = None
     ) -> Sequence[OwnedChat]:
         """As :meth:`page`, the oldest first, from the one behind the id ``number`` on."""
         asked = _owned(owner, slugs).where(chats.c.id > number).order_by(chats.c.id).limit(size)
-        if workspace is not None:
-            asked = asked.where(chats.c.workspace == workspace)
         return await self._owned(asked)
+
+    async def numbers(self, workspace: int) -> Sequence[int]:
+        """The ids of all chats of a workspace, the oldest first."""
+        asked = select(chats.c.id).where(chats.c.workspace == workspace).order_by(chats.c.id)
+        return await self._database.read(lambda connection: connection.scalars(asked).all())
+
+    async def of_numbers(self, owner: str, numbers: Sequence[int]) -> Sequence[OwnedChat]:
+        """The chats of these ids, as far as :meth:`page` would list them, the oldest first."""
+        return await self._owned(_owned(owner, None).where(chats.c.id.in_(numbers)).order_by(chats.c.id))
 
     async def _list(self, asked: Select[Any]) -> list[Chat]:
         return await self._database.read(lambda each: [_chat(row) for row in each.execute(asked)])

@@ -185,7 +185,8 @@ class WorkspaceStore:
         """Delete a thread with its chats."""
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(chats).where(chats.c.thread == number))
+            workspace = connection.scalar(select(threads.c.workspace).where(threads.c.id == number))
+            connection.execute(delete(chats).where(chats.c.workspace == workspace, chats.c.thread == number))
             connection.execute(delete(threads).where(threads.c.id == number))
 
         await self._database.run(work)
