@@ -18,6 +18,7 @@ from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Questions
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
+from tidegate.app.workspaces import workspaces_of
 from tidegate.config import Config
 from tidegate.config.home import home
 from tidegate.dialects import load_dialect
@@ -110,7 +111,10 @@ class Application:
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         responses = StoredResponses(self.database, self._clock.now_ms)
-        self.service = Service(self.gateway, dialects, access_log, random_id, responses, files, questions)
+        self.workspaces = workspaces_of(self.database, self._clock.now_ms, environ)
+        self.service = Service(
+            self.gateway, dialects, access_log, random_id, responses, files, questions, self.workspaces
+        )
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:

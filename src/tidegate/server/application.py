@@ -30,7 +30,8 @@ from tidegate.errors import (
 from tidegate.observe.metrics import Metrics
 from tidegate.observe.sum import add_up
 from tidegate.routing.table import Routes
-from tidegate.server import count_tokens, google, models, openapi, pages, urls
+from tidegate.server import anythingllm, count_tokens, google, models, openapi, pages, urls
+from tidegate.server.anythingllm.paths import is_public
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
@@ -118,6 +119,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         ),
         *_routes_of_what_is_kept(service),
         *(_call_route(service, *paths) for paths in urls.CALLS.items()),
+        *anythingllm.routes(service),
     ]
     inner = Starlette(
         routes=routes,
@@ -192,7 +194,8 @@ class _Front:
         scope["tidegate.request"] = request.decode("ascii")
         lines = cors.headers(origin) + b"x-request-id: %b\r\n" % request
         try:
-            if scope["path"] not in urls.PUBLIC or self._service.keys.open:
+            public = scope["path"] in urls.PUBLIC or is_public(scope["path"])
+            if not public or self._service.keys.open:
                 scope["tidegate.caller"] = await self._service.identify_surely(headers, _google_query(scope))
         except TidegateError as error:
             response = _error_response(scope, failure(error))

@@ -49,6 +49,7 @@ from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
 from tidegate.streams.registry import Elsewhere, Readable
 from tidegate.wire.ascii_json import ascii_json
+from tidegate.workspaces.service import Workspaces
 
 logger = logging.getLogger("tidegate")
 
@@ -76,8 +77,10 @@ class Service:
         responses: ResponseStore,
         files: FileStore,
         questions: Questions,
+        workspaces: Workspaces,
     ) -> None:
         self.files = files
+        self.workspaces = workspaces
         self.questions = questions
         self.gateway = gateway
         self.responses = responses

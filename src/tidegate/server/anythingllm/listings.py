@@ -1,0 +1,45 @@
+"""The endpoints of ``/api/v1/openai`` that list workspaces in the forms of OpenAI's API."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.server.anythingllm.asked import caller_of
+from tidegate.server.anythingllm.reach import all_of
+from tidegate.server.anythingllm.told import answer
+from tidegate.workspaces.service import Workspaces
+
+
+class ListingEndpoints:
+    """For the ASGI application."""
+
+    def __init__(self, kept: Workspaces) -> None:
+        self._kept = kept
+
+    async def models(self, request: Request) -> Response:
+        """``GET /openai/models``: each workspace is a model."""
+        data = [
+            {"id": each.slug, "object": "model", "created": each.created_ms // 1000, "owned_by": "openai"}
+            for each in await all_of(self._kept, caller_of(request))
+        ]
+        return answer({"object": "list", "data": data})
+
+    async def vector_stores(self, request: Request) -> Response:
+        """``GET /openai/vector_stores``: all on the first page, which is asked without a query."""
+        if request.query_params:
+            return answer({"data": [], "has_more": False})
+        data = []
+        for each in await all_of(self._kept, caller_of(request)):
+            documents = await self._kept.knowledge.documents_of(each)
+            data.append(
+                {
+                    "id": each.slug,
+                    "object": "vector_store",
+                    "name": each.name,
+                    "file_counts": {"total": len(documents)},
+                    "provider": "lancedb",
+                }
+            )
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return answer({"first_id": first, "last_id": last, "data": data, "has_more": False})
