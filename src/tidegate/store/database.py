@@ -46,12 +46,16 @@ class Database:
 
     :meth:`open` comes first. A work is a function of a Connection, in a transaction that is committed when it
     returns and rolled back when it raises. It may be run again when what shared its transaction failed, so
-    all that it changes must be in the database.
+    all that it changes must be in the database. ``thread`` is the name of that thread: there may be several
+    of them on one file, which do not wait for one another to read.
     """
 
-    def __init__(self, path: Path, busy_seconds: float = sqlite.BUSY_SECONDS) -> None:
+    def __init__(
+        self, path: Path, busy_seconds: float = sqlite.BUSY_SECONDS, *, thread: str = "store"
+    ) -> None:
         self.path = path
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
+        self._name = thread
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -63,7 +67,7 @@ class Database:
     async def open(self) -> None:
         """Open the file, make it when it is not there, bring it up to date. Raises StoreError."""
         opened, answer = _promise()
-        self._thread = threading.Thread(target=self._main, args=(answer,), name="store", daemon=True)
+        self._thread = threading.Thread(target=self._main, args=(answer,), name=self._name, daemon=True)
         self._thread.start()
         try:
             await opened
@@ -107,7 +111,7 @@ class Database:
 
     def _main(self, opened: Callable[[Any, BaseException | None], None]) -> None:
         try:
-            connection = sqlite.connect(self.path, self._busy_seconds)
+            connection = sqlite.connect(self.path, self.busy_seconds)
         except BaseException as error:  # whatever it is, whoever waits must hear of it
             opened(None, error)
             return

@@ -256,6 +256,16 @@ vectors: Final = Table(
 )
 Index("vectors_workspace", vectors.c.workspace, vectors.c.embedder)
 
+vector_changes: Final = Table(
+    "vector_changes",
+    metadata,
+    Column("workspace", BigInteger, primary_key=True, autoincrement=False),
+    Column("embedder", String, primary_key=True),
+    Column("added", BigInteger, nullable=False),
+    Column("removed", BigInteger, nullable=False),
+    comment="How often vectors came and went: who has them in memory sees what they lack.",
+)
+
 embeds: Final = Table(
     "embeds",
     metadata,

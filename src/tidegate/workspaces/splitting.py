@@ -7,7 +7,7 @@ counted in characters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Breaks = Sequence[re.Pattern[str]]
@@ -48,7 +48,7 @@ def split_markdown(text: str, size: int, overlap: int) -> list[Passage]:
     """The same for Markdown: no passage reaches over a heading, and each tells those above it."""
     return [
         Passage(passage.text, headings)
-        for headings, section in _sections(text)
+        for headings, section in sections(text)
         for passage in split(section, WORDS, size, overlap)
     ]
 
@@ -86,9 +86,12 @@ def _runs(pieces: Sequence[str], size: int, overlap: int) -> Iterator[str]:
         yield "".join(run)
 
 
-def _sections(text: str) -> Iterator[tuple[dict[int, str], str]]:
-    """The parts between headings, each with its heading's line and the headings that it is below."""
-    headings: dict[int, str] = {}
+def sections(text: str, above: Mapping[int, str] | None = None) -> Iterator[tuple[dict[int, str], str]]:
+    """The parts between headings, each with its heading's line and the headings that it is below.
+
+    ``above`` are those that are in force where the text begins. A line within a code fence is no heading.
+    """
+    headings = dict(above or {})
     lines: list[str] = []
     fenced = False
     for line in text.splitlines(keepends=True):

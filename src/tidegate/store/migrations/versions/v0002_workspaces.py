@@ -129,6 +129,13 @@ def _create_passages() -> None:
         Column("vector", LargeBinary, nullable=False),
     )
     op.create_index("vectors_workspace", "vectors", ["workspace", "embedder"])
+    op.create_table(
+        "vector_changes",
+        Column("workspace", BigInteger, primary_key=True, autoincrement=False),
+        Column("embedder", String, primary_key=True),
+        Column("added", BigInteger, nullable=False),
+        Column("removed", BigInteger, nullable=False),
+    )
 
 
 def _create_users() -> None:

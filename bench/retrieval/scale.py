@@ -1,0 +1,211 @@
+"""Measures a workspace of very many passages: searches, ingestion, memory, and what the event loop feels."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tidegate.store.database import Database
+from tidegate.workspaces.document import Entry
+from tidegate.workspaces.passages import SqlitePassages
+from tidegate.workspaces.retrieval import search
+
+WORKSPACE: Final = 1
+DIMENSIONS: Final = 384
+EMBEDDER: Final = "random"
+PER_DOCUMENT: Final = 100
+WORDS: Final = 120
+"""Words of a passage."""
+SEARCHES: Final = 200
+TICK: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What was measured. Times are in milliseconds, memory in MiB."""
+
+    passages: int
+    ingested_per_second: float
+    first_ms: float
+    alone_ms: list[float]
+    beside_ms: list[float]
+    beside_per_second: float
+    blocked_ms: float
+    blocked_first_ms: float
+    resident: float
+
+    def lines(self) -> Iterator[str]:
+        """The figures, with their targets."""
+        yield f"passages                                     {self.passages:,}"
+        yield f"ingestion, without embedding                 {self.ingested_per_second:,.0f} passages/s   (at least 50)"
+        yield f"first search, which reads the vectors        {self.first_ms:.0f} ms"
+        yield f"hybrid search, p50                           {_share(self.alone_ms, 50):.1f} ms   (at most 30)"
+        yield f"hybrid search, p99                           {_share(self.alone_ms, 99):.1f} ms"
+        yield f"hybrid search beside ingestion, p50          {_share(self.beside_ms, 50):.1f} ms"
+        yield f"hybrid search beside ingestion, p99          {_share(self.beside_ms, 99):.1f} ms"
+        yield f"ingestion beside searches                    {self.beside_per_second:,.0f} passages/s"
+        yield f"longest block of the event loop              {self.blocked_ms:.1f} ms   (at most 20)"
+        yield f"the same while the vectors are first read    {self.blocked_first_ms:.1f} ms"
+        yield f"memory of the process at most                {self.resident:,.0f} MiB"
+
+
+class Lag:
+    """Notes by how much the event loop was late at most."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            due = time.perf_counter() + TICK
+            await asyncio.sleep(TICK)
+            self.most = max(self.most, time.perf_counter() - due)
+
+    def taken(self) -> float:
+        """The most since it was last taken, in milliseconds."""
+        most, self.most = self.most, 0.0
+        return most * 1000
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+class Corpus:
+    """Passages of words as common as those of a language, and vectors in clusters; the same in each run."""
+
+    def __init__(self, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+        self._numbers = np.random.default_rng(seed)
+        syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+        self.words = ["".join(self._random.choices(syllables, k=2 + at % 3)) for at in range(30_000)]
+        self._weights = [1 / (at + 3) for at in range(len(self.words))]
+        self._accumulated = list(np.cumsum(self._weights))
+        self._centres = self._numbers.standard_normal((500, DIMENSIONS))
+
+    def document(self, passages: int) -> list[Entry]:
+        texts = self._random.choices(self.words, cum_weights=self._accumulated, k=passages * WORDS)
+        return [
+            Entry(at, " ".join(texts[at * WORDS : (at + 1) * WORDS]), f"Part {at // 10}", at // 5 + 1)
+            for at in range(passages)
+        ]
+
+    def vectors(self, count: int) -> list[bytes]:
+        """Packed vectors."""
+        chosen = self._numbers.integers(len(self._centres), size=count)
+        made = self._centres[chosen] + 0.7 * self._numbers.standard_normal((count, DIMENSIONS))
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        return [row.tobytes() for row in made.astype("<f2")]
+
+    def question(self) -> str:
+        """Eight words, rare ones and common ones."""
+        return " ".join(self._random.choices(self.words, cum_weights=self._accumulated, k=8))
+
+    async def embed(self, texts: Sequence[str], _is_query: bool) -> list[list[float]]:
+        return [list(struct.unpack(f"<{DIMENSIONS}e", each)) for each in self.vectors(len(texts))]
+
+
+async def measure(passages: int) -> Scale:
+    """Fill a workspace in a folder of its own, and search it."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder, "tidegate.db"))
+        index = SqlitePassages(database)
+        await index.open()
+        try:
+            return await _measure(index, Corpus(), passages)
+        finally:
+            await index.close()
+
+
+async def _measure(index: SqlitePassages, corpus: Corpus, passages: int) -> Scale:
+    documents = [
+        corpus.document(min(PER_DOCUMENT, passages - at)) for at in range(0, passages, PER_DOCUMENT)
+    ]
+    lag = Lag()
+    await asyncio.sleep(0)
+    begun = time.perf_counter()
+    for at, document in enumerate(documents):
+        await index.put(WORKSPACE, f"document-{at}", document)
+        _progress(at, len(documents))
+    ingested = passages / (time.perf_counter() - begun)
+    blocked = lag.taken()
+    await _embed(index, corpus)
+    lag.taken()
+    first = await _searched(index, corpus, 1)
+    blocked_first = lag.taken()
+    alone = await _searched(index, corpus, SEARCHES)
+    beside, written = await _beside(index, corpus, documents[: max(1, len(documents) // 50)])
+    blocked = max(blocked, lag.taken())
+    lag.stop()
+    return Scale(
+        passages=passages,
+        ingested_per_second=ingested,
+        first_ms=first[0],
+        alone_ms=alone,
+        beside_ms=beside,
+        beside_per_second=written,
+        blocked_ms=blocked,
+        blocked_first_ms=blocked_first,
+        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
+    )
+
+
+async def _embed(index: SqlitePassages, corpus: Corpus) -> None:
+    last = 0
+    while rows := await index.without_vectors(WORKSPACE, EMBEDDER, 2000, last):
+        last = rows[-1][0]
+        ids = [row[0] for row in rows]
+        await index.add_vectors(WORKSPACE, EMBEDDER, list(zip(ids, corpus.vectors(len(ids)), strict=True)))
+
+
+async def _searched(index: SqlitePassages, corpus: Corpus, count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        question = corpus.question()
+        begun = time.perf_counter()
+        await search(index, WORKSPACE, EMBEDDER, question, top=4, threshold=0.25, embed=corpus.embed)
+        times.append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+async def _beside(
+    index: SqlitePassages, corpus: Corpus, documents: Sequence[list[Entry]]
+) -> tuple[list[float], float]:
+    """Searches for as long as documents are put in anew; how many of their passages in a second."""
+
+    async def ingest() -> float:
+        begun = time.perf_counter()
+        for at, document in enumerate(documents):
+            await index.put(WORKSPACE, f"document-{at}", document)
+            ids = [row[0] for row in await index.without_vectors(WORKSPACE, EMBEDDER, PER_DOCUMENT)]
+            await index.add_vectors(
+                WORKSPACE, EMBEDDER, list(zip(ids, corpus.vectors(len(ids)), strict=True))
+            )
+        return sum(map(len, documents)) / (time.perf_counter() - begun)
+
+    ingesting = asyncio.create_task(ingest())
+    times: list[float] = []
+    while not ingesting.done():
+        times += await _searched(index, corpus, 1)
+    return times, await ingesting
+
+
+def _share(times: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(times, n=100)[percent - 1] if len(times) > 1 else times[0]
+
+
+def _progress(at: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{at + 1} of {of} documents", end="", file=sys.stderr)

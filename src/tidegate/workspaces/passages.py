@@ -1,0 +1,259 @@
+"""Keeps the passages of workspaces in SQLite, and finds them by their words and by their vectors.
+
+A document is put in unseen, some hundred passages at a time, and then shown at once; so other writers never
+wait for long, and what a killed process left is known for what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from tidegate.errors import StoreError
+from tidegate.store.database import Database
+from tidegate.workspaces import full_text, passage_rows
+from tidegate.workspaces.document import Entry
+from tidegate.workspaces.index import Placed
+from tidegate.workspaces.vectors import BLOCK, Best, Matrices, Matrix, Row, vectors_possible
+from tidegate.workspaces.words import query_words
+
+_SPARE: Final = 14
+"""How many more are looked for than are wanted: some may have been taken out meanwhile."""
+
+_TRIES: Final = 3
+
+_STALE: Final = 2_000
+"""Vectors that may be gone and still be in memory, or a fifth of all, before all are read again."""
+
+Ranked = list[tuple[int, float]]
+
+
+class SqlitePassages:
+    """A :class:`tidegate.workspaces.index.PassageIndex` in the file of ``database``.
+
+    It has connections and threads of its own, one to search and one to write, so that neither waits for the
+    other or for the rest of the store. :meth:`open` comes first. Vectors that were searched stay in memory,
+    ``most_bytes`` of them; those of a workspace that has more are read for each search.
+    """
+
+    def __init__(self, database: Database, most_bytes: int = 512 * 2**20) -> None:
+        path, busy = database.path, database.busy_seconds
+        self._reads = Database(path, busy, thread="passages-search")
+        self._writes = Database(path, busy, thread="passages-write")
+        self._matrices = Matrices(most_bytes)
+        self._locks: dict[tuple[int, str], asyncio.Lock] = {}
+        self._frequencies = full_text.Frequencies()
+
+    async def open(self) -> None:
+        """Open the file. Raises StoreError."""
+        await self._writes.open()
+        try:
+            await self._reads.open()
+        except BaseException:
+            await self._writes.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file. Nothing happens when it is not open."""
+        await self._reads.close()
+        await self._writes.close()
+
+    async def tidy(self) -> None:
+        """Take out what a killed process left. What another is about to put in, it puts in again."""
+        for workspace, name in await self._writes.read(passage_rows.unseen):
+            await self._clear(workspace, name)
+
+    async def put(self, workspace: int, document: str, entries: Sequence[Entry]) -> None:
+        """See :class:`tidegate.workspaces.index.PassageIndex`, as for all that follow."""
+        for _ in range(_TRIES):
+            name = f"unseen {secrets.token_hex(8)}"
+            if await self._put(workspace, document, name, entries):
+                await self._clear(workspace, document)
+                return
+            await self._clear(workspace, name)
+        raise StoreError("the passages were taken out while they were being put in; try again", retry_after=1)
+
+    async def remove(self, workspace: int, document: str) -> None:
+        await self._writes.run(lambda each: passage_rows.hide(each, workspace, document))
+        await self._clear(workspace, document)
+
+    async def drop(self, workspace: int) -> None:
+        self._matrices.forget(workspace)
+        for key in [each for each in self._locks if each[0] == workspace]:
+            del self._locks[key]
+        while await self._writes.run(lambda each: passage_rows.drop_some(each, workspace)):
+            pass
+
+    async def count(self, workspace: int) -> int:
+        return await self.total((workspace,))
+
+    async def total(self, workspaces: Collection[int] | None = None) -> int:
+        return await self._reads.read(lambda each: passage_rows.count(each, workspaces))
+
+    async def without_vectors(
+        self, workspace: int, embedder: str, most: int, after: int = 0
+    ) -> list[tuple[int, str]]:
+        # The writer's turn: who embeds must not make those wait who search.
+        return await self._writes.read(
+            lambda each: passage_rows.without_vectors(each, workspace, embedder, most, after)
+        )
+
+    async def add_vectors(self, workspace: int, embedder: str, vectors: Sequence[tuple[int, bytes]]) -> None:
+        for at in range(0, len(vectors), passage_rows.TOGETHER):
+            batch = dict(vectors[at : at + passage_rows.TOGETHER])
+            await self._writes.run(partial(_add_vectors, workspace, embedder, batch))
+
+    async def forget_vectors(self, workspace: int, except_embedder: str | None) -> None:
+        self._matrices.forget(workspace, except_embedder)
+        while await self._writes.run(lambda each: passage_rows.forget_some(each, workspace, except_embedder)):
+            pass
+
+    async def vector_count(self, workspace: int, embedder: str) -> int:
+        return await self._reads.read(lambda each: passage_rows.vector_count(each, workspace, embedder))
+
+    async def weights(self, workspace: int, words: Collection[str]) -> Mapping[str, float]:
+        def work(connection: Connection) -> dict[str, float]:
+            total, found = self._frequencies.of(connection, workspace, words)
+            return {word: full_text.weight(count, total) for word, count in found.items()}
+
+        return await self._reads.read(work)
+
+    async def lexical(
+        self, workspace: int, query: str, most: int, documents: frozenset[str] | None = None
+    ) -> Ranked:
+        asked = query_words(query)
+
+        def work(connection: Connection) -> Ranked:
+            total, found = self._frequencies.of(connection, workspace, asked)
+            telling = full_text.telling(found, total)
+            if not telling:
+                return []
+            look = partial(full_text.search, connection, workspace, telling, documents)
+            return _still_there(connection, workspace, most, look)
+
+        return await self._reads.read(work)
+
+    async def nearest(
+        self,
+        workspace: int,
+        embedder: str,
+        vector: Sequence[float],
+        most: int,
+        documents: frozenset[str] | None = None,
+    ) -> Ranked:
+        if not vectors_possible():
+            return []
+        among = None
+        if documents is not None:
+            wanted = documents
+            among = await self._reads.read(lambda each: passage_rows.of_documents(each, workspace, wanted))
+        matrix = await self._matrix(workspace, embedder)
+        wide = most + _SPARE
+        while True:
+            best = Best(vector, wide, among)
+            if matrix is None:
+                found = await self._in_blocks(workspace, embedder, best)
+            else:
+                found = await asyncio.to_thread(matrix.search, best)
+            there = await self._reads.read(
+                partial(passage_rows.visible, workspace=workspace, ids=[row[0] for row in found])
+            )
+            kept = [row for row in found if row[0] in there]
+            if len(kept) >= most or len(found) < wide:
+                return kept[:most]
+            wide *= 4
+
+    async def passages(self, workspace: int, ids: Sequence[int]) -> list[Placed]:
+        return await self._reads.read(lambda each: passage_rows.fetch(each, workspace, ids))
+
+    async def _put(self, workspace: int, document: str, name: str, entries: Sequence[Entry]) -> bool:
+        try:
+            for at in range(0, len(entries), passage_rows.TOGETHER):
+                batch = entries[at : at + passage_rows.TOGETHER]
+                prepared = await asyncio.to_thread(passage_rows.prepared, batch)
+                await self._writes.run(partial(_insert, workspace, name, prepared))
+            return await self._writes.run(
+                lambda each: passage_rows.show(each, workspace, document, name, len(entries))
+            )
+        except BaseException:
+            await self._clear(workspace, name)
+            raise
+
+    async def _clear(self, workspace: int, name: str) -> None:
+        while await self._writes.run(lambda each: passage_rows.clear_some(each, workspace, name)):
+            pass
+
+    async def _matrix(self, workspace: int, embedder: str) -> Matrix | None:
+        """The vectors in memory, as they are now; None when there are too many for it."""
+        key = (workspace, embedder)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            changes = await self._reads.read(lambda each: passage_rows.changes(each, workspace, embedder))
+            matrix = self._matrices.get(key)
+            if matrix is not None and changes.removed - matrix.removed > max(_STALE, len(matrix) // 5):
+                matrix = None
+            if matrix is None:
+                matrix = Matrix(changes.removed)
+                size = await self._reads.read(lambda each: passage_rows.floats(each, workspace, embedder))
+                if size * 4 > self._matrices.most_bytes:
+                    return None
+            while matrix.last < changes.added:
+                if not await self._reads.read(partial(_read_more, matrix, workspace, embedder)):
+                    break
+            self._matrices.keep(key, matrix)
+            return matrix
+
+    async def _in_blocks(self, workspace: int, embedder: str, best: Best) -> Ranked:
+        """The nearest of vectors that are not held in memory; other searches have their turns between."""
+        last = 0
+        while True:
+            rows = await self._reads.read(
+                partial(
+                    passage_rows.vectors_behind, workspace=workspace, embedder=embedder, last=last, most=BLOCK
+                )
+            )
+            if not rows:
+                return best.result()
+            last = rows[-1][0]
+            await asyncio.to_thread(_look, best, rows)
+
+
+def _insert(
+    workspace: int, name: str, batch: Sequence[passage_rows.Prepared], connection: Connection
+) -> None:
+    passage_rows.insert_unseen(connection, workspace, name, batch)
+
+
+def _add_vectors(workspace: int, embedder: str, batch: Mapping[int, bytes], connection: Connection) -> None:
+    passage_rows.add_vectors(connection, workspace, embedder, batch)
+
+
+def _read_more(matrix: Matrix, workspace: int, embedder: str, connection: Connection) -> int:
+    """Add a block of what is new to a matrix; how many that were."""
+    removed = passage_rows.changes(connection, workspace, embedder).removed
+    rows = passage_rows.vectors_behind(connection, workspace, embedder, matrix.last, BLOCK)
+    matrix.add(rows, removed)
+    return len(rows)
+
+
+def _look(best: Best, rows: Sequence[Row]) -> None:
+    matrix = Matrix(0)
+    matrix.add(rows, 0)
+    for block in matrix.blocks:
+        best.look(block)
+
+
+def _still_there(connection: Connection, workspace: int, most: int, look: Callable[[int], Ranked]) -> Ranked:
+    """The first of what is found that the workspace has."""
+    wide = most + _SPARE
+    while True:
+        found = look(wide)
+        there = passage_rows.visible(connection, workspace, [row[0] for row in found])
+        kept = [row for row in found if row[0] in there]
+        if len(kept) >= most or len(found) < wide:
+            return kept[:most]
+        wide *= 4
