@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -34,6 +34,14 @@ _AT_ONCE: Final = 3
 """Texts that are written at a time where nobody said how many."""
 
 
+class Searchable(Protocol):
+    """What can be searched on behalf of a caller."""
+
+    async def tools(self, header: Header, slugs: Sequence[str]) -> list[AgentTool]:
+        """A tool that searches for each of the caller's workspaces. Raises AgentError."""
+        ...
+
+
 class Context:
     """One run of an agent. ``again`` tells that it was begun before, by a process that died."""
 
@@ -47,6 +55,7 @@ class Context:
         inputs: Inputs,
         files: Files,
         mcp: McpServers,
+        workspaces: Searchable,
         *,
         model: str | None = None,
         again: bool = False,
@@ -65,6 +74,7 @@ class Context:
         self._inputs = inputs
         self._files = files
         self._mcp = mcp
+        self._workspaces = workspaces
         self._model = model
         self._outside = Scope("")
         self._ahead: list[Ahead] = []
@@ -252,6 +262,10 @@ class Context:
     async def mcp(self, *servers: str) -> list[AgentTool]:
         """The tools of MCP servers, by the names that the settings give these. Raises AgentError."""
         return await self._mcp.tools(servers)
+
+    async def workspaces(self, *slugs: str) -> list[AgentTool]:
+        """Tools that search the caller's workspaces. Raises AgentError for one that is not there."""
+        return await self._workspaces.tools(self._header, slugs) if slugs else []
 
     def _pass_on(self, item: Item) -> None:
         """What an agent that was asked tells of itself, and of those that it asked."""

@@ -23,7 +23,7 @@ from tidegate.engines import Engine, EngineSettings, LocalEngine, read_gguf
 from tidegate.errors import ConfigError, NotFound
 from tidegate.net import Pool
 from tidegate.routing.health import Health
-from tidegate.routing.table import Deployment, Route, Routes
+from tidegate.routing.table import WORKSPACE, Deployment, Route, Routes
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, all_providers, discover
@@ -70,8 +70,12 @@ class Wiring:
         clock: Clock,
         agents: Mapping[str, Agent],
         surroundings: Surroundings | None,
+        workspaces: Callable[[str, str | None], Source] | None = None,
     ) -> None:
-        """``surroundings`` of agents may be missing where nothing is to be run."""
+        """``surroundings`` of agents may be missing where nothing is to be run, and so may ``workspaces``.
+
+        These make the source that answers from a workspace, of a thread where one is named.
+        """
         self.engines: dict[EngineSettings, LocalEngine] = {}
         self.preloaded: list[LocalEngine] = []
         self._make_engine = make_engine
@@ -82,6 +86,7 @@ class Wiring:
         self._clock = clock
         self._agents = agents
         self._surroundings = surroundings
+        self._workspaces = workspaces
         self._upstreams = {
             name: upstream(each, config.server.max_frame, pool, clock) for name, each in providers.items()
         }
@@ -171,14 +176,30 @@ class Wiring:
         return self._route(name, f"{server.name}/{name}", source, told_facts(told, server.name))
 
     def _pass_through(self, name: str) -> Route | None:
-        """``provider/model`` reaches any model of a provider, listed or not."""
+        """``provider/model`` reaches any model of a provider, ``workspace/slug`` a caller's workspace."""
         provider, _, model = name.partition("/")
+        if provider == WORKSPACE and model and self._workspaces is not None:
+            return self._workspace(name, model, self._workspaces)
         server = self._upstreams.get(provider)
         if server is None or not model:
             return None
         # Callers choose these names, so nothing may be kept for each of them.
         source = UpstreamSource(server, model, self._config.timeouts.connect)
         return self._route(name, f"{provider}/*", source, {"owned_by": provider})
+
+    def _workspace(self, name: str, path: str, make: Callable[[str, str | None], Source]) -> Route:
+        """The route of a workspace, or of a thread in it: whose it is, is known when it is asked."""
+        slug, _, thread = path.partition("/")
+        total = self._config.timeouts.total
+        return Route(
+            name,
+            # Callers choose these names too.
+            (Deployment(WORKSPACE, make(slug, thread or None), self._health_of(WORKSPACE)),),
+            Timeouts(first_token=total, idle=total, total=total),
+            Retry(attempts=1),
+            facts={"owned_by": "tidegate", "type": WORKSPACE},
+            on_break="fail",
+        )
 
     def _route(self, model: str, deployment: str, source: Source, facts: Mapping[str, Any]) -> Route:
         health = self._health_of(deployment)

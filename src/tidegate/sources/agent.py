@@ -12,7 +12,7 @@ import msgspec
 
 from tidegate.agents.account import Account
 from tidegate.agents.agent import Agent
-from tidegate.agents.context import Context
+from tidegate.agents.context import Context, Searchable
 from tidegate.agents.files import Files
 from tidegate.agents.inputs import Inputs
 from tidegate.agents.mcp import McpServers
@@ -43,6 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     files: FileStore
     clock: Clock
     mcp: McpServers
+    workspaces: Searchable
 
 
 class AgentSource:
@@ -110,6 +111,7 @@ class AgentSource:
             inputs,
             Files(surroundings.files, header.id, header.caller, surroundings.clock.now_ms),
             surroundings.mcp,
+            surroundings.workspaces,
             model=model if isinstance(model, str) else None,
             again=again,
         )

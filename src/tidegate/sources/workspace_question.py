@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -12,17 +12,23 @@ from tidegate.core.request import Prompt, Request
 from tidegate.dialects import load_dialect
 from tidegate.dialects.anythingllm import Asked, asked
 from tidegate.errors import InvalidRequest
-from tidegate.workspaces.question import MODES, Question
+from tidegate.workspaces.question import MODES, Attached, Mode, Question
 
 _BESIDE: Final = frozenset({"model", "messages", "stream", "stream_options"})
 """Members of a request's body that are not a caller's to choose for the model within."""
 
 
-def question_of(request: Request, read: AgentRequest) -> Question:
-    """The question. Raises InvalidRequest."""
+def question_of(request: Request, read: AgentRequest, *, in_thread: bool) -> Question:
+    """The question; in a thread one that comes alone goes on from what was said there.
+
+    Raises InvalidRequest.
+    """
     if request.dialect == "anythingllm":
         return _anythingllm(asked(request), read.prompt)
-    return _conversation(read)
+    question = _conversation(read)
+    if in_thread and not question.history:
+        return msgspec.structs.replace(question, history=None)
+    return question
 
 
 def _anythingllm(told: Asked, prompt: Prompt) -> Question:
@@ -30,11 +36,11 @@ def _anythingllm(told: Asked, prompt: Prompt) -> Question:
     return Question(
         text=told.message,
         message=message,
-        mode=told.mode,
+        mode=cast(Mode | None, told.mode),
         session=told.session,
         user=told.user,
         reset=told.reset,
-        attached=told.documents,
+        attached=tuple(Attached(each.name, each.data) for each in told.documents),
         shown_attachments=told.attachments,
     )
 

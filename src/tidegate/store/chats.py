@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
 
 from tidegate.store.database import Database
@@ -36,6 +36,20 @@ class Chat(Struct, frozen=True, kw_only=True):
     feedback: bool | None
 
 
+class NewChat(Struct, frozen=True, kw_only=True):
+    """A chat that is to be kept, once for each ``stream``, which is what answered."""
+
+    workspace: int
+    prompt: str
+    response: Mapping[str, Any]
+    thread: int | None = None
+    session: str | None = None
+    embed: int | None = None
+    user_id: int | None = None
+    include: bool = True
+    stream: str | None = None
+
+
 class OwnedChat(Struct, frozen=True, kw_only=True):
     """A chat with the names of what it belongs to; ``username`` is None where no user asked."""
 
@@ -52,47 +66,36 @@ class ChatStore:
         self._database = database
         self._now_ms = now_ms
 
-    async def add(
-        self,
-        *,
-        workspace: int,
-        prompt: str,
-        response: Mapping[str, Any],
-        thread: int | None = None,
-        session: str | None = None,
-        embed: int | None = None,
-        user_id: int | None = None,
-        include: bool = True,
-        stream: str | None = None,
-    ) -> int:
-        """Keep a chat and return its id. ``stream`` is what answered: told again, its answer is replaced."""
+    async def add(self, chat: NewChat) -> int:
+        """Keep a chat and return its id. What its stream answered before is replaced."""
+        return await self._database.run(self._adding(chat))
+
+    def post(self, chat: NewChat) -> None:
+        """The same for whoever cannot wait; a failure is logged."""
+        self._database.post(self._adding(chat))
+
+    def _adding(self, chat: NewChat) -> Callable[[Connection], int]:
         row = {
-            "workspace": workspace,
-            "thread": thread,
-            "session": session,
-            "embed": embed,
-            "user_id": user_id,
-            "prompt": prompt.encode("utf-8", "replace").decode(),  # a lone surrogate cannot be stored
-            "response": ascii_json(response).encode("ascii"),
-            "include": include,
+            **structs.asdict(chat),
+            "prompt": chat.prompt.encode("utf-8", "replace").decode(),  # a lone surrogate cannot be stored
+            "response": ascii_json(chat.response).encode("ascii"),
             "created_ms": self._now_ms(),
             "feedback": None,
-            "stream": stream,
         }
 
         def work(connection: Connection) -> int:
-            if stream is not None:
-                this = (chats.c.stream == stream) & (chats.c.workspace == workspace)
+            if chat.stream is not None:
+                this = (chats.c.stream == chat.stream) & (chats.c.workspace == chat.workspace)
                 known = connection.scalar(select(chats.c.id).where(this))
                 if known is not None:
-                    new = {"response": row["response"], "include": include}
+                    new = {"response": row["response"], "include": chat.include}
                     connection.execute(update(chats).where(this).values(new))
                     return int(known)
             made = connection.execute(insert(chats).values(row)).inserted_primary_key
             assert made is not None
             return int(made[0])
 
-        return await self._database.run(work)
+        return work
 
     async def history(
         self,

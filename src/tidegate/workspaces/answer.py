@@ -6,7 +6,7 @@ answered from documents or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -16,15 +16,10 @@ from tidegate.store.documents import Document, DocumentStore
 from tidegate.store.workspaces import Thread, Workspace
 from tidegate.workspaces.budget import ChatTurn, fit, shorten
 from tidegate.workspaces.document import Hit, Parsed
-from tidegate.workspaces.prompting import (
-    DEFAULT_PROMPT,
-    DEFAULT_REFUSAL,
-    expand,
-    passage_context,
-    with_contexts,
-)
+from tidegate.workspaces.prompting import expand, passage_context, with_contexts
 from tidegate.workspaces.question import Attached, Mode, Question
-from tidegate.workspaces.settings import WorkspaceSettings, settings_of
+from tidegate.workspaces.service import Knowledge
+from tidegate.workspaces.settings import DEFAULT_PROMPT, DEFAULT_REFUSAL, Settings, read_settings
 
 _WINDOW: Final = 100_000
 """Tokens that a model may look at whose window nobody tells."""
@@ -32,23 +27,6 @@ _WINDOW: Final = 100_000
 _PINNED_SHARE: Final = 0.5
 _SHOWN_OF_PINNED: Final = 1000
 _CONTINUED: Final = "...continued on in source document..."
-
-
-class Search(Protocol):
-    """Finds passages of a workspace."""
-
-    async def __call__(
-        self,
-        workspace: Workspace,
-        query: str,
-        *,
-        top: int,
-        threshold: float,
-        rerank: bool,
-        without: frozenset[str] = frozenset(),
-    ) -> list[Hit]:
-        """The best ``top`` of at least ``threshold``, best first, of documents not in ``without``."""
-        ...
 
 
 class Parse(Protocol):
@@ -72,16 +50,13 @@ class Answers:
         self,
         chats: ChatStore,
         documents: DocumentStore,
-        search: Search,
-        count: Callable[[Workspace], Awaitable[int]],
+        knowledge: Knowledge,
         parse: Parse,
         now_ms: Callable[[], int],
     ) -> None:
-        """``count`` tells how many passages a workspace has."""
         self._chats = chats
         self._documents = documents
-        self._search = search
-        self._count = count
+        self._knowledge = knowledge
         self._parse = parse
         self._now_ms = now_ms
 
@@ -92,17 +67,17 @@ class Answers:
 
         Raises StoreError, and TidegateError for an attachment that cannot be read.
         """
-        settings = settings_of(workspace)
-        mode: Mode = question.mode or settings.mode
-        refusal = settings.refusal or DEFAULT_REFUSAL
-        if mode == "query" and not await self._count(workspace):
+        settings = read_settings(workspace.settings)
+        mode: Mode = question.mode or settings.chat_mode
+        refusal = settings.query_refusal_response or DEFAULT_REFUSAL
+        if mode == "query" and not await self._knowledge.passages(workspace.id):
             return Asked(refusal=refusal)
         window = window or _WINDOW
         turns, remembered = await self._history(workspace, thread, question, settings)
         pinned = await self._pinned(workspace, int(window * _PINNED_SHARE))
         attached = [await self._read(each) for each in question.attached]
         found = await self._found(workspace, question.text, settings, {each["id"] for each in pinned})
-        backfill = _backfill(found, pinned, remembered, settings.top) if question.history is None else []
+        backfill = _backfill(found, pinned, remembered, settings.top_n) if question.history is None else []
         contexts = [
             *(str(each["text"]) for each in pinned),
             *attached,
@@ -111,7 +86,7 @@ class Answers:
         if mode == "query" and not contexts:
             return Asked(refusal=refusal)
         names = {"workspace.name": workspace.name, "workspace.id": str(workspace.id)}
-        prompt = expand(question.system or settings.prompt or DEFAULT_PROMPT, self._now_ms(), names)
+        prompt = expand(question.system or settings.open_ai_prompt or DEFAULT_PROMPT, self._now_ms(), names)
         most = question.fields.get("max_tokens")
         kept, turns, text = fit(
             prompt, contexts, turns, question.text, window, most if isinstance(most, int) else None
@@ -126,14 +101,12 @@ class Answers:
 
     async def find(self, workspace: Workspace, query: str, top: int) -> list[Mapping[str, Any]]:
         """The best passages for a query, as sources, for a tool that searches."""
-        settings = settings_of(workspace)
-        hits = await self._search(
-            workspace, query, top=top, threshold=settings.threshold, rerank=settings.rerank
-        )
+        settings = read_settings(workspace.settings)
+        hits = await self._knowledge.search(workspace, query, top, settings.similarity_threshold)
         return await self._sources(hits)
 
     async def _history(
-        self, workspace: Workspace, thread: Thread | None, question: Question, settings: WorkspaceSettings
+        self, workspace: Workspace, thread: Thread | None, question: Question, settings: Settings
     ) -> tuple[list[ChatTurn], Sequence[Chat]]:
         if question.history is not None:
             return [[message] for message in question.history], ()
@@ -143,7 +116,7 @@ class Answers:
             session=question.session,
             embed=question.embed,
             user_id=question.user,
-            limit=settings.history,
+            limit=settings.open_ai_history,
         )
         turns: list[ChatTurn] = [
             [
@@ -167,19 +140,14 @@ class Answers:
         return found
 
     async def _read(self, attached: Attached) -> str:
-        parsed = await self._parse(attached.data, attached.name, attached.media_type)
+        parsed = await self._parse(attached.data, attached.name)
         return passage_context({"title": parsed.title or attached.name, "text": parsed.text})
 
     async def _found(
-        self, workspace: Workspace, text: str, settings: WorkspaceSettings, without: set[str]
+        self, workspace: Workspace, text: str, settings: Settings, without: set[str]
     ) -> list[Mapping[str, Any]]:
-        hits = await self._search(
-            workspace,
-            text,
-            top=settings.top,
-            threshold=settings.threshold,
-            rerank=settings.rerank,
-            without=frozenset(without),
+        hits = await self._knowledge.search(
+            workspace, text, settings.top_n, settings.similarity_threshold, frozenset(without)
         )
         return await self._sources(hits)
 

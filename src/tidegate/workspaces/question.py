@@ -21,7 +21,6 @@ class Attached(Struct, frozen=True):
     """A file that came with the question: its bytes, and what it calls itself."""
 
     name: str
-    media_type: str
     data: bytes
 
 

@@ -46,8 +46,18 @@ class Knowledge(Protocol):
         """How many passages can be found in a workspace."""
         ...
 
-    async def search(self, workspace: Workspace, query: str, top: int, threshold: float) -> Sequence[Hit]:
-        """The ``top`` best passages with a score of at least ``threshold``, the best first."""
+    async def search(
+        self,
+        workspace: Workspace,
+        query: str,
+        top: int,
+        threshold: float,
+        without: frozenset[str] = frozenset(),
+    ) -> Sequence[Hit]:
+        """The ``top`` best passages with a score of at least ``threshold``, the best first.
+
+        Documents in ``without`` are not looked into.
+        """
         ...
 
     async def drop(self, workspace: int) -> None:
@@ -72,7 +82,14 @@ class NoKnowledge:
     async def passages(self, workspace: int) -> int:
         return 0
 
-    async def search(self, workspace: Workspace, query: str, top: int, threshold: float) -> Sequence[Hit]:
+    async def search(
+        self,
+        workspace: Workspace,
+        query: str,
+        top: int,
+        threshold: float,
+        without: frozenset[str] = frozenset(),
+    ) -> Sequence[Hit]:
         return ()
 
     async def drop(self, workspace: int) -> None:

@@ -16,11 +16,13 @@ async def assistant(request: AgentRequest, context: Context) -> AsyncIterator[st
     """Go on with the conversation, with tools.
 
     Which tools there are is the operator's choice and no caller's: the options ``tools`` ("module:name" of
-    functions that are declared with @tool), ``mcp`` (names of servers), ``system``, ``max_tokens`` and
-    ``timeout`` are read from the settings alone. ``max_steps`` in a request lowers what the settings allow.
+    functions that are declared with @tool), ``mcp`` (names of servers), ``workspaces`` (slugs of those to
+    search, each the caller's own), ``system``, ``max_tokens`` and ``timeout`` are read from the settings
+    alone. ``max_steps`` in a request lowers what the settings allow.
     """
     tools = [_tool(each) for each in request.setting("tools", [])]
     tools += await context.mcp(*request.setting("mcp", []))
+    tools += await context.workspaces(*request.setting("workspaces", []))
     messages: list[dict[str, Any]] = list(request.messages)
     if system := request.setting("system"):
         messages.insert(0, {"role": "system", "content": str(system)})

@@ -21,18 +21,20 @@ class Plan(Struct):
 
 @agent("research", description="Researches a question with search tools and reports with sources.")
 async def research(request: AgentRequest, context: Context) -> AsyncIterator[str]:
-    """Research what the user said last, with the tools of the servers that the setting ``mcp`` names.
+    """Research what the user said last, with tools that search: of MCP servers, and in workspaces.
 
-    Options: ``questions``, how many are looked into at most (5); ``agent_model``.
+    The settings ``mcp`` and ``workspaces`` name them. Options: ``questions``, how many are looked into at
+    most (5); ``agent_model``; ``workspaces``, slugs of the caller's to search besides.
     """
     subject = request.text.strip()
     if not subject:
         raise AgentError("say what is to be found out", status=400, code="no_subject")
     tools = await context.mcp(*request.setting("mcp", []))
+    tools += await context.workspaces(*_slugs(request))
     if not tools:
         raise AgentError(
-            "research needs search tools: give a model {agent: research, options: {mcp: [SERVER]}} with a "
-            "server of the section mcp",
+            "research needs something to search: name your workspaces in the field 'workspaces' of the "
+            "request, or give a model {agent: research, options: {mcp: [SERVER]}} with a server of the section mcp",
             status=400,
             code="no_tools",
         )
@@ -80,3 +82,10 @@ def _report(subject: str, notes: list[str]) -> str:
 def _most(request: AgentRequest) -> int:
     wanted = request.option("questions", 5)
     return wanted if isinstance(wanted, int) and 1 <= wanted <= _MOST_QUESTIONS else 5
+
+
+def _slugs(request: AgentRequest) -> list[str]:
+    """The workspaces to search: they are the caller's own, who may name them."""
+    wanted = request.option("workspaces", [])
+    named = [wanted] if isinstance(wanted, str) else wanted
+    return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
