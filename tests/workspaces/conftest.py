@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -98,8 +97,3 @@ def other(_keyed_gateway: tuple[Gateway, Iterator[str]]) -> Member:
     """Another one."""
     gateway, keys = _keyed_gateway
     return Member(gateway, next(keys))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
