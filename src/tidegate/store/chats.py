@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
 
@@ -230,4 +230,4 @@ def _owned(owner: str, slugs: Sequence[str] | None) -> Select[Any]:
 def _chat(row: Row[Any]) -> Chat:
     named = row._mapping
     known = {column.name: named[column.name] for column in _COLUMNS if column.name != "response"}
-    return Chat(**known, response=msgspec.json.decode(row.response))
+    return Chat(**known, response=json.loads(row.response))

@@ -42,7 +42,7 @@ def _mode(value: Any) -> str:
 
 
 def _origins(value: Any) -> list[str] | None:
-    """Origins out of a list or a text with commas: None where nothing is told, none where nothing fits."""
+    """Origins out of a list or a text with commas; None where nothing is told, empty where nothing fits."""
     if not value:
         return None
     named = value.split(",") if isinstance(value, str) else value

@@ -34,7 +34,8 @@ async def research(request: AgentRequest, context: Context) -> AsyncIterator[str
     if not tools:
         raise AgentError(
             "research needs something to search: name your workspaces in the field 'workspaces' of the "
-            "request, or give a model {agent: research, options: {mcp: [SERVER]}} with a server of the section mcp",
+            "request, or give a model {agent: research, options: {mcp: [SERVER]}} with a server of the "
+            "section mcp",
             status=400,
             code="no_tools",
         )

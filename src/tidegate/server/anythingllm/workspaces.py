@@ -53,7 +53,7 @@ class WorkspaceEndpoints:
     async def one(self, request: Request) -> Response:
         """``GET /workspace/{slug}``: a list of one, or of none where the slug is unknown."""
         found = await workspace_at(self._kept, request)
-        return answer({"workspace": [] if found is None else [await self._whole(request, found)]})
+        return answer({"workspace": [] if found is None else [await self.whole(request, found)]})
 
     async def delete(self, request: Request) -> Response:
         """``DELETE /workspace/{slug}``."""
@@ -128,7 +128,8 @@ class WorkspaceEndpoints:
         # One that was deleted since it was found is told no more.
         return [_result(hit, known[hit.document]) for hit in hits if hit.document in known]
 
-    async def _whole(self, request: Request, workspace: Workspace) -> dict[str, Any]:
+    async def whole(self, request: Request, workspace: Workspace) -> dict[str, Any]:
+        """The workspace with all that belongs to it, as it is told when one is asked for."""
         threads = await self._kept.workspaces.threads(workspace.id)
         return {
             **as_object(workspace),

@@ -1,0 +1,1 @@
+"""Tests of workspaces, their documents and AnythingLLM's API."""
