@@ -178,9 +178,8 @@ def test_conversations_are_apart(tmp_path: Path) -> None:
         ]
         for number, place in enumerate(places):
             for turn in range(3):
-                await chats.add(
-                    NewChat(workspace=one, prompt=f"{number}.{turn}", response={"text": "r"}, **place)
-                )  # type: ignore[arg-type]
+                chat = NewChat(workspace=one, prompt=f"{number}.{turn}", response={"text": "r"}, **place)  # type: ignore[arg-type]
+                await chats.add(chat)
         for number, place in enumerate(places):
             found = await chats.history(one, limit=2, **place)  # type: ignore[arg-type]
             assert [each.prompt for each in found] == [f"{number}.1", f"{number}.2"]

@@ -260,7 +260,14 @@ class _Library(NoKnowledge):
     async def passages(self, workspace: int) -> int:
         return 3
 
-    async def search(self, workspace: Workspace, query: str, top: int, threshold: float) -> Sequence[Hit]:
+    async def search(
+        self,
+        workspace: Workspace,
+        query: str,
+        top: int,
+        threshold: float,
+        without: frozenset[str] = frozenset(),
+    ) -> Sequence[Hit]:
         self.asked.append((workspace.slug, query, top, threshold))
         gone = Hit(passage=8, document="deleted", number=0, text="gone", score=0.9)
         return [gone, Hit(passage=7, document="d1", number=0, text="Text", score=0.75)]

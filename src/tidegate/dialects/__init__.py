@@ -58,7 +58,8 @@ def renderer(dialect: Shown, header: Header) -> Renderer:
 
 def status_of(dialect: Shown, failure: Failure) -> int:
     """The HTTP status of an error: AnythingLLM's clients are told 403 of a key that is missing or wrong."""
-    return 403 if dialect.name == "anythingllm" and failure.status == 401 else failure.status
+    keyless = failure.type == "authentication_error"
+    return 403 if dialect.name == "anythingllm" and keyless else failure.status
 
 
 def understand(request: Request) -> Prompt:

@@ -44,6 +44,8 @@ from tidegate.server.responses.background import not_found, response_now, status
 from tidegate.server.responses.keeping import DIALECT as KEPT
 from tidegate.server.streams import Resuming
 from tidegate.server.streams.asked import read_asked, read_repeated
+from tidegate.server.visitors import admit, is_visit
+from tidegate.server.workspace_models import read_request
 from tidegate.store.files import FileStore
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.recovery import Recovered
@@ -106,6 +108,9 @@ class Service:
 
     def generate(self, exchange: Exchange) -> None:
         """Answer ``POST /v1/chat/completions`` and its kin."""
+        if exchange.dialect == "anythingllm" and is_visit(exchange.path):
+            self._own(self._generate_for_visitor(exchange))
+            return
         try:
             self._generate(exchange)
         except _MayBeNew:
@@ -115,6 +120,18 @@ class Service:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _generate_for_visitor(self, exchange: Exchange) -> None:
+        """Answer who comes without a key to a workspace's embed."""
+        origin = exchange.header(b"origin")
+        headers = {} if origin is None else {"origin": origin.decode("latin-1")}
+        try:
+            owner = await admit(self.workspaces, exchange.path, exchange.body, headers)
+        except TidegateError as error:
+            self.refuse(exchange, failure(error))
+            return
+        if not exchange.disconnected:
+            self._generate(exchange, visited=owner)
 
     async def _generate_later(self, exchange: Exchange) -> None:
         """Answer a request whose key the store may know."""
@@ -126,13 +143,14 @@ class Service:
         if not exchange.disconnected:
             self._generate(exchange, sure=True)
 
-    def _generate(self, exchange: Exchange, *, sure: bool = False) -> None:
+    def _generate(self, exchange: Exchange, *, sure: bool = False, visited: Caller | None = None) -> None:
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
-            caller = self.identify(exchange.headers, exchange.path.partition("?")[2], sure=sure)  # access/
+            query = exchange.path.partition("?")[2]
+            caller = visited or self.identify(exchange.headers, query, sure=sure)  # access/
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
-            request = dialect.read_request(exchange.body, headers, exchange.path)  # dialects/
+            request = read_request(dialect, exchange.body, headers, exchange.path)  # dialects/
             policies = _policies(exchange, caller)
             if policies.idempotency_key is not None or (
                 request.dialect == KEPT and self._keeping.must_look_up(request)
@@ -188,7 +206,7 @@ class Service:
         header = stream.header
         try:
             dialect = self._dialects[header.dialect]
-            request = dialect.read_request(header.body, header.headers, header.path)
+            request = read_request(dialect, header.body, header.headers, header.path)
             if request.dialect == KEPT:
                 request = await self._keeping.expanded(header.caller, request)
         except (TidegateError, KeyError) as error:

@@ -10,8 +10,11 @@ import re
 from typing import Final
 from urllib.parse import parse_qs
 
+OPENAI_OF_WORKSPACES: Final = "/api/v1/openai/chat/completions"
+"""Where AnythingLLM's clients ask workspaces in OpenAI's words."""
 GENERATIONS: Final = {
     "/chat/completions": "openai-chat",
+    OPENAI_OF_WORKSPACES: "openai-chat",
     "/completions": "openai-completions",
     "/responses": "openai-responses",
     "/messages": "anthropic-messages",
@@ -54,6 +57,7 @@ CALLS: Final = {
     RERANK: RERANK,
     "/moderations": "/moderations",
     "/images/generations": "/images/generations",
+    "/api/v1/openai/images/generations": "/images/generations",
     "/images/edits": "/images/edits",
     "/images/variations": "/images/variations",
     "/audio/speech": "/audio/speech",
@@ -116,7 +120,7 @@ def generation_at(target: str) -> tuple[str, str] | None:
     plain = canonical(path)
     dialect = GENERATIONS.get(plain)
     if dialect is not None:
-        return dialect, path
+        return dialect, plain if plain == OPENAI_OF_WORKSPACES else path
     if plain.startswith("/api/"):
         return ("anythingllm", plain) if CHATS.fullmatch(plain) else None
     return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None

@@ -21,20 +21,15 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Header, Request
 from tidegate.core.source import Output
 from tidegate.dialects.translation.citations import CITATION
-from tidegate.errors import NotFound
 from tidegate.sources.agent import AgentSource, Surroundings
-from tidegate.sources.workspace_question import question_of
+from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
+from tidegate.sources.workspace_question import question_of, visited
 from tidegate.sources.workspace_tools import search_tool
 from tidegate.store.chats import ChatStore, NewChat
-from tidegate.store.workspaces import Thread, Workspace, WorkspaceStore
 from tidegate.workspaces.answer import Answers, Asked
 from tidegate.workspaces.prompting import RESET
 from tidegate.workspaces.question import AGENT, Question
 from tidegate.workspaces.settings import read_settings
-
-PREFIX: Final = "workspace/"
-ANYTHINGLLM: Final = "anythingllm"
-"""The kind of the items that only AnythingLLM's clients are told."""
 
 _CITED: Final = 500
 """Characters of a passage that a citation shows."""
@@ -44,7 +39,6 @@ _CITED: Final = 500
 class Shared:
     """What answers from workspaces need. ``model`` is asked where a workspace names none."""
 
-    store: WorkspaceStore
     chats: ChatStore
     answers: Answers
     inner: Inner
@@ -53,66 +47,34 @@ class Shared:
 
 
 class WorkspaceSource:
-    """Answers for ``workspace/<slug>`` and ``workspace/<slug>/<thread>``."""
+    """Answers for ``workspace/<slug>``, ``workspace/<slug>/<thread>`` and ``embed/<uuid>``."""
 
     repeatable: Literal[True] = True
 
-    def __init__(self, slug: str, thread: str | None, surroundings: Surroundings, shared: Shared) -> None:
-        self._slug = slug
-        self._thread = thread
+    def __init__(self, place: Place, surroundings: Surroundings, shared: Shared) -> None:
+        self._place = place
         self._surroundings = surroundings
         self._shared = shared
 
     async def run(self, request: Request, out: Output) -> None:
         """See :class:`tidegate.core.source.Source`. Raises NotFound for what is not the caller's."""
-        workspace, thread = await self._find(request, out.header)
-        answering = _Answering(workspace, thread, request, out.header, self._shared)
-        agent = Agent(self._slug, answering.run)
+        found = await self._place.find(request, out.header)
+        answering = _Answering(found, request, out.header, self._shared)
+        agent = Agent(found.workspace.slug, answering.run)
         await AgentSource(agent, self._surroundings, {}).run(request, out)
-
-    async def _find(self, request: Request, header: Header) -> tuple[Workspace, Thread | None]:
-        allowed = header.workspaces is None or self._slug in header.workspaces
-        workspace = await self._shared.store.get(header.caller, self._slug) if allowed else None
-        if workspace is None or self._thread is None:
-            thread = None
-        else:
-            thread = await self._shared.store.thread(workspace.id, self._thread)
-        if workspace is None or (self._thread is not None and thread is None):
-            raise self._unknown(request, known=workspace is not None)
-        return workspace, thread
-
-    def _unknown(self, request: Request, *, known: bool) -> NotFound:
-        """What its clients are told, in AnythingLLM's words and with its statuses."""
-        status = None
-        if self._thread is None:
-            told = f"Workspace {self._slug} is not a valid workspace."
-        elif request.dialect == ANYTHINGLLM and not request.stream:
-            told = f"Thread {self._thread} not found." if known else f"Workspace {self._slug} not found."
-            status = 404
-        else:
-            told = f"Workspace {self._slug} or thread {self._thread} is not valid."
-        if request.dialect == ANYTHINGLLM and status is None:
-            status = 400
-        return NotFound(told, status=status, param="model", code="workspace_not_found")
 
 
 class _Answering:
     """One answer."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        thread: Thread | None,
-        request: Request,
-        header: Header,
-        shared: Shared,
-    ) -> None:
-        self._workspace = workspace
-        self._thread = thread
+    def __init__(self, found: Found, request: Request, header: Header, shared: Shared) -> None:
+        self._workspace = found.workspace
+        self._thread = found.thread
+        self._embed = found.embed
         self._request = request
         self._header = header
         self._shared = shared
-        self._settings = read_settings(workspace.settings)
+        self._settings = read_settings(found.workspace.settings)
         self._said: list[str] = []
         self._kept = False
         self._sources: tuple[Mapping[str, Any], ...] = ()
@@ -120,6 +82,8 @@ class _Answering:
     async def run(self, request: AgentRequest, context: Context) -> AsyncIterator[str]:
         """The answer, as an agent gives it."""
         question = question_of(self._request, request, in_thread=self._thread is not None)
+        if self._embed is not None:
+            question = visited(question, request, self._embed)
         if question.reset:
             await context.step("reset", lambda: self._forget(question))
             if not question.text.strip():
@@ -138,7 +102,7 @@ class _Answering:
             async for piece in self._with_tools(question, context):
                 yield piece
             return
-        model = self._model(self._settings.chat_model)
+        model = self._model(question.model or self._settings.chat_model)
         asked = await self._asked(question, context, model)
         if asked.refusal is not None:
             self._said = [asked.refusal]
@@ -176,7 +140,7 @@ class _Answering:
 
     async def _with_tools(self, question: Question, context: Context) -> AsyncIterator[str]:
         """Let an agent answer that may search the workspace as often as it wants."""
-        model = self._model(self._settings.agent_model or self._settings.chat_model)
+        model = self._model(question.model or self._settings.agent_model or self._settings.chat_model)
         text = question.text.lstrip().removeprefix(AGENT).strip()
         searching = msgspec.structs.replace(question, text=text, message={"role": "user", "content": text})
         asked = await self._asked(msgspec.structs.replace(searching, mode="chat"), context, model)

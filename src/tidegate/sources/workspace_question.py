@@ -12,6 +12,8 @@ from tidegate.core.request import Prompt, Request
 from tidegate.dialects import load_dialect
 from tidegate.dialects.anythingllm import Asked, asked
 from tidegate.errors import InvalidRequest
+from tidegate.store.embeds import Embed
+from tidegate.workspaces.embeds import MESSAGES, read_embed_settings
 from tidegate.workspaces.question import MODES, Attached, Mode, Question
 
 _BESIDE: Final = frozenset({"model", "messages", "stream", "stream_options"})
@@ -29,6 +31,28 @@ def question_of(request: Request, read: AgentRequest, *, in_thread: bool) -> Que
     if in_thread and not question.history:
         return msgspec.structs.replace(question, history=None)
     return question
+
+
+def visited(question: Question, read: AgentRequest, embed: Embed) -> Question:
+    """The question of a visitor, who may say only what the embed allows."""
+    settings = read_embed_settings(embed.settings)
+    model, prompt = read.option("model"), read.option("prompt")
+    temperature = read.option("temperature")
+    chosen: dict[str, Any] = {}
+    if settings.allow_temperature_override and isinstance(temperature, (int, float)):
+        chosen["temperature"] = temperature
+    return msgspec.structs.replace(
+        question,
+        mode=settings.chat_mode,
+        embed=embed.id,
+        user=None,
+        reset=False,
+        attached=(),
+        messages=MESSAGES if settings.message_limit is None else settings.message_limit,
+        model=model if settings.allow_model_override and isinstance(model, str) and model else None,
+        system=prompt if settings.allow_prompt_override and isinstance(prompt, str) and prompt else None,
+        fields=chosen,
+    )
 
 
 def _anythingllm(told: Asked, prompt: Prompt) -> Question:

@@ -116,7 +116,7 @@ class Answers:
             session=question.session,
             embed=question.embed,
             user_id=question.user,
-            limit=settings.open_ai_history,
+            limit=settings.open_ai_history if question.messages is None else question.messages,
         )
         turns: list[ChatTurn] = [
             [

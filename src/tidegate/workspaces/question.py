@@ -44,6 +44,10 @@ class Question(Struct, frozen=True, kw_only=True):
     attached: tuple[Attached, ...] = ()
     shown_attachments: tuple[Mapping[str, Any], ...] = ()
     """As they came, to be shown with the history."""
+    model: str | None = None
+    """The one to ask, where the caller may choose."""
+    messages: int | None = None
+    """How many earlier questions the model sees; None is the workspace's setting."""
     sources: bool = True
     """Whether the answer tells what it is from."""
     fields: Mapping[str, Any] = {}
@@ -51,4 +55,4 @@ class Question(Struct, frozen=True, kw_only=True):
     @property
     def for_agent(self) -> bool:
         """Whether it asks for an agent."""
-        return self.text.lstrip().startswith(AGENT)
+        return self.embed is None and self.text.lstrip().startswith(AGENT)

@@ -21,7 +21,10 @@ def render_error(failure: Failure, request_id: str | None) -> bytes:
         return ascii_json({"error": NO_KEY}).encode("ascii")
     if failure.status == 403:
         return ascii_json({"error": failure.message}).encode("ascii")
-    return ascii_json({**_opening(request_id), **aborted(failure.message)}).encode("ascii")
+    told = {"id": uuid_of(request_id or _NOBODY), **aborted(failure.message)}
+    if failure.type == "rate_limit_error":
+        told |= {"error": "Rate limit exceeded", "errorMsg": failure.message}
+    return ascii_json(told).encode("ascii")
 
 
 def aborted(message: str) -> dict[str, Any]:
@@ -33,7 +36,3 @@ def uuid_of(identifier: str) -> str:
     """128 bits in hexadecimal as a UUID (RFC 9562); a text that is none stays as it is."""
     found = _UUID.fullmatch(identifier)
     return identifier if found is None else "-".join(found.groups())
-
-
-def _opening(request_id: str | None) -> dict[str, Any]:
-    return {"id": uuid_of(request_id or _NOBODY)}
