@@ -163,8 +163,9 @@ class _Answering:
         """Note the chat, and tell what the answer is from."""
         metrics = await context.step("metrics", lambda: self._metrics(context, model, began))
         chat = await context.step("chat", lambda: self._keep(question, metrics))
-        for source in self._sources:
-            context.item(CITATION, _citation(source))
+        length = sum(map(len, self._said))
+        for number, source in enumerate(self._sources):
+            context.item(CITATION, _citation(number, source, length))
         context.item(ANYTHINGLLM, {"chatId": chat, "metrics": metrics, "sources": list(self._sources)})
         yield ""
 
@@ -216,12 +217,15 @@ class _Answering:
         )
 
 
-def _citation(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a passage stands, for any dialect."""
-    address = str(source.get("url") or "")
+def _citation(number: int, source: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """Where a passage stands, for any dialect: nobody knows which of the answer's words are from it."""
     return {
-        "url": address,
+        "document": str(source.get("docId") or source.get("id") or ""),
+        "number": number,
+        "url": str(source.get("url") or ""),
         "title": str(source.get("title") or ""),
         "text": str(source.get("text") or "")[:_CITED],
+        "start": 0,
+        "end": length,
         **{name: source[name] for name in ("page", "heading") if source.get(name) is not None},
     }

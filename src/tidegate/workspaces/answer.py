@@ -136,7 +136,7 @@ class Answers:
             pages = await self._documents.pages(document.id)
             text = shorten("\n\n".join(page.text for page in pages), room)
             room -= min(document.tokens, room)
-            found.append({"id": document.id, **document.facts, "text": text})
+            found.append({"id": document.id, "docId": document.id, **document.facts, "text": text})
         return found
 
     async def _read(self, attached: Attached) -> str:
@@ -167,6 +167,7 @@ def source_of(hit: Hit, document: Document) -> dict[str, Any]:
     """A passage as AnythingLLM tells a source, with its page and headings beside."""
     return {
         "id": f"{hit.passage}",
+        "docId": document.id,
         **document.facts,
         "wordCount": document.words,
         "token_count_estimate": document.tokens,

@@ -16,7 +16,7 @@ from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.signature import FOREIGN_INDEX, write_redacted, write_signature
 from tidegate.dialects.anthropic_messages.stops import chat_reason, stop_reason
 from tidegate.dialects.anthropic_messages.usage import NAME, whole_usage, write_usage
-from tidegate.dialects.translation.citations import foreign_citation
+from tidegate.dialects.translation.citations import foreign_citation, is_document
 
 Fields = dict[str, Any]
 
@@ -110,6 +110,8 @@ def citation_delta(item: Item) -> Fields | None:
     page = foreign_citation(item, NAME)
     if page is None:
         return None
+    if is_document(page):
+        return {"type": "citations_delta", "citation": _found(page)}
     citation = {
         "type": "web_search_result_location",
         "cited_text": page.get("text", ""),
@@ -118,6 +120,20 @@ def citation_delta(item: Item) -> Fields | None:
         "encrypted_index": FOREIGN_INDEX,
     }
     return {"type": "citations_delta", "citation": citation}
+
+
+def _found(page: Fields) -> Fields:
+    """A passage of a document, as a search result that was cited whole."""
+    return {
+        "type": "search_result_location",
+        "cited_text": page.get("text", ""),
+        "source": page["url"] or page["document"],
+        "title": page.get("title") or None,
+        "search_result_index": page.get("number", 0),
+        "start_block_index": 0,
+        "end_block_index": 1,
+        "encrypted_index": FOREIGN_INDEX,
+    }
 
 
 def stop_members(finish: Finish, *, refused: bool) -> Fields:

@@ -44,7 +44,7 @@ from tidegate.dialects.openai_responses.pieces import (
     relocated,
 )
 from tidegate.dialects.openai_responses.usage import NAME
-from tidegate.dialects.translation.citations import foreign_citation, openai_citation
+from tidegate.dialects.translation.citations import foreign_citation, is_document, openai_citation
 from tidegate.dialects.translation.items import own_item, with_items
 from tidegate.wire.ascii_json import ascii_json, quote
 
@@ -260,7 +260,7 @@ class Rendering(Framed):
     def _outside(self, item: Item) -> None:
         """What stands outside of blocks: told where it is in our own dialect, and nowhere else."""
         if (page := foreign_citation(item, NAME)) is not None:
-            self._cite({"type": "url_citation", **openai_citation(page)})
+            self._cite(_annotation(page))
         if (told := own_item(item)) is not None:
             self._items.append(told)
             self._tell("keepalive", {SEAMS: told})
@@ -381,3 +381,16 @@ class ResponsesStreamRenderer(Rendering):
             return b""
         told = {"type": "keepalive", "sequence_number": max(self._number - 1, 0)}
         return f"event: keepalive\ndata: {ascii_json(told)}\n\n".encode("ascii")
+
+
+def _annotation(page: Fields) -> Fields:
+    """A page, or a document that was searched, in OpenAI's form."""
+    if not is_document(page):
+        return {"type": "url_citation", **openai_citation(page)}
+    name = page.get("title") or page["document"]
+    return {
+        "type": "file_citation",
+        "file_id": page["document"],
+        "filename": name,
+        "index": page.get("end", 0),
+    }

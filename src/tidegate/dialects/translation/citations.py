@@ -11,7 +11,9 @@ from typing import Any, Final
 from tidegate.core.event import Item
 
 CITATION: Final = "citation"
-"""The kind of these items."""
+"""The kind of these items. One of a workspace's document names it: ``document`` is its id, ``number`` counts
+what was found for the answer, and ``url`` may be empty.
+"""
 
 
 def cited(
@@ -49,6 +51,11 @@ def foreign_citation(item: Item, dialect: str) -> dict[str, Any] | None:
         return None
     value = item.value
     return value if isinstance(value, dict) and isinstance(value.get("url"), str) else None
+
+
+def is_document(value: dict[str, Any]) -> bool:
+    """Whether a citation is of a document that was searched here, and not of a page somewhere."""
+    return isinstance(value.get("document"), str)
 
 
 def openai_citation(value: dict[str, Any]) -> dict[str, Any]:
