@@ -1,0 +1,1 @@
+"""Tests of workspaces: documents, passages and what is found in them."""
