@@ -126,9 +126,9 @@ class Environment:
 
 
 def ensure(environment: Environment, extras: frozenset[str], settings: Mapping[str, str]) -> None:
-    """Make `.venv` hold Tidegate, `extras` and, where it fits, the local engine; at once if it does already.
+    """Make `.venv` hold Tidegate, `extras` and, where they fit, the local engine and what reads documents.
 
-    Two of these may run side by side: one installs, the other waits. `settings` are the user's environment
+    At once if it does already. Two of these may run side by side: one installs, the other waits. `settings` are the user's environment
     variables. Raises SetupError with what to type.
     """
     if environment.is_ready(extras):
@@ -193,7 +193,7 @@ def choose_installer(
 
 
 def install(environment: Environment, installer: Installer, extras: frozenset[str]) -> None:
-    """Install Tidegate as an editable package, then the local engine, which may fail."""
+    """Install Tidegate as an editable package, then what may fail: the readers of documents, the engine."""
     what = "Tidegate and its test tools" if "test" in extras else "Tidegate"
     print(f"Installing {what} into .venv with {installer.name}; later runs start at once.", flush=True)
     environment.log.write_bytes(b"")
@@ -203,14 +203,19 @@ def install(environment: Environment, installer: Installer, extras: frozenset[st
         raise SetupError(installer.failure())
     if "test" in extras:
         install_old_sdks(environment, installer)
+    pyproject = environment.pyproject.read_text(encoding="utf-8")
+    log = environment.log.relative_to(environment.root)
+    # In the test tools they are contained.
+    readers = [] if "test" in extras else extra_requirements(pyproject, "documents")
+    if readers and not installer.install(["--only-binary", ":all:", *readers], environment.log):
+        print(f"What reads PDF and Office files did not install ({log} says why); the rest works.")
     reason = misfit(this_machine())
     if reason:
         print(f"The local engine is left out: {reason}; everything else works.", flush=True)
         return
     # Never from source: that is hundreds of C++ files.
-    requirements = local_requirements(environment.pyproject.read_text(encoding="utf-8"))
-    if not installer.install(["--only-binary", ":all:", *requirements], environment.log):
-        log = environment.log.relative_to(environment.root)
+    engine = extra_requirements(pyproject, "local")
+    if not installer.install(["--only-binary", ":all:", *engine], environment.log):
         print(f"The local engine did not install ({log} says why); the rest works, `make clean run` retries.")
 
 
@@ -222,12 +227,12 @@ def install_old_sdks(environment: Environment, installer: Installer) -> None:
             print(f"{requirements[0]} did not install; the tests with it are left out.", flush=True)
 
 
-def local_requirements(pyproject: str) -> list[str]:
-    """The requirements of the extra `local` in the text of a pyproject.toml."""
+def extra_requirements(pyproject: str, extra: str) -> list[str]:
+    """The requirements of an extra in the text of a pyproject.toml; none when it has no such extra."""
     import tomllib  # noqa: PLC0415 (new in 3.11; this file must load on 3.8)
 
     extras: dict[str, list[str]] = tomllib.loads(pyproject)["project"]["optional-dependencies"]
-    return extras["local"]
+    return extras.get(extra, [])
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@
     │   ├── Conflict            409, the same key stands for another request
     │   ├── Gone                410, it was here and is not kept any more
     │   ├── BodyTooLarge        413
+    │   ├── Unreadable          422, a document that cannot be read, or a link that leads to none
     │   ├── UpgradeRequired     426, another protocol was asked for, which is not spoken here
     │   └── HeadersTooLarge     431
     ├── Overloaded              503, this gateway is full or shutting down
@@ -133,6 +134,16 @@ class BodyTooLarge(RequestError):
     """The request body is over the limit."""
 
     status = 413
+
+
+class Unreadable(RequestError):
+    """A document that nothing can be read from, or a link that leads to none.
+
+    ``code`` is one of empty, corrupt, encrypted, no_text, too_large, too_slow, unsupported, not_installed and
+    unavailable.
+    """
+
+    status = 422
 
 
 class UpgradeRequired(RequestError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.environment import Environment, local_requirements
+from tools.environment import Environment, extra_requirements
 
 CORE: frozenset[str] = frozenset()
 TEST = frozenset({"test"})
@@ -65,5 +65,7 @@ def test_no_stamp_is_not_ready(environment: Environment) -> None:
     assert not environment.is_ready(CORE)
 
 
-def test_requirements_of_the_engine_are_read() -> None:
-    assert local_requirements('[project.optional-dependencies]\nlocal = ["a>=1", "b"]\n') == ["a>=1", "b"]
+def test_requirements_of_an_extra_are_read() -> None:
+    pyproject = '[project.optional-dependencies]\nlocal = ["a>=1", "b"]\n'
+    assert extra_requirements(pyproject, "local") == ["a>=1", "b"]
+    assert extra_requirements(pyproject, "documents") == []

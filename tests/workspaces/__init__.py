@@ -1,1 +1,1 @@
-"""Tests of workspaces, their documents and AnythingLLM's API."""
+"""Workspaces: their documents, what is found in them, and the routes of AnythingLLM."""
