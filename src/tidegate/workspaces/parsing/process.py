@@ -133,6 +133,7 @@ class Process:
         for at in range(0, len(view), _PIECE):
             self._stdin.write(view[at : at + _PIECE])
             await self._stdin.drain()
+            await asyncio.sleep(0)  # what goes fast is not waited for, and others are to have their turn
 
     async def _head(self) -> Answer:
         """Raises ValueError for what is no answer."""
@@ -163,4 +164,5 @@ class Process:
                 raise asyncio.IncompleteReadError(b"", size)
             size -= len(data)
             parts.append(decoder.decode(data, final=not size))
+            await asyncio.sleep(0)
         return "".join(parts)
