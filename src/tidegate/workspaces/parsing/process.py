@@ -7,6 +7,7 @@ import codecs
 import logging
 import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
 from contextlib import suppress
@@ -115,13 +116,15 @@ class Process:
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
         self.spent = True
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                _kill(self._process)
 
     async def end(self) -> None:
         """End it, and wait for that."""
         self.kill()
-        self._stdin.transport.abort()
+        if not self._stdin.transport.is_closing():
+            self._stdin.transport.abort()
         with suppress(ConnectionError):
             while await self._stdout.read(_PIECE):  # up to its end, else the pipe stays open
                 pass
@@ -166,3 +169,11 @@ class Process:
             parts.append(decoder.decode(data, final=not size))
             await asyncio.sleep(0)
         return "".join(parts)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        # Not by the library: it would look for the end itself, and what waits for that would miss it.
+        os.killpg(process.pid, signal.SIGKILL)
