@@ -155,6 +155,12 @@ def test_an_archive_that_lies_about_its_sizes_is_damaged(refusal: Refusal) -> No
     assert refusal(lying, "a.odt").code == "corrupt"
 
 
+def test_comments_without_end_before_a_page_cost_nothing(read_file: Read) -> None:
+    data = b"<!--a-->" * 500 + b"<p>" + HARBOUR.encode()
+    assert HARBOUR in read_file(data, "a.html").text
+    assert HARBOUR in read_file(b"<pre>" + b"\n" * 100_000 + b"</pre>" + HARBOUR.encode(), "a.html").text
+
+
 def test_an_archive_within_an_archive_stays_packed(read_file: Read) -> None:
     out = BytesIO(documents.docx())
     with ZipFile(out, "a", ZIP_DEFLATED) as archive:
