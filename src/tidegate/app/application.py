@@ -18,7 +18,7 @@ from tidegate.agents.mcp import McpServers
 from tidegate.agents.questions import Questions
 from tidegate.app.clock import SystemClock, random_id
 from tidegate.app.wiring import Wiring, agents_folder, engine_deployment
-from tidegate.app.workspaces import workspaces_of
+from tidegate.app.workspaces import WorkspaceParts
 from tidegate.config import Config
 from tidegate.config.home import home
 from tidegate.dialects import load_dialect
@@ -104,22 +104,33 @@ class Application:
         steps = self._steps if survives else None
         questions = Questions()
         files = FileStore(home(environ) / "files", random_id)
+        inner = InnerGenerations(self.gateway)
+        self._workspaces = WorkspaceParts(self.database, self.gateway, inner, self._clock, environ)
         self._surroundings = Surroundings(
-            InnerGenerations(self.gateway), steps, questions, files, self._clock, self._mcp
+            inner, steps, questions, files, self._clock, self._mcp, self._workspaces.tools
         )
         self.gateway.streams.archiving = self.ledger.flush
         self.gateway.streams.inherited = self._watch.inherited
         dialects = {name: load_dialect(name) for name in SERVED}
         responses = StoredResponses(self.database, self._clock.now_ms)
-        self.workspaces = workspaces_of(self.database, self._clock.now_ms, environ)
         self.service = Service(
-            self.gateway, dialects, access_log, random_id, responses, files, questions, self.workspaces
+            self.gateway,
+            dialects,
+            access_log,
+            random_id,
+            responses,
+            files,
+            questions,
+            self._workspaces.service,
         )
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
         await self.database.open()
+        ingestion = await self._workspaces.open(ingests=self._preloads)
+        if ingestion is not None:
+            self._own(ingestion)
         await self.apply(self.config, told)
         if self._places.slot is not None:
             streams = self.gateway.streams
@@ -182,6 +193,7 @@ class Application:
             self._clock,
             load_agents(config.agents, agents_folder(config)),
             self._surroundings,
+            self._workspaces,
         )
         routes = wiring.routes(found)
         retired = [engine for settings, engine in self._engines.items() if settings not in wiring.engines]
@@ -191,6 +203,7 @@ class Application:
         for engine in wiring.preloaded if self._preloads else ():
             self._own(self._preload(engine))
         await self._mcp.apply(config.mcp)
+        self._workspaces.apply(config)
         self.found = worth_telling(found, config)
         self._apply_access(config)
         self.gateway.routes = self._watch.routes = routes
@@ -201,6 +214,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._mcp.close()
+        await self._workspaces.close()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._pool.close()
         self.ledger.flush()

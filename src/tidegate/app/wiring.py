@@ -15,6 +15,7 @@ from tidegate.agents.adapters.metagpt import PREFIX, metagpt_agent
 from tidegate.agents.agent import Agent
 from tidegate.agents.loading import load_agents
 from tidegate.app.clock import SystemClock
+from tidegate.app.workspaces import WorkspaceParts
 from tidegate.config import Config, Model, Provider, Retry, Timeouts
 from tidegate.config.document import suggestion
 from tidegate.core.clock import Clock
@@ -33,6 +34,7 @@ from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 
 DEMO: Final = "demo"
 _DEMO_FACTS: Final = {"owned_by": "tidegate", "type": "chat"}
+EMBED: Final = "embed"
 AGENTS: Final = "agents"
 """The folder of agents, beside the configuration or where the gateway is started."""
 
@@ -70,12 +72,9 @@ class Wiring:
         clock: Clock,
         agents: Mapping[str, Agent],
         surroundings: Surroundings | None,
-        workspaces: Callable[[str, str | None], Source] | None = None,
+        workspaces: WorkspaceParts | None = None,
     ) -> None:
-        """``surroundings`` of agents may be missing where nothing is to be run, and so may ``workspaces``.
-
-        These make the source that answers from a workspace, of a thread where one is named.
-        """
+        """``surroundings`` of agents may be missing where nothing is to be run, and so may ``workspaces``."""
         self.engines: dict[EngineSettings, LocalEngine] = {}
         self.preloaded: list[LocalEngine] = []
         self._make_engine = make_engine
@@ -178,8 +177,8 @@ class Wiring:
     def _pass_through(self, name: str) -> Route | None:
         """``provider/model`` reaches any model of a provider, ``workspace/slug`` a caller's workspace."""
         provider, _, model = name.partition("/")
-        if provider == WORKSPACE and model and self._workspaces is not None:
-            return self._workspace(name, model, self._workspaces)
+        if provider in (WORKSPACE, EMBED) and model:
+            return self._workspace(name, provider, model)
         server = self._upstreams.get(provider)
         if server is None or not model:
             return None
@@ -187,14 +186,21 @@ class Wiring:
         source = UpstreamSource(server, model, self._config.timeouts.connect)
         return self._route(name, f"{provider}/*", source, {"owned_by": provider})
 
-    def _workspace(self, name: str, path: str, make: Callable[[str, str | None], Source]) -> Route:
-        """The route of a workspace, or of a thread in it: whose it is, is known when it is asked."""
+    def _workspace(self, name: str, kind: str, path: str) -> Route | None:
+        """The route of a workspace, a thread in it, or an embed: whose it is, is known when it is asked."""
+        workspaces, surroundings = self._workspaces, self._surroundings
+        if workspaces is None or surroundings is None:
+            return None
         slug, _, thread = path.partition("/")
+        if kind == EMBED:
+            source = workspaces.visited(surroundings, path)
+        else:
+            source = workspaces.source(surroundings, slug, thread or None)
         total = self._config.timeouts.total
+        # Callers choose these names too.
         return Route(
             name,
-            # Callers choose these names too.
-            (Deployment(WORKSPACE, make(slug, thread or None), self._health_of(WORKSPACE)),),
+            (Deployment(WORKSPACE, source, self._health_of(WORKSPACE)),),
             Timeouts(first_token=total, idle=total, total=total),
             Retry(attempts=1),
             facts={"owned_by": "tidegate", "type": WORKSPACE},

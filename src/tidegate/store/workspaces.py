@@ -79,6 +79,11 @@ class WorkspaceStore:
         asked = select(workspaces).where(workspaces.c.owner == owner).order_by(workspaces.c.id)
         return await self._database.read(lambda each: [_workspace(row) for row in each.execute(asked)])
 
+    async def every(self) -> Sequence[Workspace]:
+        """All there are, whoever owns them."""
+        asked = select(workspaces).order_by(workspaces.c.id)
+        return await self._database.read(lambda each: [_workspace(row) for row in each.execute(asked)])
+
     async def get(self, owner: str, slug: str) -> Workspace | None:
         """The owner's workspace of this slug, exactly as it is written."""
         return await self._database.read(lambda connection: _first(connection, owner, slug))

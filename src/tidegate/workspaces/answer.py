@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tidegate.store.chats import Chat, ChatStore
 from tidegate.store.documents import Document, DocumentStore
+from tidegate.store.placements import PlacementStore
 from tidegate.store.workspaces import Thread, Workspace
 from tidegate.workspaces.budget import ChatTurn, fit, shorten
 from tidegate.workspaces.document import Hit, Parsed
@@ -50,12 +51,14 @@ class Answers:
         self,
         chats: ChatStore,
         documents: DocumentStore,
+        placements: PlacementStore,
         knowledge: Knowledge,
         parse: Parse,
         now_ms: Callable[[], int],
     ) -> None:
         self._chats = chats
         self._documents = documents
+        self._placements = placements
         self._knowledge = knowledge
         self._parse = parse
         self._now_ms = now_ms
@@ -130,11 +133,11 @@ class Answers:
     async def _pinned(self, workspace: Workspace, room: int) -> list[dict[str, Any]]:
         """The whole text of pinned documents, as much as there is room for."""
         found = []
-        for placement, document in await self._documents.placements(workspace.id):
+        for placement, document in await self._placements.of(workspace.id):
             if not placement.pinned or room <= 0:
                 continue
             pages = await self._documents.pages(document.id)
-            text = shorten("\n\n".join(page.text for page in pages), room)
+            text = shorten("\n\n".join(page for _, page in pages), room)
             room -= min(document.tokens, room)
             found.append({"id": document.id, "docId": document.id, **document.facts, "text": text})
         return found

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from tidegate.store.documents import Document, DocumentStore, Placement
+from tidegate.store.documents import Document, DocumentStore
+from tidegate.store.placements import Placement, PlacementStore
 from tidegate.store.users import UserStore
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.document import Hit
@@ -29,18 +30,24 @@ class DocumentKnowledge:
     """A :class:`tidegate.workspaces.service.Knowledge` of documents and their passages."""
 
     def __init__(
-        self, documents: DocumentStore, index: PassageIndex, users: UserStore, models: Models
+        self,
+        documents: DocumentStore,
+        placements: PlacementStore,
+        index: PassageIndex,
+        users: UserStore,
+        models: Models,
     ) -> None:
         self.reranker: str | None = None
         """The model that puts passages in order, for workspaces that want it."""
         self._documents = documents
+        self._placements = placements
         self._index = index
         self._users = users
         self._models = models
 
     async def documents_of(self, workspace: Workspace) -> Sequence[dict[str, Any]]:
         """See :class:`tidegate.workspaces.service.Knowledge`, as for all that follow."""
-        return [document_object(*each) for each in await self._documents.placements(workspace.id)]
+        return [document_object(*each) for each in await self._placements.of(workspace.id)]
 
     async def document(self, name: str) -> Document | None:
         return await self._documents.by_id(name)
@@ -58,7 +65,7 @@ class DocumentKnowledge:
     ) -> Sequence[Hit]:
         among = None
         if without:
-            placed = await self._documents.placements(workspace.id)
+            placed = await self._placements.of(workspace.id)
             among = frozenset(document.id for _, document in placed) - without
         owner, embedder, reranker = workspace.owner, workspace.embedder, self.reranker
         wants_order = read_settings(workspace.settings).vector_search_mode == "rerank"
