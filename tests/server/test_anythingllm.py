@@ -198,6 +198,40 @@ def test_other_methods_and_paths_are_told_in_one_sentence(served: Gateway) -> No
     assert "/docs" in missing.json["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("no/stream-chat", 400, "Workspace no is not a valid workspace."),
+        ("no/chat", 400, "Workspace no is not a valid workspace."),
+        ("DOCS/chat", 400, "Workspace DOCS is not a valid workspace."),
+        ("docs/thread/no/stream-chat", 400, "Workspace docs or thread no is not valid."),
+        ("docs/thread/no/chat", 404, "Thread no not found."),
+        ("docs%2Ft/chat", 400, "Workspace docs/t is not a valid workspace."),
+    ],
+)
+def test_a_workspace_that_there_is_not_is_named(served: Gateway, path: str, status: int, says: str) -> None:
+    missing = ask(served, f"/api/v1/workspace/{path}")
+    assert (missing.status, missing.json["type"], missing.json["error"]) == (status, "abort", says)
+
+
+def test_without_documents_a_query_is_refused_in_one_frame(served: Gateway, upstream: Upstream) -> None:
+    query = {"message": "Why?", "mode": "query", "max_tokens": 100, "stream": True}
+    [frame] = events(ask(served, body=query))
+    refusal = "There is no relevant information in this workspace to answer your query."
+    assert (frame["type"], frame["textResponse"], frame["sources"]) == ("textResponse", refusal, [])
+    whole = ask(served, f"{CHATS}/chat", query).json
+    assert (whole["textResponse"], whole["metrics"]) == (refusal, {})
+    [reset] = events(ask(served, body={"reset": True}))
+    assert reset["textResponse"] == "Chat history was reset!"
+    assert upstream.requests == []
+
+
+def test_a_limit_reaches_the_model(served: Gateway, upstream: Upstream) -> None:
+    upstream.play(text_stream())
+    assert ask(served, body={**ASK, "max_tokens": 7}).status == 200
+    assert upstream.requests[0].json["max_tokens"] == 7
+
+
 # Other dialects.
 
 
