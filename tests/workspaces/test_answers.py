@@ -17,8 +17,8 @@ from tests.raw_http import fetch
 from tests.upstream import Upstream
 
 HARBOUR = (
-    "# The harbour\n\nThe harbour of Varn opens at six in the morning. Ships longer than ninety metres need a "
-    "pilot.\n\n## Fees\n\nThe mooring fee is forty crowns a night, and children of sailors pay nothing."
+    "# The harbour\n\nThe harbour of Varn opens at six in the morning. Ships longer than ninety metres need "
+    "a pilot.\n\n## Fees\n\nThe mooring fee is forty crowns a night, and children of sailors pay nothing."
 )
 REFUSAL = "There is no relevant information in this workspace to answer your query."
 ANSWER = ("It opens ", "at six.")
@@ -142,7 +142,7 @@ def test_sessions_and_threads_are_apart(desk: Desk, upstream: Upstream) -> None:
     desk.ask("There?", f"/thread/{thread}", mode="chat")
     desk.ask("Nowhere?", mode="chat")
     assert len(upstream.requests[-1].json["messages"]) == 2
-    assert [each["content"] for each in desk.history("?apiSessionId=s1")][0] == "Here?"
+    assert desk.history("?apiSessionId=s1")[0]["content"] == "Here?"
     kept = desk.get(f"/workspace/{desk.slug}/thread/{thread}/chats")["history"]
     assert kept[0]["content"] == "There?"
 
