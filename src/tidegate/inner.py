@@ -70,9 +70,8 @@ class InnerGenerations:
             return routes.resolve(wanted).model
         return _first_able(routes)
 
-    def window(self, parent: Header, model: str) -> int | None:
-        length = self._gateway.routes.within(parent.models).resolve(model).facts.get("context_length")
-        return length if isinstance(length, int) and length > 0 else None
+    def facts(self, parent: Header, model: str) -> Mapping[str, Any]:
+        return self._gateway.routes.within(parent.models).resolve(model).facts
 
     async def _known_events(self, stream: Readable) -> AsyncGenerator[AnyEvent, None]:
         """The events of a stream that is gone on with; none of one that could not be.

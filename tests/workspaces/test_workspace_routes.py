@@ -30,7 +30,7 @@ from tidegate.store.keys import KeyRow, insert_key
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.document import Hit
 from tidegate.workspaces.library import Library
-from tidegate.workspaces.service import KnownDocument, NoKnowledge, Workspaces
+from tidegate.workspaces.service import KnownDocument, Knowledge, Workspaces
 
 UNKNOWN_KEY = {"Authorization": "Bearer sk-unknown"}
 
@@ -249,7 +249,7 @@ class _Document:
         self.tokens = 17
 
 
-class _Library(NoKnowledge):
+class _Library:
     """One document in every workspace; notes what is searched for."""
 
     def __init__(self) -> None:
@@ -286,7 +286,7 @@ def test_a_search_tells_what_was_found(member: Member, tmp_path: Path) -> None:
 
     async def main(workspaces: WorkspaceStore, chats: ChatStore) -> Sequence[Any]:
         embeds = EmbedStore(Database(tmp_path / "none.db"), lambda: 0)
-        kept = Workspaces(workspaces, chats, embeds, library, cast(Library, None))
+        kept = Workspaces(workspaces, chats, embeds, cast(Knowledge, library), cast(Library, None))
         endpoints = WorkspaceEndpoints(kept, lambda: 10_000, lambda *_: None)
         inner = Starlette(routes=[Route(paths.VECTOR_SEARCH, endpoints.vector_search, methods=["POST"])])
         found = await workspaces.by_id(made["id"])

@@ -56,7 +56,9 @@ class WorkspaceParts:
         self._users = UserStore(database, now_ms)
         self._index = SqlitePassages(database)
         self._parser = Parser()
-        self._knowledge = DocumentKnowledge(documents, placements, self._index, self._users, self._models)
+        self._knowledge = DocumentKnowledge(
+            documents, placements, self._index, self._users, self._models, self._embedder
+        )
         self._answers = Answers(chats, documents, placements, self._knowledge, self._parser.parse, now_ms)
         self._ingestion = Ingestion(
             store, documents, placements, self._index, self._models, self._embedder, self._sizes

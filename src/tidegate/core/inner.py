@@ -32,6 +32,6 @@ class Inner(Protocol):
         """
         ...
 
-    def window(self, parent: Header, model: str) -> int | None:
-        """How many tokens a model can look at, where that is known."""
+    def facts(self, parent: Header, model: str) -> Mapping[str, Any]:
+        """What is known of a model: ``context_length`` in tokens, ``capabilities`` by name."""
         ...

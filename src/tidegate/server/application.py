@@ -24,13 +24,16 @@ from tidegate.errors import (
     MethodNotAllowed,
     NotFound,
     Overloaded,
+    StoreError,
     TidegateError,
     UpgradeRequired,
 )
 from tidegate.observe.metrics import Metrics
 from tidegate.observe.sum import add_up
+from tidegate.routing.table import Route as AnyRoute
 from tidegate.routing.table import Routes
 from tidegate.server import anythingllm, count_tokens, google, models, openapi, pages, urls
+from tidegate.server.anythingllm import reach
 from tidegate.server.anythingllm.paths import is_public
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
@@ -68,9 +71,10 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         if google.is_asking(request):
             return await of_google.models(request)
         routes = served(request)
+        all_of_them = [*routes, *await _workspaces(service, request, routes)]
         if _speaks_anthropic(request.scope):
-            return AsciiJSONResponse(models.anthropic_listing(routes, request.query_params))
-        return AsciiJSONResponse(models.listing(routes))
+            return AsciiJSONResponse(models.anthropic_listing(all_of_them, request.query_params))
+        return AsciiJSONResponse(models.listing(all_of_them, routes.default))
 
     async def one_model(request: Request) -> Response:
         if google.is_asking(request):
@@ -132,6 +136,15 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         },
     )
     return _Front(inner, service)
+
+
+async def _workspaces(service: Service, request: Request, routes: Routes) -> list[AnyRoute]:
+    """The caller's workspaces, each a model. They are left out while the store cannot be read."""
+    try:
+        found = await reach.all_of(service.workspaces, request.scope["tidegate.caller"])
+        return [routes.resolve(f"workspace/{each.slug}") for each in found]
+    except StoreError:
+        return []
 
 
 def _routes_of_pages(service: Service) -> list[Route]:

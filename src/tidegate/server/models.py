@@ -6,7 +6,7 @@ ask the same path and are told apart by a header of theirs. What is not known is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,12 +21,12 @@ _MOST_LISTED = 1000
 _UNABLE_TO_STREAM = frozenset({"embedding", "rerank"})
 
 
-def listing(routes: Routes) -> dict[str, Any]:
-    """All models."""
+def listing(routes: Iterable[Route], default: str | None) -> dict[str, Any]:
+    """All models, and the name of the one that answers where none is named."""
     return {
         "object": "list",
         "success": True,
-        "default_model": routes.default,
+        "default_model": default,
         "data": [_model(route) for route in routes],
     }
 
@@ -36,7 +36,7 @@ def one(routes: Routes, name: str) -> dict[str, Any]:
     return _model(_route(routes, name))
 
 
-def anthropic_listing(routes: Routes, asked: Mapping[str, str]) -> dict[str, Any]:
+def anthropic_listing(routes: Iterable[Route], asked: Mapping[str, str]) -> dict[str, Any]:
     """All models, or the page that ``limit``, ``after_id`` and ``before_id`` ask for, in Anthropic's shape.
 
     (https://docs.anthropic.com/en/api/models-list)

@@ -31,6 +31,7 @@ from tidegate.workspaces.prompting import RESET
 from tidegate.workspaces.question import AGENT, Question
 from tidegate.workspaces.settings import read_settings
 
+_CALLS_TOOLS: Final = ("supports_tools", "supports_function_calling", "supports_tool_calling")
 _CITED: Final = 500
 """Characters of a passage that a citation shows."""
 
@@ -98,11 +99,11 @@ class _Answering:
                 self._shared.chats.post(self._chat(question, {}))
 
     async def _answer(self, question: Question, context: Context) -> AsyncIterator[str]:
-        if question.for_agent:
+        model = self._model(question.model or self._settings.chat_model)
+        if question.for_agent or self._is_automatic(question, model):
             async for piece in self._with_tools(question, context):
                 yield piece
             return
-        model = self._model(question.model or self._settings.chat_model)
         asked = await self._asked(question, context, model)
         if asked.refusal is not None:
             self._said = [asked.refusal]
@@ -120,6 +121,14 @@ class _Answering:
         async for piece in self._close(question, context, model, began):
             yield piece
 
+    def _is_automatic(self, question: Question, model: str) -> bool:
+        """Whether a model that can call tools may search as often as it wants, without being told to."""
+        mode = question.mode or self._settings.chat_mode
+        if mode != "automatic" or question.history is not None or question.embed is not None:
+            return False
+        told = self._shared.inner.facts(self._header, model).get("capabilities")
+        return isinstance(told, Mapping) and any(told.get(name) for name in _CALLS_TOOLS)
+
     def _model(self, named: str | None) -> str:
         """The public name of the model that answers. Raises NotFound, Forbidden."""
         return self._shared.inner.model(self._header, named or self._shared.model)
@@ -130,7 +139,8 @@ class _Answering:
         return {**({} if temperature is None else {"temperature": temperature}), **question.fields}
 
     async def _asked(self, question: Question, context: Context, model: str) -> Asked:
-        window = self._shared.inner.window(self._header, model)
+        length = self._shared.inner.facts(self._header, model).get("context_length")
+        window = length if isinstance(length, int) and length > 0 else None
 
         async def prepare() -> Any:
             asked = await self._shared.answers.prepare(self._workspace, self._thread, question, window)

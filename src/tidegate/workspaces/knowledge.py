@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from tidegate.errors import InvalidRequest
 from tidegate.store.documents import Document, DocumentStore
 from tidegate.store.placements import Placement, PlacementStore
 from tidegate.store.users import UserStore
@@ -36,7 +37,9 @@ class DocumentKnowledge:
         index: PassageIndex,
         users: UserStore,
         models: Models,
+        embedder: Callable[[], str | None],
     ) -> None:
+        """``embedder`` tells which model makes vectors now."""
         self.reranker: str | None = None
         """The model that puts passages in order, for workspaces that want it."""
         self._documents = documents
@@ -44,6 +47,7 @@ class DocumentKnowledge:
         self._index = index
         self._users = users
         self._models = models
+        self._embedder = embedder
 
     async def documents_of(self, workspace: Workspace) -> Sequence[dict[str, Any]]:
         """See :class:`tidegate.workspaces.service.Knowledge`, as for all that follow."""
@@ -85,6 +89,15 @@ class DocumentKnowledge:
             rerank=partial(self._models.rerank, owner, reranker) if reranker and wants_order else None,
             documents=among,
         )
+
+    async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
+        embedder = self._embedder()
+        if embedder is None:
+            raise InvalidRequest(
+                "no model makes vectors here; give one in tidegate.yaml: workspaces: {embedder: MODEL}",
+                code="no_embedder",
+            )
+        return embedder, await self._models.embed(owner, embedder, texts)
 
     async def drop(self, workspace: int) -> None:
         await self._index.drop(workspace)

@@ -61,6 +61,10 @@ class Knowledge(Protocol):
         """
         ...
 
+    async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
+        """The model that makes vectors, and those of some texts. Raises TidegateError."""
+        ...
+
     async def drop(self, workspace: int) -> None:
         """Let go of the passages of a workspace that is gone."""
         ...
@@ -68,36 +72,6 @@ class Knowledge(Protocol):
     async def knows_user(self, owner: str, user: int) -> bool:
         """Whether the owner has users, and this one among them."""
         ...
-
-
-class NoKnowledge:
-    """A :class:`Knowledge` of nothing: workspaces without documents or users."""
-
-    async def documents_of(self, workspace: Workspace) -> Sequence[dict[str, Any]]:
-        """See :class:`Knowledge`, as for all that follow."""
-        return ()
-
-    async def document(self, name: str) -> KnownDocument | None:
-        return None
-
-    async def passages(self, workspace: int) -> int:
-        return 0
-
-    async def search(
-        self,
-        workspace: Workspace,
-        query: str,
-        top: int,
-        threshold: float,
-        without: frozenset[str] = frozenset(),
-    ) -> Sequence[Hit]:
-        return ()
-
-    async def drop(self, workspace: int) -> None:
-        """There is nothing to let go of."""
-
-    async def knows_user(self, owner: str, user: int) -> bool:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

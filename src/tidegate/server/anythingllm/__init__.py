@@ -39,7 +39,7 @@ def routes(service: Service) -> list[Route]:
     threads = ThreadEndpoints(kept, max_body)
     embeds = EmbedEndpoints(kept, max_body)
     exports = ExportEndpoints(kept, max_body)
-    listings = ListingEndpoints(kept)
+    listings = ListingEndpoints(kept, max_body)
     return [
         *_document_routes(service, workspaces, max_body),
         Route(paths.PING, _ping, methods=["GET"]),
@@ -59,6 +59,7 @@ def routes(service: Service) -> list[Route]:
         Route(paths.THREAD_UPDATE, threads.update, methods=["POST"]),
         Route(paths.THREAD_CHATS, threads.chats, methods=["GET"]),
         Route(paths.OPENAI_MODELS, listings.models, methods=["GET"]),
+        Route(paths.OPENAI_EMBEDDINGS, listings.embeddings, methods=["POST"]),
         Route(paths.VECTOR_STORES, listings.vector_stores, methods=["GET"]),
         Route(paths.EMBEDS, embeds.list, methods=["GET"]),
         Route(paths.EMBED_NEW, embeds.new, methods=["POST"]),

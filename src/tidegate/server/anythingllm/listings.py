@@ -1,11 +1,14 @@
-"""The endpoints of ``/api/v1/openai`` that list workspaces in the forms of OpenAI's API."""
+"""The endpoints of ``/api/v1/openai`` beside chats: workspaces in the forms of OpenAI's API, and vectors."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.server.anythingllm.asked import caller_of
+from tidegate.errors import InvalidRequest
+from tidegate.server.anythingllm.asked import caller_of, read_asked
 from tidegate.server.anythingllm.reach import all_of
 from tidegate.server.anythingllm.told import answer
 from tidegate.workspaces.service import Workspaces
@@ -14,8 +17,9 @@ from tidegate.workspaces.service import Workspaces
 class ListingEndpoints:
     """For the ASGI application."""
 
-    def __init__(self, kept: Workspaces) -> None:
+    def __init__(self, kept: Workspaces, max_body: Callable[[], int]) -> None:
         self._kept = kept
+        self._max_body = max_body
 
     async def models(self, request: Request) -> Response:
         """``GET /openai/models``: each workspace is a model."""
@@ -43,3 +47,17 @@ class ListingEndpoints:
             )
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         return answer({"first_id": first, "last_id": last, "data": data, "has_more": False})
+
+    async def embeddings(self, request: Request) -> Response:
+        """``POST /openai/embeddings``: vectors of the model that documents are embedded with."""
+        asked = await read_asked(request, self._max_body)
+        given = asked.get("input", asked.get("inputs"))
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not texts or not all(isinstance(each, str) for each in texts):
+            raise InvalidRequest("'input' must be a text, or a list of texts", param="input")
+        model, vectors = await self._kept.knowledge.vectors(caller_of(request).id, texts)
+        data = [
+            {"object": "embedding", "embedding": vector, "index": number}
+            for number, vector in enumerate(vectors)
+        ]
+        return answer({"object": "list", "data": data, "model": model})

@@ -24,6 +24,7 @@ THREAD_UPDATE: Final = f"{THREAD}/update"
 THREAD_CHATS: Final = f"{THREAD}/chats"
 
 OPENAI_MODELS: Final = "/api/v1/openai/models"
+OPENAI_EMBEDDINGS: Final = "/api/v1/openai/embeddings"
 VECTOR_STORES: Final = "/api/v1/openai/vector_stores"
 
 EMBEDS: Final = "/api/v1/embed"
