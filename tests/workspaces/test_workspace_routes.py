@@ -29,8 +29,7 @@ from tidegate.store.embeds import EmbedStore
 from tidegate.store.keys import KeyRow, insert_key
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.document import Hit
-from tidegate.workspaces.library import Library
-from tidegate.workspaces.service import KnownDocument, Knowledge, Workspaces
+from tidegate.workspaces.service import Knowledge, KnownDocument, Rules, Workspaces
 
 UNKNOWN_KEY = {"Authorization": "Bearer sk-unknown"}
 
@@ -286,7 +285,8 @@ def test_a_search_tells_what_was_found(member: Member, tmp_path: Path) -> None:
 
     async def main(workspaces: WorkspaceStore, chats: ChatStore) -> Sequence[Any]:
         embeds = EmbedStore(Database(tmp_path / "none.db"), lambda: 0)
-        kept = Workspaces(workspaces, chats, embeds, cast(Knowledge, library), cast(Library, None))
+        none: Any = None
+        kept = Workspaces(workspaces, chats, embeds, cast(Knowledge, library), none, none, Rules())
         endpoints = WorkspaceEndpoints(kept, lambda: 10_000, lambda *_: None)
         inner = Starlette(routes=[Route(paths.VECTOR_SEARCH, endpoints.vector_search, methods=["POST"])])
         found = await workspaces.by_id(made["id"])

@@ -28,7 +28,7 @@ from tidegate.workspaces.knowledge import DocumentKnowledge
 from tidegate.workspaces.library import Library
 from tidegate.workspaces.parsing import Parser
 from tidegate.workspaces.passages import SqlitePassages
-from tidegate.workspaces.service import Workspaces
+from tidegate.workspaces.service import Rules, Workspaces
 
 _PROTECTION: Final = "WORKSPACE_DELETION_PROTECTION"
 """AnythingLLM's variable: where it is set, no workspace can be deleted through the API."""
@@ -73,7 +73,8 @@ class WorkspaceParts:
             self._embeds,
             self._knowledge,
             self._library,
-            protected=_PROTECTION in environ,
+            self._users,
+            Rules(protected=_PROTECTION in environ),
         )
 
     async def open(self, *, ingests: bool) -> Coroutine[None, None, None] | None:
@@ -91,6 +92,7 @@ class WorkspaceParts:
         self._settings = config.workspaces
         self._knowledge.reranker = config.workspaces.reranker
         self._library.private_links = config.workspaces.private_links
+        self.service.rules.multi_user = config.workspaces.multi_user
         self._ingestion.wake()
 
     def source(self, surroundings: Surroundings, slug: str, thread: str | None) -> Source:

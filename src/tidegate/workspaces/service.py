@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tidegate.store.chats import ChatStore
 from tidegate.store.embeds import EmbedStore
+from tidegate.store.users import UserStore
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.document import Hit
 from tidegate.workspaces.library import Library
@@ -74,13 +75,24 @@ class Knowledge(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Rules:
+    """What the operator has decided, and may decide anew. ``protected``: no workspace may be deleted;
+    ``multi_user``: users are kept.
+    """
+
+    protected: bool = False
+    multi_user: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Workspaces:
-    """What requests about workspaces are answered with. ``protected``: none of them may be deleted."""
+    """What requests about workspaces are answered with."""
 
     workspaces: WorkspaceStore
     chats: ChatStore
     embeds: EmbedStore
     knowledge: Knowledge
     library: Library
-    protected: bool = False
+    users: UserStore
+    rules: Rules

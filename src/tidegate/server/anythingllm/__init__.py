@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.server.anythingllm import document_paths, paths
+from tidegate.server.anythingllm import admin_paths, document_paths, paths
+from tidegate.server.anythingllm.admin import AdminEndpoints
 from tidegate.server.anythingllm.asked import caller_of
 from tidegate.server.anythingllm.documents import DocumentEndpoints
 from tidegate.server.anythingllm.embeds import EmbedEndpoints
 from tidegate.server.anythingllm.exports import ExportEndpoints
 from tidegate.server.anythingllm.listings import ListingEndpoints
+from tidegate.server.anythingllm.system import SystemEndpoints
 from tidegate.server.anythingllm.threads import ThreadEndpoints
 from tidegate.server.anythingllm.told import answer, phrase
 from tidegate.server.anythingllm.uploads import UploadEndpoints
@@ -42,6 +45,7 @@ def routes(service: Service) -> list[Route]:
     listings = ListingEndpoints(kept, max_body)
     return [
         *_document_routes(service, workspaces, max_body),
+        *_admin_routes(service, max_body),
         Route(paths.PING, _ping, methods=["GET"]),
         Route(paths.AUTH, _auth, methods=["GET"]),
         Route(paths.ENV_DUMP, _env_dump, methods=["GET"]),
@@ -94,6 +98,41 @@ def _document_routes(
         Route(document_paths.UPDATE_EMBEDDINGS, documents.update_embeddings, methods=["POST"]),
         Route(document_paths.UPDATE_PIN, documents.update_pin, methods=["POST"]),
         Route(document_paths.REMOVE_DOCUMENTS, documents.remove, methods=["DELETE"]),
+    ]
+
+
+def _admin_routes(service: Service, max_body: Callable[[], int]) -> list[Route]:
+    kept = service.workspaces
+
+    def settings() -> dict[str, Any]:
+        return {
+            "RequiresAuth": not service.keys.open,
+            "LLMProvider": "tidegate",
+            "LLMModel": service.gateway.routes.default,
+            "VectorDB": "lancedb",
+        }
+
+    system = SystemEndpoints(kept, max_body, settings)
+    admin = AdminEndpoints(kept, kept.users, max_body)
+    among_users = admin.among_users
+    return [
+        Route(admin_paths.SYSTEM, system.system, methods=["GET"]),
+        Route(admin_paths.VECTOR_COUNT, system.vector_count, methods=["GET"]),
+        Route(admin_paths.UPDATE_ENV, system.update_env, methods=["POST"]),
+        Route(admin_paths.IS_MULTI_USER, admin.is_multi_user, methods=["GET"]),
+        Route(admin_paths.USERS, among_users(admin.short_users), methods=["GET"]),
+        Route(admin_paths.AUTH_TOKEN, among_users(admin.auth_token), methods=["GET"]),
+        Route(admin_paths.ADMIN_USERS, among_users(admin.users), methods=["GET"]),
+        Route(admin_paths.ADMIN_USERS_NEW, among_users(admin.new_user), methods=["POST"]),
+        Route(admin_paths.ADMIN_USER, among_users(admin.change_user), methods=["POST"]),
+        Route(admin_paths.ADMIN_USER, among_users(admin.delete_user), methods=["DELETE"]),
+        Route(admin_paths.INVITES, among_users(admin.invites), methods=["GET"]),
+        Route(admin_paths.INVITE_NEW, among_users(admin.new_invite), methods=["POST"]),
+        Route(admin_paths.INVITE, among_users(admin.delete_invite), methods=["DELETE"]),
+        Route(admin_paths.MEMBERS, among_users(admin.members), methods=["GET"]),
+        Route(admin_paths.UPDATE_MEMBERS, among_users(admin.update_members), methods=["POST"]),
+        Route(admin_paths.MANAGE_MEMBERS, among_users(admin.manage_members), methods=["POST"]),
+        Route(admin_paths.PREFERENCES, among_users(admin.preferences), methods=["POST"]),
     ]
 
 

@@ -57,7 +57,7 @@ class WorkspaceEndpoints:
 
     async def delete(self, request: Request) -> Response:
         """``DELETE /workspace/{slug}``."""
-        if self._kept.protected:
+        if self._kept.rules.protected:
             return answer({"success": False, "error": _PROTECTED}, 403)
         found = await workspace_at(self._kept, request)
         if found is None:

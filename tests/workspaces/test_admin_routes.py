@@ -1,0 +1,123 @@
+"""Users, invites and memberships, where they are kept; and what is told of the gateway's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.gateway import Gateway
+from tests.workspaces.conftest import KEYS, Member, workspaces_config
+
+SINGLE = b"Instance is not in Multi-User mode. Permission denied."
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    config = workspaces_config(workspaces={"multi_user": True})
+    gateway = Gateway(tmp_path_factory.mktemp("users"), config)
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def admin(_shared: Gateway, request: pytest.FixtureRequest) -> Member:
+    """Whose users are nobody else's: each test has a key of its own."""
+    return Member(_shared, KEYS[sum(map(ord, request.node.name)) % len(KEYS)])
+
+
+def new_user(admin: Member, username: str = "ann", **more: Any) -> Any:
+    told = admin.post("/admin/users/new", username=username, password="correct horse", **more)
+    assert told["error"] is None
+    return told["user"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/users"),
+        ("GET", "/users/1/issue-auth-token"),
+        ("GET", "/admin/users"),
+        ("POST", "/admin/users/new"),
+        ("DELETE", "/admin/users/1"),
+        ("GET", "/admin/invites"),
+        ("POST", "/admin/workspaces/1/update-users"),
+        ("POST", "/admin/preferences"),
+    ],
+)
+def test_without_users_there_is_nothing_to_administer(member: Member, method: str, path: str) -> None:
+    response = member.ask(method, path, {} if method == "POST" else None)
+    assert (response.status, response.body) == (401, SINGLE)
+    assert member.get("/admin/is-multi-user-mode") == {"isMultiUser": False}
+
+
+def test_users_are_made_changed_and_deleted(admin: Member) -> None:
+    assert admin.get("/admin/is-multi-user-mode") == {"isMultiUser": True}
+    made = new_user(admin, role="manager")
+    assert (made["username"], made["role"], "password" in made) == ("ann", "manager", False)
+    assert admin.get("/users") == {"users": [{"id": made["id"], "username": "ann", "role": "manager"}]}
+    changed = admin.post(f"/admin/users/{made['id']}", username="anna", suspended=1)
+    assert changed == {"success": True, "error": None}
+    (user,) = admin.get("/admin/users")["users"]
+    assert (user["username"], user["suspended"]) == ("anna", 1)
+    assert admin.ask("DELETE", f"/admin/users/{made['id']}").json == {"success": True, "error": None}
+    assert admin.get("/admin/users") == {"users": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "Username must be"),
+        ({"username": "Ann", "password": "correct horse"}, "Username must be"),
+        ({"username": "bob", "password": "short"}, "Password must be"),
+        ({"username": "bob", "password": 7}, "Password must be"),
+        ({"username": "bob", "password": "correct horse", "role": "king"}, "Invalid role"),
+    ],
+)
+def test_a_user_who_makes_no_sense_is_refused(admin: Member, body: dict[str, Any], told: str) -> None:
+    response = admin.ask("POST", "/admin/users/new", body)
+    assert response.status == 400
+    assert response.json["user"] is None
+    assert response.json["error"].startswith(told)
+
+
+def test_a_name_is_one_users(admin: Member) -> None:
+    new_user(admin, "cat")
+    response = admin.ask("POST", "/admin/users/new", {"username": "cat", "password": "correct horse"})
+    assert "already exists" in response.json["error"]
+    assert admin.ask("POST", "/admin/users/999999", {"username": "x"}).status == 404
+
+
+def test_invites_are_made_and_taken_back(admin: Member) -> None:
+    workspace = admin.new("Docs")
+    made = admin.post("/admin/invite/new", workspaceIds=[workspace["id"], 10**6])["invite"]
+    assert (made["status"], made["workspaceIds"]) == ("pending", str(workspace["id"]))
+    assert admin.ask("DELETE", f"/admin/invite/{made['id']}").json["success"]
+    (invite,) = admin.get("/admin/invites")["invites"]
+    assert invite["status"] == "disabled"
+    assert admin.ask("DELETE", "/admin/invite/999999").status == 404
+
+
+def test_users_become_members_of_workspaces(admin: Member) -> None:
+    workspace = admin.new("Docs")
+    first, second = new_user(admin, "ann"), new_user(admin, "bob")
+    at = f"/admin/workspaces/{workspace['id']}"
+    assert admin.post(f"{at}/update-users", userIds=[first["id"], 10**6])["success"]
+    assert admin.get(f"{at}/users") == {"users": [{"userId": first["id"], "role": "default"}]}
+    managed = admin.post(f"/admin/workspaces/{workspace['slug']}/manage-users", userIds=[second["id"]])
+    assert [each["username"] for each in managed["users"]] == ["ann", "bob"]
+    again = admin.post(
+        f"/admin/workspaces/{workspace['slug']}/manage-users", userIds=[second["id"]], reset=True
+    )
+    assert [each["username"] for each in again["users"]] == ["bob"]
+    assert admin.ask("POST", "/admin/workspaces/nowhere/manage-users", {}).status == 404
+
+
+def test_settings_are_told_and_not_changed(member: Member) -> None:
+    settings = member.get("/system")["settings"]
+    assert (settings["MultiUserMode"], settings["RequiresAuth"]) == (False, True)
+    told = member.post("/system/update-env", OPEN_AI_KEY="x")
+    assert told["newValues"] == {}
+    assert "tidegate.yaml" in told["error"]
+    assert member.get("/system/vector-count") == {"vectorCount": 0}
