@@ -264,3 +264,15 @@ def test_what_is_removed_is_found_no_more(desk: Desk) -> None:
     assert desk.get(f"/workspace/{desk.slug}")["workspace"][0]["documents"] == []
     (frame,) = desk.ask("When does the harbour open?", mode="query")
     assert frame["textResponse"] == REFUSAL
+
+
+def test_a_question_that_goes_on_is_answered_from_earlier_sources(
+    desk: Desk, upstream: Upstream
+) -> None:
+    desk.add()
+    desk.ask("When does the harbour open?", mode="query")
+    frames = desk.ask("And why?", mode="query")
+    assert "six in the morning" in system_of(upstream)
+    assert frames[-1]["sources"] == []
+    (frame,) = desk.ask("Who won the chess tournament in Reykjavik?", mode="query")
+    assert frame["textResponse"] == REFUSAL

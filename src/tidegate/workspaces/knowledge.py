@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tidegate.errors import InvalidRequest
 from tidegate.store.documents import Document, DocumentStore
@@ -15,6 +15,9 @@ from tidegate.workspaces.document import Hit
 from tidegate.workspaces.index import PassageIndex
 from tidegate.workspaces.retrieval import search
 from tidegate.workspaces.settings import moment, read_settings
+from tidegate.workspaces.words import query_words
+
+_SEVERAL: Final = 2
 
 
 class Models(Protocol):
@@ -89,6 +92,9 @@ class DocumentKnowledge:
             rerank=partial(self._models.rerank, owner, reranker) if reranker and wants_order else None,
             documents=among,
         )
+
+    async def may_go_on(self, workspace: int, query: str) -> bool:
+        return len(set(query_words(query))) < _SEVERAL or bool(await self._index.lexical(workspace, query, 1))
 
     async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
         embedder = self._embedder()
