@@ -95,8 +95,11 @@ class _Answering:
             async for piece in self._answer(question, context):
                 yield piece
         finally:
-            if self._said and not self._kept:  # who left may want to read what came, and go on from it
-                self._shared.chats.post(self._chat(question, {}))
+            if (
+                self._said and not self._kept and self._header.keep
+            ):  # who left may want to read what came, and go on from it
+                chat = self._chat(question, {}, include=question.history is None)
+                self._shared.chats.post(chat)
 
     async def _answer(self, question: Question, context: Context) -> AsyncIterator[str]:
         model = self._model(question.model or self._settings.chat_model)
@@ -172,7 +175,9 @@ class _Answering:
     ) -> AsyncIterator[str]:
         """Note the chat, and tell what the answer is from."""
         metrics = await context.step("metrics", lambda: self._metrics(context, model, began))
-        chat = await context.step("chat", lambda: self._keep(question, metrics))
+        # Who brings the conversation along remembers it: what the workspace remembers is for the others.
+        include = question.history is None
+        chat = await context.step("chat", lambda: self._keep(question, metrics, include=include))
         length = sum(map(len, self._said))
         for number, source in enumerate(self._sources):
             context.item(CITATION, _citation(number, source, length))
@@ -193,7 +198,12 @@ class _Answering:
             "timestamp": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds"),
         }
 
-    async def _keep(self, question: Question, metrics: Mapping[str, Any], *, include: bool = True) -> int:
+    async def _keep(
+        self, question: Question, metrics: Mapping[str, Any], *, include: bool = True
+    ) -> int | None:
+        """Note the chat, unless nothing is to be kept of it; its number."""
+        if not self._header.keep:
+            return None
         number = await self._shared.chats.add(self._chat(question, metrics, include=include))
         self._kept = True
         return number
