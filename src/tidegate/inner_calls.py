@@ -11,9 +11,9 @@ import msgspec
 from tidegate.access import Caller
 from tidegate.core.call import Call, Reply
 from tidegate.core.usage import Usage
+from tidegate.dialects.translation.counts import usage_of
 from tidegate.errors import Broken
 from tidegate.generation import Gateway
-from tidegate.server.calls.counted import usage_of
 
 _MOST: Final = 64 * 1024 * 1024
 """Bytes of an answer: a thousand vectors take some 20 MiB."""

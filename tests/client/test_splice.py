@@ -73,7 +73,15 @@ def test_pieces_of_any_size_make_the_same_frames(dialect: str, sizes: list[int])
     assert counted == [frame.cursor for frame in frames if frame.cursor is not None]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_chat_of_anythingllm_ends_with_its_last_frame_only() -> None:
+    splice = Splice()
+    for frame in frames_of("anythingllm", events_of()):
+        assert not over(splice)
+        splice.feed(b"\n" + frame.data)  # behind a keep-alive
+    assert over(splice)
+
+
+@pytest.mark.parametrize("dialect", [*DIALECTS, "anythingllm"])
 def test_an_error_is_an_end_once_all_of_it_has_come(dialect: str) -> None:
     frames = frames_of(dialect, events_of(error=Failure("gone", type="upstream_error")))
     splice = Splice()

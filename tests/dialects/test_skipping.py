@@ -13,12 +13,24 @@ from hypothesis import strategies as st
 from tests.dialects.recorded import Case, cases, dialects, header_for
 from tests.dialects.test_crossing import answers
 from tests.properties import examples
-from tidegate.core.event import AnyEvent, End, Failure, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import (
+    AnyEvent,
+    End,
+    Failure,
+    Finish,
+    Item,
+    Start,
+    Text,
+    Thinking,
+    Tool,
+    status_extra,
+)
 from tidegate.core.request import Header
 from tidegate.core.run import Run, Skipped, coalesce, decode, encode
 from tidegate.core.usage import Usage
 from tidegate.dialects import Dialect, Renderer, load_dialect, renderer
 
+SHOWN = [*dialects(), load_dialect("anythingllm")]
 ALL = [case for dialect in dialects() for case in cases(dialect) if case.events]
 
 words = st.sampled_from(
@@ -26,6 +38,7 @@ words = st.sampled_from(
 )
 beside: list[Any] = [
     *(None,) * 6,
+    status_extra({"text": "working"}),
     {"chunk": {"x": 1}},
     {"chunk": {"x": 1.0}},
     {"choice": {"y": True}, "delta": {"z": "世"}},
@@ -54,12 +67,18 @@ once = st.one_of(
     st.builds(
         Thinking, text=words, signature=st.just("s"), origin=st.sampled_from([None, "gemini"]), **where
     ),
+    st.builds(Thinking, text=words, extra=st.just(status_extra({"text": "working", "step": 1}))),
+    st.builds(
+        Item,
+        kind=st.sampled_from(["file", "input_required", "anythingllm"]),
+        value=st.sampled_from([{"id": "i", "name": "n"}, {"chatId": 1}, {"type": "textResponse"}]),
+    ),
     st.builds(Thinking, text=st.just(""), redacted=st.just("r"), **where),
     st.builds(Tool, arguments=words, call_id=st.just("i"), name=st.sampled_from(["f", "patch"]), **where),
     st.builds(
         Item,
-        kind=st.sampled_from(["delta", "choice", "chunk", "citation", "anythingllm"]),
-        value=st.sampled_from([{"k": "v"}, {"reasoning_details": [1]}, {"type": "textResponse"}]),
+        kind=st.sampled_from(["delta", "choice", "chunk", "citation"]),
+        value=st.sampled_from([{"k": "v"}, {"reasoning_details": [1]}]),
     ),
 )
 
@@ -116,7 +135,7 @@ def headers(dialect: Dialect) -> list[Header]:
 
 ALL_HEADERS = {
     f"{dialect.name}, kind {number}": (dialect, header)
-    for dialect in (*dialects(), load_dialect("anythingllm"))
+    for dialect in SHOWN
     for number, header in enumerate(headers(dialect))
 }
 
@@ -183,7 +202,7 @@ def test_what_follows_in_an_answer_is_the_same(events: list[AnyEvent], data: st.
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.dialect.name}-{case.name}")
 def test_recorded_answers_go_on_anywhere_in_any_dialect(case: Case) -> None:
-    for dialect in (*dialects(), load_dialect("anythingllm")):
+    for dialect in SHOWN:
         header = case.header if dialect is case.dialect else header_for(dialect)
         header = msgspec.structs.replace(header, stream=True)
         shown = one_by_one(renderer(dialect, header), case.events)

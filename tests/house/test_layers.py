@@ -32,6 +32,7 @@ LAYERS = {
     "streams": 6,
     "generation": 7,
     "inner": 8,
+    "inner_calls": 8,
     "server": 8,
     "app": 9,
     "cli": 10,

@@ -74,7 +74,7 @@ def test_the_rest_is_the_same_behind_every_number_of_frames(
         assert asking.get(f"?skip={len(frames)}").status == 204
 
 
-@pytest.mark.parametrize("name", [*WAYS, "events"])
+@pytest.mark.parametrize("name", [*WAYS, "anythingllm", "events"])
 def test_it_is_read_in_any_other_dialect(gateway: Gateway, upstream: Upstream, name: str) -> None:
     upstream.play(WAYS["messages"].upstream)
     first = WAYS["messages"].ask(gateway.address)

@@ -75,7 +75,6 @@ def test_a_place_beyond_the_end_is_told_where_the_end_is(
         ("skip=%D9%A3", "skip"),
         ("after=1&skip=1", "skip"),
         ("dialect=openai", "dialect"),
-        ("dialect=anythingllm", "dialect"),
         ("stream=1", "stream"),
         ("stream=false&after=1", "after"),
         ("event_ids=yes", "event_ids"),

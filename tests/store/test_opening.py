@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,17 @@ def test_a_file_that_another_program_keeps_to_itself_is_named(tmp_path: Path) ->
 def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "tidegate.db").mkdir()
     assert "tidegate.db cannot be opened: Is a directory" in refusal(tmp_path / "tidegate.db")
+
+
+def test_a_second_connection_takes_no_lock_from_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "tidegate.db"
+    first = migrated(path, by_steps=False)
+    sqlite.close(sqlite.connect(path))
+    # Another process that believes to be the last one folds the log away under the first.
+    reads = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM keys').fetchall()"
+    subprocess.run([sys.executable, "-c", reads, str(path)], check=True)
+    with first.begin():
+        first.exec_driver_sql("INSERT INTO counters VALUES ('seen', 1)")
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT value FROM counters").fetchall() == [(1,)]
+    sqlite.close(first)

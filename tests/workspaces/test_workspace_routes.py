@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -29,6 +29,7 @@ from tidegate.store.embeds import EmbedStore
 from tidegate.store.keys import KeyRow, insert_key
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.document import Hit
+from tidegate.workspaces.library import Library
 from tidegate.workspaces.service import KnownDocument, NoKnowledge, Workspaces
 
 UNKNOWN_KEY = {"Authorization": "Bearer sk-unknown"}
@@ -284,7 +285,8 @@ def test_a_search_tells_what_was_found(member: Member, tmp_path: Path) -> None:
     ]
 
     async def main(workspaces: WorkspaceStore, chats: ChatStore) -> Sequence[Any]:
-        kept = Workspaces(workspaces, chats, EmbedStore(Database(tmp_path / "none.db"), lambda: 0), library)
+        embeds = EmbedStore(Database(tmp_path / "none.db"), lambda: 0)
+        kept = Workspaces(workspaces, chats, embeds, library, cast(Library, None))
         endpoints = WorkspaceEndpoints(kept, lambda: 10_000, lambda *_: None)
         inner = Starlette(routes=[Route(paths.VECTOR_SEARCH, endpoints.vector_search, methods=["POST"])])
         found = await workspaces.by_id(made["id"])

@@ -25,6 +25,7 @@ from tidegate.store.workspaces import WorkspaceStore
 from tidegate.workspaces.answer import Answers
 from tidegate.workspaces.ingestion import Ingestion
 from tidegate.workspaces.knowledge import DocumentKnowledge
+from tidegate.workspaces.library import Library
 from tidegate.workspaces.parsing import Parser
 from tidegate.workspaces.passages import SqlitePassages
 from tidegate.workspaces.service import Workspaces
@@ -60,9 +61,17 @@ class WorkspaceParts:
         self._ingestion = Ingestion(
             store, documents, placements, self._index, self._models, self._embedder, self._sizes
         )
+        self._library = Library(
+            documents, placements, self._index, self._ingestion, self._parser.parse, clock
+        )
         self.tools = WorkspaceTools(store, self._answers)
         self.service = Workspaces(
-            store, chats, self._embeds, self._knowledge, protected=_PROTECTION in environ
+            store,
+            chats,
+            self._embeds,
+            self._knowledge,
+            self._library,
+            protected=_PROTECTION in environ,
         )
 
     async def open(self, *, ingests: bool) -> Coroutine[None, None, None] | None:
@@ -79,6 +88,7 @@ class WorkspaceParts:
         """Take settings, at start and at a reload."""
         self._settings = config.workspaces
         self._knowledge.reranker = config.workspaces.reranker
+        self._library.private_links = config.workspaces.private_links
         self._ingestion.wake()
 
     def source(self, surroundings: Surroundings, slug: str, thread: str | None) -> Source:

@@ -27,6 +27,7 @@ _DIALECTS: Final = (
     "openai-responses",
     "anthropic-messages",
     "gemini",
+    "anythingllm",
     "events",
 )
 

@@ -22,6 +22,9 @@ _LAST: Final = frozenset(
 )
 """Names of the frames that end an answer, in dialects that name their frames."""
 
+_LAST_TYPES: Final = frozenset({"finalizeResponseStream", "textResponse"})
+"""What AnythingLLM's last frames say that they are; one that failed tells an error."""
+
 _ALIVE: Final = frozenset({b"ping", b"keepalive"})
 """Names of the frames that only show that the connection lives."""
 
@@ -129,7 +132,7 @@ def _keeps_alive(name: bytes, payload: bytes) -> bool:
 
 
 def _tells_end(payload: bytes) -> bool:
-    """Whether a frame is that in which Chat or Messages tell an error, their last, or the event of an end.
+    """Whether a frame tells an error, in Chat or Messages, or is the event of an end, or AnythingLLM's last.
 
     The error of the Responses API holds no error object, and ``response.failed`` follows it.
     """
@@ -139,7 +142,8 @@ def _tells_end(payload: bytes) -> bool:
     choices = value.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     failed = isinstance(first, dict) and first.get("finish_reason") == "error"
-    return failed or bool(value.get("error")) or value.get("event") == "end"
+    ended = value.get("event") == "end" or str(value.get("type")) in _LAST_TYPES
+    return failed or ended or bool(value.get("error"))
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool, status_told
 
 Piece = Text | Thinking | Tool
 """A delta that a run can be made of."""
@@ -123,7 +123,9 @@ def _plain(event: AnyEvent) -> Piece | None:
     if type(event) is Text:
         return event if event.text and event.logprobs is None else None
     if type(event) is Thinking:
-        return event if event.text and event.signature is None and event.redacted is None else None
+        # A line of progress is told apart from thinking, and its fields with it.
+        plain = event.text and event.signature is None and event.redacted is None
+        return event if plain and status_told(event) is None else None
     if type(event) is Tool:
         return event if event.arguments and event.call_id is None and event.name is None else None
     return None

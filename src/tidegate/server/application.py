@@ -118,7 +118,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
             for path in (*urls.GENERATIONS, *urls.CHAT_POSTS, urls.FILES_SPLIT)
         ),
         *_routes_of_what_is_kept(service),
-        *(_call_route(service, *paths) for paths in urls.CALLS.items()),
+        *(_call_route(service, *paths) for paths in {**urls.CALLS, **urls.CALLS_OF_WORKSPACES}.items()),
         *anythingllm.routes(service),
     ]
     inner = Starlette(

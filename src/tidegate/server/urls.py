@@ -10,11 +10,8 @@ import re
 from typing import Final
 from urllib.parse import parse_qs
 
-OPENAI_OF_WORKSPACES: Final = "/api/v1/openai/chat/completions"
-"""Where AnythingLLM's clients ask workspaces in OpenAI's words."""
 GENERATIONS: Final = {
     "/chat/completions": "openai-chat",
-    OPENAI_OF_WORKSPACES: "openai-chat",
     "/completions": "openai-completions",
     "/responses": "openai-responses",
     "/messages": "anthropic-messages",
@@ -30,11 +27,14 @@ GOOGLE_POSTS: Final = tuple(
     for verb in ("generateContent", "streamGenerateContent", "countTokens")
 )
 """What is asked there with POST alone, as routes for other methods."""
+OPENAI_OF_WORKSPACES: Final = re.compile("/api/v1/openai/chat/completions")
+"""Where AnythingLLM's clients ask workspaces in OpenAI's words."""
 CHATS: Final = re.compile(
     "/api/v1/workspace/[^/]+(?:/thread/[^/]+)?/(?:stream-)?chat|/api/embed/[^/]+/stream-chat"
 )
 """AnythingLLM's paths, which name the workspace that is asked, where ``anythingllm`` is served."""
 CHAT_POSTS: Final = (
+    "/api/v1/openai/chat/completions",
     "/api/v1/workspace/{slug}/chat",
     "/api/v1/workspace/{slug}/stream-chat",
     "/api/v1/workspace/{slug}/thread/{thread}/chat",
@@ -57,7 +57,6 @@ CALLS: Final = {
     RERANK: RERANK,
     "/moderations": "/moderations",
     "/images/generations": "/images/generations",
-    "/api/v1/openai/images/generations": "/images/generations",
     "/images/edits": "/images/edits",
     "/images/variations": "/images/variations",
     "/audio/speech": "/audio/speech",
@@ -65,6 +64,9 @@ CALLS: Final = {
     "/audio/translations": "/audio/translations",
 }
 """Path to the one of an upstream that is asked there, below its base URL. POST only; see calls/."""
+
+CALLS_OF_WORKSPACES: Final = {"/api/v1/openai/images/generations": "/images/generations"}
+"""The same for AnythingLLM's clients."""
 
 RESPONSE: Final = "/responses/{response_id}"
 RESPONSE_CANCEL: Final = "/responses/{response_id}/cancel"
@@ -120,7 +122,9 @@ def generation_at(target: str) -> tuple[str, str] | None:
     plain = canonical(path)
     dialect = GENERATIONS.get(plain)
     if dialect is not None:
-        return dialect, plain if plain == OPENAI_OF_WORKSPACES else path
+        return dialect, path
+    if OPENAI_OF_WORKSPACES.fullmatch(plain):
+        return "openai-chat", plain
     if plain.startswith("/api/"):
         return ("anythingllm", plain) if CHATS.fullmatch(plain) else None
     return ("gemini", target) if ":" in plain and METHODS.fullmatch(plain) else None

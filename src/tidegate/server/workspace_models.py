@@ -16,6 +16,7 @@ _PREFIX = "workspace/"
 def read_request(dialect: Dialect, body: bytes, headers: Mapping[str, str], path: str) -> Request:
     """The request in a body that was sent to a path. Raises InvalidRequest."""
     request = dialect.read_request(body, headers, path)
-    if path != OPENAI_OF_WORKSPACES or request.model is None or request.model.startswith(_PREFIX):
+    named = request.model is not None and not request.model.startswith(_PREFIX)
+    if not named or not OPENAI_OF_WORKSPACES.fullmatch(path):
         return request
-    return replace(request, model=_PREFIX + request.model)
+    return replace(request, model=f"{_PREFIX}{request.model}")

@@ -66,6 +66,7 @@ def _anythingllm(told: Asked, prompt: Prompt) -> Question:
         reset=told.reset,
         attached=tuple(Attached(each.name, each.data) for each in told.documents),
         shown_attachments=told.attachments,
+        fields={} if told.max_tokens is None else {"max_tokens": told.max_tokens},
     )
 
 

@@ -105,6 +105,15 @@ class DocumentStore:
         """The document of this id, whoever owns it."""
         return await self._database.read(lambda each: _first(each, documents.c.id == document))
 
+    async def of_content(self, owner: str, folder: str, content_hash: str) -> Document | None:
+        """The document in a folder that was read from the same content."""
+        asked = (
+            (documents.c.owner == owner)
+            & (documents.c.folder == folder)
+            & (documents.c.content_hash == content_hash)
+        )
+        return await self._database.read(lambda each: _first(each, asked))
+
     async def get(self, owner: str, location: str) -> Document | None:
         """The owner's document at ``folder/name``; without a folder, of this name in any."""
         folder, slash, name = location.rpartition("/")

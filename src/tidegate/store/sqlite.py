@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -99,9 +100,17 @@ def _told(path: Path, error: BaseException) -> str:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file readable by its owner only; what SQLite puts beside it is made alike."""
+    """Make the file readable by its owner only; what SQLite puts beside it is made alike.
+
+    One that is there is not opened here: to close it would take away the locks of all connections that this
+    process has to it, whereupon others fold its log away under them (https://sqlite.org/howtocorrupt.html,
+    section 2.2).
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if os.name == "posix" and path.stat().st_mode & 0o077:
         with contextlib.suppress(OSError):  # somebody else's file, which they let us write
             path.chmod(0o600)

@@ -7,7 +7,7 @@ answered from documents or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from tidegate.store.documents import Document, DocumentStore
 from tidegate.store.placements import PlacementStore
 from tidegate.store.workspaces import Thread, Workspace
 from tidegate.workspaces.budget import ChatTurn, fit, shorten
-from tidegate.workspaces.document import Hit, Parsed
+from tidegate.workspaces.document import Hit, Parse
 from tidegate.workspaces.prompting import expand, passage_context, with_contexts
 from tidegate.workspaces.question import Attached, Mode, Question
 from tidegate.workspaces.service import Knowledge
@@ -28,12 +28,6 @@ _WINDOW: Final = 100_000
 _PINNED_SHARE: Final = 0.5
 _SHOWN_OF_PINNED: Final = 1000
 _CONTINUED: Final = "...continued on in source document..."
-
-
-class Parse(Protocol):
-    """Reads a file. Raises TidegateError for one that cannot be read."""
-
-    async def __call__(self, data: bytes, file_name: str, media_type: str | None = None) -> Parsed: ...
 
 
 class Asked(Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from msgspec import Struct
 
 
@@ -49,3 +51,9 @@ class Hit(Struct, frozen=True, kw_only=True):
     score: float
     heading: str = ""
     page: int | None = None
+
+
+class Parse(Protocol):
+    """Reads a file. Raises TidegateError for one that cannot be read."""
+
+    async def __call__(self, data: bytes, file_name: str, media_type: str | None = None) -> Parsed: ...

@@ -10,6 +10,7 @@ from tidegate.store.chats import ChatStore
 from tidegate.store.embeds import EmbedStore
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.document import Hit
+from tidegate.workspaces.library import Library
 
 
 class KnownDocument(Protocol):
@@ -107,4 +108,5 @@ class Workspaces:
     chats: ChatStore
     embeds: EmbedStore
     knowledge: Knowledge
+    library: Library
     protected: bool = False

@@ -32,7 +32,9 @@ def pdf(pages: Sequence[str], *, title: str = "", bookmarks: Mapping[str, int] |
     if bookmarks:
         first, outline = len(objects) + 2, len(objects) + 1
         marks = list(bookmarks.items())
-        objects.append(b"<< /First %d 0 R /Last %d 0 R /Count %d >>" % (first, first + len(marks) - 1, len(marks)))
+        objects.append(
+            b"<< /First %d 0 R /Last %d 0 R /Count %d >>" % (first, first + len(marks) - 1, len(marks))
+        )
         for at, (name, page) in enumerate(marks):
             after = b"/Next %d 0 R" % (first + at + 1) if at + 1 < len(marks) else b""
             objects.append(
@@ -43,7 +45,9 @@ def pdf(pages: Sequence[str], *, title: str = "", bookmarks: Mapping[str, int] |
     objects[0] = b"<< /Type /Catalog /Pages 2 0 R %s >>" % outlines
     kids = b" ".join(b"%d 0 R" % each for each in numbers)
     objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages))
-    objects.append(b"<< /Title (%s) /Author (A. Keeper) /CreationDate (D:20240229101500Z) >>" % title.encode())
+    objects.append(
+        b"<< /Title (%s) /Author (A. Keeper) /CreationDate (D:20240229101500Z) >>" % title.encode()
+    )
     return _with_table(objects, b"/Info %d 0 R" % len(objects))
 
 
@@ -57,7 +61,9 @@ def _with_table(objects: Sequence[bytes], more: bytes) -> bytes:
     begin = out.tell()
     out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
     out.writelines(b"%010d 00000 n \n" % place for place in places)
-    out.write(b"trailer << /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, more, begin))
+    out.write(
+        b"trailer << /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, more, begin)
+    )
     return out.getvalue()
 
 
@@ -113,8 +119,8 @@ def pptx() -> bytes:
 
     presentation = slides.Presentation()
     first = presentation.slides.add_slide(presentation.slide_layouts[1])
-    first.shapes.title.text = "The harbour"  # type: ignore[union-attr]
-    body = first.placeholders[1].text_frame  # type: ignore[attr-defined]
+    first.shapes.title.text = "The harbour"
+    body = first.placeholders[1].text_frame
     body.text = "opens at six"
     inner = body.add_paragraph()
     inner.text, inner.level = "but not on Sundays", 1
@@ -183,7 +189,11 @@ def open_document(kind: str, body: str, *, manifest: str = "", before: str = "")
         f"{before}<office:document-content {_NAMESPACES}><office:body>"
         f"<office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
     )
-    entries = {"content.xml": content, "meta.xml": _META, "META-INF/manifest.xml": f"<manifest>{manifest}</manifest>"}
+    entries = {
+        "content.xml": content,
+        "meta.xml": _META,
+        "META-INF/manifest.xml": f"<manifest>{manifest}</manifest>",
+    }
     return archive(entries, f"application/vnd.oasis.opendocument.{kind}")
 
 
@@ -205,25 +215,30 @@ def odt() -> bytes:
 
 def ods(repeated: int = 1) -> bytes:
     cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
-    row = f"<table:table-row table:number-rows-repeated='{repeated}'>{cell.format('high')}{cell.format('06:15')}"
+    row = f"<table:table-row table:number-rows-repeated='{repeated}'>"
+    row += cell.format("high") + cell.format("06:15")
     return open_document(
         "spreadsheet",
         f"<table:table table:name='Tides'><table:table-row>{cell.format('Tide')}{cell.format('When')}"
         "<table:table-cell table:number-columns-repeated='16380'/></table:table-row>"
         f"{row}</table:table-row><table:table-row table:number-rows-repeated='1048000'><table:table-cell "
         "table:number-columns-repeated='16384'/></table:table-row></table:table>"
-        f"<table:table table:name='Ships'><table:table-row>{cell.format('Marie')}</table:table-row></table:table>",
+        f"<table:table table:name='Ships'><table:table-row>{cell.format('Marie')}"
+        "</table:table-row></table:table>",
     )
+
+
+def _frame(text: str, kind: str = "outline") -> str:
+    box = f"<draw:text-box><text:p>{text}</text:p></draw:text-box>"
+    return f"<draw:frame presentation:class='{kind}'>{box}</draw:frame>"
 
 
 def odp() -> bytes:
     return open_document(
         "presentation",
-        "<draw:page><draw:frame presentation:class='title'><draw:text-box><text:p>The harbour</text:p>"
-        "</draw:text-box></draw:frame><draw:frame><draw:text-box><text:p>opens at six</text:p></draw:text-box>"
-        "</draw:frame><presentation:notes><draw:frame><draw:text-box><text:p>Speak slowly.</text:p></draw:text-box>"
-        "</draw:frame></presentation:notes></draw:page>"
-        f"<draw:page><draw:frame><draw:text-box><text:p>{LIGHT}</text:p></draw:text-box></draw:frame></draw:page>",
+        f"<draw:page>{_frame('The harbour', 'title')}{_frame('opens at six')}"
+        f"<presentation:notes>{_frame('Speak slowly.')}</presentation:notes></draw:page>"
+        f"<draw:page>{_frame(LIGHT)}</draw:page>",
     )
 
 
@@ -237,11 +252,11 @@ def epub(*, encryption: str | None = None) -> bytes:
         '<spine><itemref idref="n"/><itemref idref="a"/><itemref idref="b"/></spine></package>'
     )
     entries = {
-        "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
-        '<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+        "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+        '<rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
         "OEBPS/book.opf": package,
         "OEBPS/nav.xhtml": "<html><body><nav><a>Contents</a></nav></body></html>",
-        "OEBPS/one.xhtml": f"<html><head><title>x</title></head><body><h1>One</h1><p>{HARBOUR}</p></body></html>",
+        "OEBPS/one.xhtml": f"<html><head><title>x</title></head><body><h1>One</h1>{HARBOUR}</body></html>",
         "OEBPS/two b.xhtml": f"<html><body><h1>Two</h1><p>{LIGHT}</p></body></html>",
     }
     if encryption is not None:
@@ -250,10 +265,11 @@ def epub(*, encryption: str | None = None) -> bytes:
 
 
 HTML = f"""<!doctype html><html><head><title>The lighthouse</title><meta name="author" content="A. Keeper">
-<meta name="description" content="Of lamps."><style>p {{ color: red }}</style><script>alert("no")</script></head>
+<meta name="description" content="Of lamps."><style>p {{ color: red }}</style>
+<script>alert("no")</script></head>
 <body><nav><ul><li><a href="/">Home</a></li><li><a href="/shop">Shop</a></li></ul></nav>
 <article><h1>The lighthouse</h1><p>{LIGHT} {HARBOUR} {LIGHT}</p><h2>Its lamp</h2>
-<p>It has burned oil, gas and {'paraffin, '*20} and it still burns every night of the year.</p>
+<p>It has burned oil, gas and {"paraffin, " * 20} and it still burns every night of the year.</p>
 <ul><li>oil</li><li>gas</li></ul>
 <table><tr><th>Year</th><th>Fuel</th></tr><tr><td>1850</td><td>oil</td></tr></table></article>
 <footer>Imprint and cookies</footer></body></html>"""
@@ -278,4 +294,10 @@ def mail(*, subject: str = "Storm", attachments: Sequence[tuple[str, str, bytes]
 def mbox() -> bytes:
     envelope = b"From keeper@harbour.example Thu Feb 29 10:15:00 2024\n"
     first, second = mail(subject="Storm").as_bytes(), mail(subject="Calm").as_bytes()
-    return envelope + first + b"\n" + envelope + second.replace(HARBOUR.encode(), b">From the harbour\nFrom 1850 on")
+    return (
+        envelope
+        + first
+        + b"\n"
+        + envelope
+        + second.replace(HARBOUR.encode(), b">From the harbour\nFrom 1850 on")
+    )

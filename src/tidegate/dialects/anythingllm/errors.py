@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Any, Final
 
 from tidegate.core.event import Failure
@@ -12,7 +13,7 @@ NO_KEY: Final = "No valid api key found."
 """What its clients are told with status 403."""
 
 _NOBODY: Final = "0" * 32
-_UUID: Final = re.compile("([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})")
+_BITS: Final = re.compile("[0-9a-f]{32}")
 
 
 def render_error(failure: Failure, request_id: str | None) -> bytes:
@@ -32,7 +33,9 @@ def aborted(message: str) -> dict[str, Any]:
     return {"type": "abort", "textResponse": None, "sources": [], "close": True, "error": message}
 
 
-def uuid_of(identifier: str) -> str:
-    """128 bits in hexadecimal as a UUID (RFC 9562); a text that is none stays as it is."""
-    found = _UUID.fullmatch(identifier)
-    return identifier if found is None else "-".join(found.groups())
+def uuid_of(name: str) -> str:
+    """A UUID of version 4 for a name, since clients check the form; of 128 bits in hexadecimal 122 stay."""
+    if _BITS.fullmatch(name) is None:
+        name = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    variant = "89ab"[int(name[16], 16) & 3]  # RFC 9562, section 5.4
+    return f"{name[:8]}-{name[8:12]}-4{name[13:16]}-{variant}{name[17:20]}-{name[20:]}"

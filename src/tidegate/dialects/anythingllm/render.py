@@ -1,82 +1,35 @@
 """Canonical events to the frames of ``stream-chat``.
 
-Chunks of text, an empty one that closes, and ``finalizeResponseStream`` with the chat's id, its metrics and
-sources; the connection's end is the end, there is no ``[DONE]``. Clients print every line that they get, so
-a keep-alive is an empty one. Only the first choice has a form, and no tool call: what calls tools on this
-API's behalf tells of it as thoughts.
+Chunks of text, an empty one that closes, and ``finalizeResponseStream`` with what is known by then. There is
+no ``[DONE]``: the end is that of the connection. A failure ends in ``abort`` and nothing after it, since a
+client must not find a success there. Clients print every line that they get, so a keep-alive is an empty
+one. Tool calls have no form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from tidegate.core.event import AnyEvent, End, Item, Text, Thinking, status_told
+from tidegate.core.event import SEAMS, AnyEvent, End, Finish, Item, Text, Thinking, seams_told
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
-from tidegate.core.usage import Usage
 from tidegate.dialects.anythingllm.errors import aborted, uuid_of
+from tidegate.dialects.anythingllm.told import CLOSING, OPENING, Told, thought_of
 from tidegate.dialects.framed import Framed
-from tidegate.dialects.translation.citations import CITATION
-from tidegate.dialects.translation.items import own_item
 from tidegate.wire.ascii_json import ascii_json, quote
 
-NAME: Final = "anythingllm"
-FILE: Final = "file"
-OPENING: Final = "<think>"
-CLOSING: Final = "</think>"
-"""What stands around the thinking of a model, in the text itself."""
+BROKEN_OFF = "the answer broke off"
+"""What is told of a failure that says nothing itself."""
 
 
-class Told:
-    """What an answer is told with besides its text: the item of this dialect, or what others know of it."""
-
-    __slots__ = ("citations", "own")
-
-    def __init__(self) -> None:
-        self.own: Mapping[str, Any] = {}
-        self.citations: list[Mapping[str, Any]] = []
-
-    def add(self, item: Item) -> None:
-        """Take an item that says something about the answer."""
-        if item.kind == NAME and isinstance(item.value, Mapping):
-            self.own = {**self.own, **item.value}
-        elif item.kind == CITATION and isinstance(item.value, Mapping):
-            self.citations.append(item.value)
-
-    @property
-    def alone(self) -> bool:
-        """Whether no model gave the answer: it comes in one piece."""
-        return "type" in self.own
-
-    @property
-    def sources(self) -> list[Any]:
-        """What the answer is from."""
-        own = self.own.get("sources")
-        return list(own) if isinstance(own, (list, tuple)) else list(self.citations)
-
-    def metrics(self, usage: Usage | None, header: Header) -> Mapping[str, Any]:
-        """What the answer took."""
-        own = self.own.get("metrics")
-        if isinstance(own, Mapping):
-            return own
-        if usage is None:
-            return {}
-        return {
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": usage.input_tokens + usage.output_tokens,
-            "model": header.model,
-        }
-
-
-class AnythingLLMRenderer(Framed):
-    """Renders one stream as its frames."""
+class AnythingLLMStreamRenderer(Framed):
+    """Renders one stream as its frames. Only the first choice has a form."""
 
     content_type = b"text/event-stream"
 
-    __slots__ = ("_after", "_before", "_header", "_life", "_said", "_shown", "_thinks", "_told", "_uuid")
+    __slots__ = ("_before", "_chats", "_header", "_life", "_said", "_shown", "_thinks", "_told", "_uuid")
 
     def __init__(self, header: Header) -> None:
         self._header = header
@@ -84,141 +37,117 @@ class AnythingLLMRenderer(Framed):
         self._before = (
             f'data: {{"uuid":"{self._uuid}","sources":[],"type":"textResponseChunk","textResponse":'
         )
-        self._after = ',"close":false,"error":false}\n\n'
         self._life = SideBySide()
         self._told = Told()
+        self._chats = False
+        """Whether more text needs no more than to be written."""
         self._thinks = False
         self._shown = False
         """Whether there was any text."""
         self._said: list[str] = []
-        """The text of an answer that is told whole."""
+        """The text of an answer that is told in one frame."""
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`, as for all that follow."""
         frames: list[str] = []
         for event in events:
-            for action, choice in self._life.actions(event):
-                if choice == 0:
-                    self._act(action, event, frames)
+            if self._chats and type(event) is Text and event.choice == 0 and event.text:
+                frames.append(self._chunk(event.text))
+            else:
+                self._event(event, frames)
         return "".join(frames).encode("ascii")
 
     def keep_alive(self) -> bytes:
         return b"\n"
 
-    def frames(self, data: bytes) -> list[bytes]:
-        return [frame + b"\n\n" for frame in data.split(b"\n\n") if frame.strip()]
-
     def _skip_more(self, rest: Run) -> int:
-        if type(rest.event) is Text and not self._told.alone:
-            return rest.count
-        return self._skip_unshown(rest)
+        return self._skip_unshown(rest) if self._told.one_piece else rest.count
 
-    def _act(self, action: Action, event: AnyEvent, frames: list[str]) -> None:
-        if action is Action.DELTA and type(event) is Text:
-            self._add(event.text, frames)
-        elif action is Action.DELTA and type(event) is Thinking:
-            self._think(event, frames)
-        elif action is Action.ITEM and type(event) is Item:
-            self._item(event, frames)
-        elif action is Action.FINISH:
-            self._finish(frames)
-        elif action is Action.END and type(event) is End:
-            self._end(event, frames)
+    def _event(self, event: AnyEvent, frames: list[str]) -> None:
+        self._chats = False
+        if getattr(event, "choice", 0) != 0:
+            return
+        for action, _ in self._life.actions(event):
+            if action is Action.DELTA:
+                self._delta(event, frames)
+            elif action is Action.ITEM and isinstance(event, Item):
+                self._item(event, frames)
+            elif action is Action.FINISH:
+                self._finish(event, frames)
+            elif action is Action.END and isinstance(event, End):
+                self._end(event, frames)
 
-    def _add(self, text: str, frames: list[str]) -> None:
-        if self._told.alone:
+    def _delta(self, event: AnyEvent, frames: list[str]) -> None:
+        if isinstance(event, Text):
+            self._text(event.text, frames)
+        elif isinstance(event, Thinking):
+            thought = thought_of(event)
+            if thought is not None:
+                self._thought(thought, frames)
+            elif event.text and not self._told.one_piece:
+                frames.append(self._chunk(event.text if self._thinks else OPENING + event.text))
+                self._thinks = self._shown = True
+
+    def _text(self, text: str, frames: list[str]) -> None:
+        if not text:
+            return
+        if self._told.one_piece:
             self._said.append(text)
             return
         self._end_thinking(frames)
         frames.append(self._chunk(text))
-
-    def _think(self, event: Thinking, frames: list[str]) -> None:
-        if (status := status_told(event)) is not None:
-            thought = status.get("text")
-            said = thought if isinstance(thought, str) else event.text.strip()
-            frames.append(
-                self._frame(
-                    {
-                        "id": self._uuid,
-                        "type": "agentThought",
-                        "thought": said,
-                        "sources": [],
-                        "attachments": [],
-                        "close": False,
-                        "error": None,
-                        "animate": True,
-                    }
-                )
-            )
-        elif event.redacted is None and not self._told.alone:
-            frames.append(self._chunk(event.text if self._thinks else OPENING + event.text))
-            self._thinks = True
+        self._shown = self._chats = True
 
     def _end_thinking(self, frames: list[str]) -> None:
         if self._thinks:
-            self._thinks = False
             frames.append(self._chunk(CLOSING))
+            self._thinks = False
+
+    def _thought(self, thought: str, frames: list[str]) -> None:
+        self._told.thoughts.append(thought)
+        frame = {"type": "agentThought", "thought": thought, "sources": [], "attachments": []}
+        frames.append(
+            self._frame({"id": self._uuid, **frame, "close": False, "error": None, "animate": True})
+        )
 
     def _item(self, item: Item, frames: list[str]) -> None:
-        self._told.add(item)
-        if item.kind == FILE:
-            frames.append(
-                self._frame(
-                    {
-                        "id": self._uuid,
-                        "type": "fileDownload",
-                        "fileDownload": item.value,
-                        "close": False,
-                        "error": None,
-                    }
-                )
-            )
-        elif (told := own_item(item)) is not None:
-            frames.append(
-                self._frame({"id": self._uuid, "type": told["kind"], "value": told["value"], "close": False})
-            )
+        told, files = self._told, len(self._told.outputs)
+        told.add(item)
+        if len(told.outputs) > files:
+            file = {"type": "fileDownload", "fileDownload": told.outputs[-1]}
+            frames.append(self._frame({"id": self._uuid, **file, "close": False, "error": None}))
+        elif told.items:  # they need not be kept: all that is ours is told when it comes
+            frames.append(self._chunk("", more={SEAMS: told.items.pop()}))
 
-    def _finish(self, frames: list[str]) -> None:
-        if self._told.alone:
-            frames.append(
-                self._frame(
-                    {
-                        "id": self._uuid,
-                        "type": "textResponse",
-                        "textResponse": "".join(self._said),
-                        "sources": self._told.sources,
-                        "attachments": [],
-                        "close": True,
-                        "error": None,
-                        "metrics": self._told.metrics(None, self._header),
-                    }
-                )
-            )
+    def _finish(self, event: AnyEvent, frames: list[str]) -> None:
+        if self._told.one_piece:
             return
         self._end_thinking(frames)
         if self._shown:
-            frames.append(f'{self._before}"","close":true,"error":false}}\n\n')
+            more = seams_told(event) if isinstance(event, Finish) else {}
+            frames.append(self._chunk("", close=True, more=more))
 
     def _end(self, end: End, frames: list[str]) -> None:
+        told = self._told
+        last: dict[str, Any] = {"close": True, "error": False}
         if end.outcome != "completed" or end.error is not None:
-            message = end.error.message if end.error is not None else "the answer did not complete"
-            frames.append(self._frame({"id": self._uuid, **aborted(message)}))
-        elif not self._told.alone:
-            last: dict[str, Any] = {
-                "uuid": self._uuid,
-                "type": "finalizeResponseStream",
-                "close": True,
-                "error": False,
-            }
+            message = end.error.message if end.error is not None else BROKEN_OFF
+            frames.append(self._frame({"uuid": self._uuid, **aborted(message)}))
+        elif told.one_piece:
+            answer = {"type": "textResponse", "textResponse": "".join(self._said), "sources": told.sources}
+            closed = {"attachments": [], "close": True, "error": None}
+            metrics = told.metrics(None, self._header)
+            frames.append(self._frame({"id": self._uuid, **answer, **closed, "metrics": metrics}))
+        else:
             if self._shown:
-                last["chatId"] = self._told.own.get("chatId")
-                last["metrics"] = self._told.metrics(end.usage, self._header)
-                last["sources"] = self._told.sources
-            frames.append(self._frame(last))
+                metrics = told.metrics(end.usage, self._header)
+                last |= {"chatId": told.chat, "metrics": metrics, "sources": told.sources}
+            last |= {**told.agents, **seams_told(end)}
+            frames.append(self._frame({"uuid": self._uuid, "type": "finalizeResponseStream", **last}))
 
-    def _chunk(self, text: str) -> str:
-        self._shown = True
-        return self._before + quote(text) + self._after
+    def _chunk(self, text: str, *, close: bool = False, more: Mapping[str, Any] | None = None) -> str:
+        rest = f",{ascii_json(more)[1:-1]}" if more else ""
+        return f'{self._before}{quote(text)},"close":{"true" if close else "false"},"error":false{rest}}}\n\n'
 
     def _frame(self, value: Mapping[str, Any]) -> str:
         return f"data: {ascii_json(value)}\n\n"

@@ -1,159 +1,192 @@
-"""The body of a chat request: ``{message, mode, sessionId, attachments, reset}``; others are ignored."""
+"""The body of a chat: ``{message, mode, sessionId, attachments, reset}``; what is unknown is ignored."""
 
 from __future__ import annotations
 
 import binascii
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
 
-from tidegate.core.message import MediaPart, Message, TextPart
+from tidegate.core.message import AnyPart, MediaPart, Message, TextPart
 from tidegate.core.request import Prompt, Request
-from tidegate.dialects.translation.body import read_body
-from tidegate.errors import InvalidRequest
+from tidegate.dialects.anythingllm.paths import place_of
+from tidegate.dialects.anythingllm.told import NAME
+from tidegate.dialects.translation.body import decode_fields, read_body
+from tidegate.dialects.translation.media import media_from_url
+from tidegate.dialects.translation.options import read_options
+from tidegate.errors import InvalidRequest, NotFound
 
 MODES: Final = ("automatic", "chat", "query")
 DOCUMENT: Final = "application/anythingllm-document"
 """The type of an attachment that is read as a document; any other is an image."""
 
-_PATH: Final = re.compile(
-    r"/api/v1/workspace/(?P<slug>[^/]+)(?:/thread/(?P<thread>[^/]+))?/(?:stream-)?chat"
-    r"|/api/embed/(?P<embed>[^/]+)/stream-chat"
+_READ: Final = (
+    "message",
+    "mode",
+    "sessionId",
+    "userId",
+    "attachments",
+    "reset",
+    "max_tokens",
 )
-_DATA: Final = re.compile(r"data:(?P<type>[^;,]*)(?:;[^,;]*)*?;base64,(?P<data>.*)", re.DOTALL)
+_DATA: Final = re.compile(r"data:([^;,]*)[^,]*;base64,")
+_ADDRESSES: Final = ("https://", "http://")
+_SHOWN: Final = 100
 
-
-class _Attachment(Struct):
-    name: Any = None
-    mime: Any = None
-    contentString: Any = None  # noqa: N815 - the word on the wire
-
-
-class _Known(Struct):
-    message: Any = None
-    mode: Any = None
-    sessionId: Any = None  # noqa: N815
-    userId: Any = None  # noqa: N815
-    attachments: Any = None
-    reset: Any = None
-
-
-_known = msgspec.json.Decoder(_Known)
+_known = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Document(Struct, frozen=True):
-    """A document that came with a question."""
+    """A document that came with a question; ``content`` in base64. ``media_type`` is empty where unsaid."""
 
     name: str
-    data: bytes
+    media_type: str
+    content: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of its file. Raises InvalidRequest for what is not base64."""
+        try:
+            return b64decode(self.content)
+        except (binascii.Error, ValueError):
+            raise InvalidRequest(
+                f"the attachment {self.name!r:.100} is not in base64", param="attachments"
+            ) from None
 
 
-class Asked(Struct, frozen=True):
-    """What a request says. ``images`` are data URLs; ``attachments`` all that came, as it came."""
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a request says. ``images`` are URLs, most with the data in them; ``attachments`` all that came."""
 
     message: str
-    mode: str | None
-    session: str | None
-    user: int | None
-    reset: bool
-    documents: tuple[Document, ...]
-    images: tuple[str, ...]
-    attachments: tuple[dict[str, Any], ...]
+    mode: str | None = None
+    session: str | None = None
+    user: int | None = None
+    reset: bool = False
+    documents: tuple[Document, ...] = ()
+    images: tuple[str, ...] = ()
+    attachments: tuple[Mapping[str, Any], ...] = ()
+    max_tokens: int | None = None
 
 
 def read_request(body: bytes, path: str) -> Request:
-    """See :meth:`tidegate.dialects.api.Dialect.read_request`: the path says what is asked, and how."""
+    """See :meth:`tidegate.dialects.api.Dialect.read_request`. ``path`` is canonical."""
+    place = place_of(path)
+    if place is None:
+        raise NotFound(f"no workspace is asked at {path}; POST to /api/v1/workspace/SLUG/stream-chat")
     _, fields = read_body(body, _known)
+    own = read_options(fields)
     request = Request(
-        dialect="anythingllm",
-        model=_model(path),
+        dialect=NAME,
+        model=place.model,
         fields=fields,
-        stream=path.endswith("/stream-chat"),
+        stream=place.stream,
+        fallback_models=own.fallback_models,
+        fallback=not own.disable_fallbacks,
+        thinking_to_content=own.thinking_to_content,
     )
     asked(request)
     return request
 
 
 def read_prompt(request: Request) -> Prompt:
-    """See :meth:`tidegate.dialects.api.Dialect.read_prompt`."""
+    """See :meth:`tidegate.dialects.api.Dialect.read_prompt`. Documents are whoever answers to read."""
     said = asked(request)
-    images = [_image(url) for url in said.images]
-    return Prompt(messages=(Message("user", (TextPart(text=said.message), *images)),))
+    parts: tuple[AnyPart, ...] = (TextPart(text=said.message), *map(_image, said.images))
+    return Prompt(messages=(Message("user", parts),), max_tokens=said.max_tokens)
 
 
 def asked(request: Request) -> Asked:
-    """What the body says. Raises InvalidRequest, in the words that AnythingLLM has for it."""
-    known = _known.decode(msgspec.json.encode(request.fields))
-    message = known.message if isinstance(known.message, str) else ""
-    reset = known.reset is True
-    if not message.strip() and not reset:
-        raise InvalidRequest("Message is empty", param="message")
-    if known.mode is not None and known.mode not in MODES:
-        raise InvalidRequest(f"{_shown(known.mode)} is not a valid mode.", param="mode")
-    attachments = _attachments(known.attachments)
-    documents = [_document(each) for each in attachments if each.get("mime") == DOCUMENT]
-    images = [str(each["contentString"]) for each in attachments if each.get("mime") != DOCUMENT]
+    """What the body says. Raises InvalidRequest, in AnythingLLM's words where it has some."""
+    said = decode_fields({name: request.fields[name] for name in _READ if name in request.fields})
+    message, mode, reset = said.get("message"), said.get("mode"), said.get("reset") is True
+    if not isinstance(message, str) or not message.strip():
+        if not reset:
+            raise InvalidRequest("Message is empty", param="message")
+        message = ""
+    if mode is not None and mode not in MODES:
+        raise InvalidRequest(f"{_shown(mode)} is not a valid mode.", param="mode")
+    attachments = _attachments(said.get("attachments"))
+    documents = tuple(_document(each) for each in attachments if _is_document(each))
     return Asked(
-        message,
-        known.mode,
-        str(known.sessionId) if known.sessionId not in (None, "") else None,
-        known.userId if type(known.userId) is int else None,
-        reset,
-        tuple(documents),
-        tuple(images),
-        tuple(attachments),
+        message=message,
+        mode=mode,
+        session=_word(said.get("sessionId")),
+        user=_number(said.get("userId")),
+        reset=reset,
+        documents=documents,
+        images=tuple(each["contentString"] for each in attachments if not _is_document(each)),
+        attachments=attachments,
+        max_tokens=_limit(said.get("max_tokens")),
     )
 
 
-def _model(path: str) -> str | None:
-    found = _PATH.fullmatch(path)
-    if found is None:
-        return None
-    if found["embed"] is not None:
-        return f"embed/{unquote(found['embed'])}"
-    thread = f"/{unquote(found['thread'])}" if found["thread"] is not None else ""
-    return f"workspace/{unquote(found['slug'])}{thread}"
-
-
-def _attachments(given: Any) -> list[dict[str, Any]]:
+def _attachments(given: Any) -> tuple[dict[str, Any], ...]:
+    """All that came, each with a text for its content."""
     if given is None:
-        return []
-    try:
-        found = msgspec.convert(given, list[_Attachment])
-    except msgspec.ValidationError:
+        return ()
+    if not isinstance(given, list):
         raise InvalidRequest(
-            "attachments must be a list of {name, mime, contentString}", param="attachments"
-        ) from None
-    for number, each in enumerate(found):
-        if not isinstance(each.contentString, str) or not _DATA.fullmatch(each.contentString):
+            "'attachments' must be a list of {name, mime, contentString}", param="attachments"
+        )
+    for number, each in enumerate(given):
+        content = each.get("contentString") if isinstance(each, dict) else None
+        if not isinstance(content, str) or not content:
             raise InvalidRequest(
-                f"attachments[{number}].contentString must be a data URL in base64: data:TYPE;base64,…",
+                f"'attachments[{number}].contentString' must be a data URL: data:TYPE;base64,…",
                 param="attachments",
             )
-    return [{"name": each.name, "mime": each.mime, "contentString": each.contentString} for each in found]
+        if not _is_document(each) and not _DATA.match(content) and not content.startswith(_ADDRESSES):
+            raise InvalidRequest(
+                f"'attachments[{number}]' is an image whose contentString is no data URL; send "
+                f"data:image/png;base64,… or set its mime to {DOCUMENT}",
+                param="attachments",
+            )
+    names = ("name", "mime", "contentString")
+    return tuple({name: each[name] for name in names if name in each} for each in given)
 
 
-def _document(attachment: dict[str, Any]) -> Document:
-    found = _DATA.fullmatch(attachment["contentString"])
-    assert found is not None
-    try:
-        data = b64decode(found["data"])
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("an attachment is not in base64", param="attachments") from None
+def _is_document(attachment: Mapping[str, Any]) -> bool:
+    return str(attachment.get("mime")).lower() == DOCUMENT
+
+
+def _document(attachment: Mapping[str, Any]) -> Document:
+    """A document, whose content may also stand there without what makes it a URL."""
+    content: str = attachment["contentString"]
+    head = _DATA.match(content)
     name = attachment.get("name")
-    return Document(name if isinstance(name, str) and name else "attachment", data)
+    name = name if isinstance(name, str) and name else "attachment"
+    kind = head[1] if head is not None else ""
+    return Document(name, "" if kind == DOCUMENT else kind, content[head.end() :] if head else content)
 
 
 def _image(url: str) -> MediaPart:
-    found = _DATA.fullmatch(url)
-    assert found is not None
-    return MediaPart(kind="image", media_type=found["type"] or "image/png", data=found["data"])
+    try:
+        return media_from_url("image", url)
+    except ValueError as error:
+        raise InvalidRequest(f"an attachment cannot be read: {error}", param="attachments") from None
+
+
+def _word(value: Any) -> str | None:
+    """A name, which some clients write as a number."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value) or None
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _limit(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
 
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text[:100]
+    return text[:_SHOWN]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from tidegate.core.event import AnyEvent, End, Item, Text, Thinking, status_told
+from tidegate.core.event import AnyEvent, End, Finish, Item, Text, Thinking, seams_told
 from tidegate.core.request import Header
 from tidegate.dialects.anythingllm.errors import aborted, uuid_of
-from tidegate.dialects.anythingllm.render import CLOSING, FILE, OPENING, Told
+from tidegate.dialects.anythingllm.told import CLOSING, OPENING, Told, thought_of
 from tidegate.dialects.framed import Framed
-from tidegate.dialects.translation.items import own_item
+from tidegate.dialects.translation.items import with_items
 from tidegate.wire.ascii_json import ascii_json
 
-_NOTHING = "No text completion could be completed with this input."
+NOTHING: Final = "No text completion could be completed with this input."
+"""What is told in the place of an answer without a word."""
 
 
 class AnythingLLMWholeRenderer(Framed):
@@ -23,18 +24,16 @@ class AnythingLLMWholeRenderer(Framed):
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._uuid = uuid_of(header.id)
         self._told = Told()
         self._text: list[str] = []
         self._thinks = False
-        self._thoughts: list[str] = []
-        self._outputs: list[Any] = []
+        self._finished = False
 
     def render(self, events: Sequence[AnyEvent]) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`, as for all that follow."""
         for event in events:
-            if type(event) is End:
-                return self._end(event)
+            if isinstance(event, End):
+                return self._whole(event) if event.outcome == "completed" and event.error is None else b""
             if getattr(event, "choice", 0) == 0:
                 self._add(event)
         return b""
@@ -43,52 +42,44 @@ class AnythingLLMWholeRenderer(Framed):
         return b""
 
     def _add(self, event: AnyEvent) -> None:
-        if type(event) is Text:
+        if isinstance(event, Item):
+            self._told.add(event)
+        elif isinstance(event, Finish):
+            self._finished = True
+        elif self._finished:
+            return
+        elif isinstance(event, Text) and event.text:
             self._end_thinking()
             self._text.append(event.text)
-        elif type(event) is Thinking:
-            status = status_told(event)
-            if status is not None:
-                self._thoughts.append(str(status.get("text") or event.text).strip())
-            elif event.redacted is None:
+        elif isinstance(event, Thinking):
+            thought = thought_of(event)
+            if thought is not None:
+                self._told.thoughts.append(thought)
+            elif event.text and not self._told.one_piece:
                 self._text.append(event.text if self._thinks else OPENING + event.text)
                 self._thinks = True
-        elif type(event) is Item:
-            self._told.add(event)
-            told = own_item(event)
-            if event.kind == FILE:
-                self._outputs.append({"type": "fileDownload", "fileDownload": event.value})
-            elif told is not None:
-                self._outputs.append({"type": told["kind"], "value": told["value"]})
 
     def _end_thinking(self) -> None:
         if self._thinks:
-            self._thinks = False
             self._text.append(CLOSING)
+            self._thinks = False
 
-    def _end(self, end: End) -> bytes:
-        if end.outcome != "completed" or end.error is not None:
-            return b""
+    def _whole(self, end: End) -> bytes:
         self._end_thinking()
-        text = "".join(self._text)
-        metrics = self._told.metrics(end.usage, self._header)
-        answer: dict[str, Any] = {"id": self._uuid}
-        if not text:
-            answer |= {**aborted(_NOTHING), "metrics": metrics}
-        elif self._told.alone:
-            answer |= {
-                "type": "textResponse",
-                "sources": self._told.sources,
-                "close": True,
-                "error": None,
-                "textResponse": text,
-                "metrics": metrics,
-            }
+        told, text = self._told, "".join(self._text)
+        closed = {"close": True, "error": None}
+        answer: dict[str, Any] = {"id": uuid_of(self._header.id)}
+        if not text and not told.outputs:
+            answer |= aborted(NOTHING)
+        elif told.one_piece or told.agents:
+            answer |= {"type": "textResponse", "sources": told.sources, **closed, "textResponse": text}
+            answer |= told.agents
         else:
-            answer |= {"type": "textResponse", "close": True, "error": None}
-            answer |= {"chatId": self._told.own.get("chatId"), "textResponse": text}
-            answer |= {"sources": self._told.sources}
-            if self._thoughts or self._outputs:
-                answer |= {"thoughts": self._thoughts, "outputs": self._outputs}
-            answer |= {"metrics": metrics}
+            answer |= {"type": "textResponse", **closed, "chatId": told.chat, "textResponse": text}
+            answer |= {"sources": told.sources}
+        answer["metrics"] = told.metrics(end.usage, self._header)
+        if told.agents and told.chat is not None:
+            answer["chatId"] = told.chat
+        answer |= seams_told(end)
+        answer |= with_items(answer, told.items)
         return ascii_json(answer).encode("ascii")

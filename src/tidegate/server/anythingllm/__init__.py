@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.server.anythingllm import paths
+from tidegate.server.anythingllm import document_paths, paths
 from tidegate.server.anythingllm.asked import caller_of
+from tidegate.server.anythingllm.documents import DocumentEndpoints
 from tidegate.server.anythingllm.embeds import EmbedEndpoints
 from tidegate.server.anythingllm.exports import ExportEndpoints
 from tidegate.server.anythingllm.listings import ListingEndpoints
 from tidegate.server.anythingllm.threads import ThreadEndpoints
 from tidegate.server.anythingllm.told import answer, phrase
+from tidegate.server.anythingllm.uploads import UploadEndpoints
 from tidegate.server.anythingllm.workspaces import WorkspaceEndpoints
 from tidegate.server.generate import Service
 from tidegate.store.workspaces import Workspace
@@ -37,6 +41,7 @@ def routes(service: Service) -> list[Route]:
     exports = ExportEndpoints(kept, max_body)
     listings = ListingEndpoints(kept)
     return [
+        *_document_routes(service, workspaces, max_body),
         Route(paths.PING, _ping, methods=["GET"]),
         Route(paths.AUTH, _auth, methods=["GET"]),
         Route(paths.ENV_DUMP, _env_dump, methods=["GET"]),
@@ -62,6 +67,32 @@ def routes(service: Service) -> list[Route]:
         Route(paths.EMBED_CHATS, embeds.chats, methods=["GET"]),
         Route(paths.EMBED_SESSION_CHATS, embeds.session_chats, methods=["GET"]),
         Route(paths.EMBED_SESSION, embeds.session, methods=["GET", "DELETE"]),
+    ]
+
+
+def _document_routes(
+    service: Service, workspaces: WorkspaceEndpoints, max_body: Callable[[], int]
+) -> list[Route]:
+    kept, library = service.workspaces, service.workspaces.library
+    uploads = UploadEndpoints(kept, library, max_body)
+    documents = DocumentEndpoints(kept, library, service.files, workspaces, max_body)
+    return [
+        Route(document_paths.UPLOAD, uploads.file, methods=["POST"]),
+        Route(document_paths.UPLOAD_TO, uploads.file, methods=["POST"]),
+        Route(document_paths.UPLOAD_LINK, uploads.link, methods=["POST"]),
+        Route(document_paths.RAW_TEXT, uploads.text, methods=["POST"]),
+        Route(document_paths.DOCUMENTS, documents.list, methods=["GET"]),
+        Route(document_paths.FOLDER, documents.folder, methods=["GET"]),
+        Route(document_paths.ACCEPTED_TYPES, documents.accepted_types, methods=["GET"]),
+        Route(document_paths.METADATA_SCHEMA, documents.schema, methods=["GET"]),
+        Route(document_paths.CREATE_FOLDER, documents.create_folder, methods=["POST"]),
+        Route(document_paths.REMOVE_FOLDER, documents.remove_folder, methods=["DELETE"]),
+        Route(document_paths.MOVE_FILES, documents.move, methods=["POST"]),
+        Route(document_paths.GENERATED_FILE, documents.generated, methods=["GET"]),
+        Route(document_paths.DOCUMENT, documents.one, methods=["GET"]),
+        Route(document_paths.UPDATE_EMBEDDINGS, documents.update_embeddings, methods=["POST"]),
+        Route(document_paths.UPDATE_PIN, documents.update_pin, methods=["POST"]),
+        Route(document_paths.REMOVE_DOCUMENTS, documents.remove, methods=["DELETE"]),
     ]
 
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.core.usage import Usage
-from tidegate.dialects.openai_chat.usage import read_usage as read_chat
-from tidegate.dialects.openai_responses.usage import read_usage as read_responses
+from tidegate.dialects.translation.counts import usage_of
 
 _MOST_READ: Final = 32 * 1024 * 1024
 """Bytes of a JSON answer that are kept to look for its count: an image in it is a few MiB."""
@@ -22,13 +21,6 @@ class _Told(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Told).decode
-
-
-def usage_of(told: Any) -> Usage | None:
-    """The tokens in a member ``usage``, which has the names of either of OpenAI's APIs."""
-    if not isinstance(told, dict):
-        return None
-    return read_chat(told) if "prompt_tokens" in told else read_responses(told)
 
 
 class Counted:

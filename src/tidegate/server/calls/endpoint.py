@@ -14,12 +14,13 @@ from tidegate.access import Caller
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Ids
 from tidegate.core.usage import Usage
+from tidegate.dialects.translation.counts import usage_of
 from tidegate.errors import Broken, Rejected, SourceError
 from tidegate.generation import Gateway
 from tidegate.routing.calls import Delivery
 from tidegate.server.calls import embeddings, rerank
 from tidegate.server.calls.asked import Asked, read_call
-from tidegate.server.calls.counted import Counted, usage_of
+from tidegate.server.calls.counted import Counted
 from tidegate.server.incoming import Gone, header_of, read_body
 from tidegate.server.urls import EMBEDDINGS, RERANK
 from tidegate.wire.ascii_json import ascii_json

@@ -10,7 +10,7 @@ _LONGEST_TABLE: Final = 800
 """Characters after which a table begins anew with its header, so that a passage of it tells its columns."""
 
 _LONGEST_HEADER: Final = 300
-_BLANK: Final = re.compile(r"\n\s*\n(?:\s*\n)+")
+_BLANK: Final = re.compile(r"\n[^\S\n]*\n(?:[^\S\n]*\n)+")
 
 
 def heading(text: str, level: int) -> str:

@@ -41,6 +41,7 @@ class Parser:
         self._turns = asyncio.Semaphore(processes or min(2, os.cpu_count() or 1))
         self._idle_seconds = idle_seconds
         self._idle: list[Process] = []
+        self._reading: set[Process] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._busy: set[asyncio.Task[Parsed]] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -67,6 +68,11 @@ class Parser:
             if current is None or current.cancelling():
                 raise
             raise Overloaded("the gateway is shutting down and reads no more documents") from None
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are there, those at work first."""
+        return [each.pid for each in (*self._reading, *self._idle)]
 
     async def close(self) -> None:
         """End all processes; what is being read fails with Overloaded."""
@@ -105,6 +111,7 @@ class Parser:
         )
 
     async def _read(self, file: File, process: Process) -> Parsed:
+        self._reading.add(process)
         try:
             async with asyncio.timeout(self._limits.seconds):
                 parsed = await process.read(file.data, file.name, file.media_type, self._limits)
@@ -118,6 +125,7 @@ class Parser:
             process.kill()
             raise
         finally:
+            self._reading.discard(process)
             self._give_back(process)
         return parsed
 

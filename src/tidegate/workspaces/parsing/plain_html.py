@@ -18,6 +18,7 @@ _BLOCKS: Final = frozenset(
     | {"table", "tbody", "tfoot", "thead", "ul"}
 )
 _CHARSET: Final = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w-]+)", re.I)
+_MARK: Final = re.compile(r"(?:^|\n) *(?:- |\d+\. )$")
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -128,7 +129,7 @@ class _Writer(HTMLParser):
         """Between blocks stands a blank line; in a cell or an item they are run together."""
         if self._hidden or not self.parts:
             return
-        if self.parts[-1].endswith("| ") or re.search(r"(?:^|\n)\s*(?:- |\d+\. )$", self.parts[-1]):
+        if self.parts[-1].endswith("| ") or _MARK.search(self.parts[-1][-40:]):
             return
         self.parts.append("\n\n")
 

@@ -7,6 +7,7 @@ import codecs
 import logging
 import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
 from contextlib import suppress
@@ -115,13 +116,15 @@ class Process:
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
         self.spent = True
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                _kill(self._process)
 
     async def end(self) -> None:
         """End it, and wait for that."""
         self.kill()
-        self._stdin.transport.abort()
+        if not self._stdin.transport.is_closing():
+            self._stdin.transport.abort()
         with suppress(ConnectionError):
             while await self._stdout.read(_PIECE):  # up to its end, else the pipe stays open
                 pass
@@ -133,6 +136,7 @@ class Process:
         for at in range(0, len(view), _PIECE):
             self._stdin.write(view[at : at + _PIECE])
             await self._stdin.drain()
+            await asyncio.sleep(0)  # what goes fast is not waited for, and others are to have their turn
 
     async def _head(self) -> Answer:
         """Raises ValueError for what is no answer."""
@@ -163,4 +167,13 @@ class Process:
                 raise asyncio.IncompleteReadError(b"", size)
             size -= len(data)
             parts.append(decoder.decode(data, final=not size))
+            await asyncio.sleep(0)
         return "".join(parts)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        # Not by the library: it would look for the end itself, and what waits for that would miss it.
+        os.killpg(process.pid, signal.SIGKILL)

@@ -38,7 +38,7 @@ _OTHERS: Final = (
 )
 
 _HTML: Final = re.compile(
-    rb"(?:\s|<\?xml[^>]{0,200}\?>|<!--.{0,2000}?-->)*<(?:!doctype\s+html|html)\b", re.I | re.S
+    rb"(?:\s|<\?xml[^>]{0,200}\?>|(?><!--.{0,2000}?-->))*+<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _FIELD: Final = re.compile(
     rb"^(received|return-path|from|to|delivered-to|mime-version|message-id|date|subject):", re.I | re.M

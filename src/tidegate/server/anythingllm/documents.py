@@ -1,0 +1,209 @@
+"""The endpoints of AnythingLLM's developer API that list, move, place and remove documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from tidegate.errors import Forbidden, InvalidRequest
+from tidegate.server.anythingllm.asked import caller_of, read_asked
+from tidegate.server.anythingllm.reach import check_may_create, workspace_at
+from tidegate.server.anythingllm.told import answer, phrase
+from tidegate.server.anythingllm.uploads import safe_folder
+from tidegate.server.anythingllm.workspaces import WorkspaceEndpoints
+from tidegate.store.documents import Document
+from tidegate.store.files import FileStore
+from tidegate.workspaces.library import FACTS, Library
+from tidegate.workspaces.parsing import accepted_types
+from tidegate.workspaces.service import Workspaces
+from tidegate.workspaces.settings import read_whole
+
+_MOST_LISTED: Final = 100_000
+_SAVE: Final = {"content-security-policy": "sandbox", "x-content-type-options": "nosniff"}
+_NOT_MOVED: Final = "{} of {} files not moved. Unembed them from all workspaces."
+
+
+class DocumentEndpoints:
+    """For the ASGI application. ``max_body`` gives the limit of a request's bytes."""
+
+    def __init__(
+        self,
+        kept: Workspaces,
+        library: Library,
+        files: FileStore,
+        workspaces: WorkspaceEndpoints,
+        max_body: Callable[[], int],
+    ) -> None:
+        self._kept = kept
+        self._library = library
+        self._files = files
+        self._workspaces = workspaces
+        self._max_body = max_body
+
+    async def list(self, request: Request) -> Response:
+        """``GET /documents``: all folders with what is in them, or one of them where it is named."""
+        if (folder := request.query_params.get("folder")) is not None:
+            return await self._folder(request, folder)
+        owner = caller_of(request).id
+        inside: dict[str, list[dict[str, Any]]] = {
+            name: [] for name in await self._library.documents.folders(owner)
+        }
+        for document in await self._library.documents.list(owner):
+            inside.setdefault(document.folder, []).append(_file(document))
+        items = [{"name": name, "type": "folder", "items": files} for name, files in sorted(inside.items())]
+        return answer({"localFiles": {"name": "documents", "type": "folder", "items": items}})
+
+    async def folder(self, request: Request) -> Response:
+        """``GET /documents/folder/{folder}``."""
+        return await self._folder(request, request.path_params["folder"])
+
+    async def _folder(self, request: Request, name: str) -> Response:
+        owner, query = caller_of(request).id, request.query_params
+        told: dict[str, Any] = {"folder": name, "documents": [], "totalCount": 0, "hasMore": False}
+        if name not in await self._library.documents.folders(owner):
+            return answer({**told, "code": 404, "error": f"there is no folder {name[:100]!r}"}, 404)
+        offset = read_whole(query.get("offset"), 0, 0)
+        limit = read_whole(query.get("limit"), _MOST_LISTED, 1)
+        total = await self._library.documents.count(owner, name)
+        found = await self._library.documents.list(owner, name, offset=offset, limit=limit)
+        told |= {"documents": [_file(each) for each in found], "totalCount": total}
+        return answer({**told, "hasMore": offset + len(found) < total, "code": 200, "error": None})
+
+    async def accepted_types(self, _: Request) -> Response:
+        """``GET /document/accepted-file-types``."""
+        return answer({"types": accepted_types()})
+
+    async def schema(self, _: Request) -> Response:
+        """``GET /document/metadata-schema``."""
+        return answer({"schema": dict.fromkeys(FACTS, "string | nullable")})
+
+    async def one(self, request: Request) -> Response:
+        """``GET /document/{name}``, with its text."""
+        document = await self._library.documents.get(caller_of(request).id, request.path_params["name"])
+        if document is None:
+            return phrase(404)
+        told = {**_file(document), "pageContent": await self._library.text_of(document)}
+        return answer({"document": told})
+
+    async def create_folder(self, request: Request) -> Response:
+        """``POST /document/create-folder``."""
+        asked = await read_asked(request, self._max_body)
+        check_may_create(caller_of(request))
+        try:
+            name = safe_folder(str(asked.get("name") or ""))
+        except InvalidRequest as error:
+            return answer({"success": False, "message": error.message}, 500)
+        if not await self._library.documents.create_folder(caller_of(request).id, name):
+            return answer({"success": False, "message": "Folder by that name already exists"}, 500)
+        return answer({"success": True, "message": None})
+
+    async def remove_folder(self, request: Request) -> Response:
+        """``DELETE /document/remove-folder``, with all that is in it."""
+        asked = await read_asked(request, self._max_body)
+        check_may_create(caller_of(request))
+        try:
+            name = safe_folder(str(asked.get("name") or ""))
+        except InvalidRequest as error:
+            return answer({"success": False, "message": error.message}, 500)
+        await self._library.remove_folder(caller_of(request).id, name)
+        return answer({"success": True, "message": "Folder removed successfully"})
+
+    async def move(self, request: Request) -> Response:
+        """``POST /document/move-files``. One that is in a workspace stays, as its clients expect."""
+        asked = await read_asked(request, self._max_body)
+        caller = caller_of(request)
+        check_may_create(caller)
+        files = asked.get("files")
+        wanted = [each for each in files if isinstance(each, dict)] if isinstance(files, list) else []
+        stayed = 0
+        for each in wanted:
+            stayed += not await self._move(caller.id, str(each.get("from") or ""), str(each.get("to") or ""))
+        message = _NOT_MOVED.format(f"{stayed}", len(wanted)).replace(" of ", "/", 1) if stayed else None
+        return answer({"success": True, "message": message})
+
+    async def _move(self, owner: str, location: str, to: str) -> bool:
+        document = await self._library.documents.get(owner, location)
+        if document is None or await self._library.placements.workspaces_of(document.id):
+            return False
+        folder, _, name = to.rpartition("/")
+        try:
+            safe_folder(folder)
+            safe_folder(name)
+        except InvalidRequest:
+            return False
+        return await self._library.documents.move(owner, location, f"{folder}/{name}")
+
+    async def remove(self, request: Request) -> Response:
+        """``DELETE /system/remove-documents``: from everywhere."""
+        asked = await read_asked(request, self._max_body)
+        check_may_create(caller_of(request))
+        for name in _names(asked.get("names")):
+            await self._library.remove(caller_of(request).id, name)
+        return answer({"success": True, "message": "Documents removed successfully"})
+
+    async def update_embeddings(self, request: Request) -> Response:
+        """``POST /workspace/{slug}/update-embeddings``, which returns when it is done."""
+        asked = await read_asked(request, self._max_body)
+        workspace = await workspace_at(self._kept, request)
+        if workspace is None:
+            return phrase(400)
+        owner = workspace.owner
+        documents = self._library.documents
+        for name in _names(asked.get("deletes")):
+            document = await documents.get(owner, name)
+            if document is not None:
+                await self._library.take_out(workspace.id, document)
+        added = [await documents.get(owner, name) for name in _names(asked.get("adds"))]
+        await self._library.put_into([workspace.id], [each for each in added if each is not None])
+        changed = await self._kept.workspaces.by_id(workspace.id)
+        return answer({"workspace": await self._workspaces.whole(request, changed or workspace)})
+
+    async def update_pin(self, request: Request) -> Response:
+        """``POST /workspace/{slug}/update-pin``."""
+        asked = await read_asked(request, self._max_body)
+        workspace = await workspace_at(self._kept, request)
+        location = asked.get("docPath")
+        if workspace is None or not isinstance(location, str):
+            return phrase(404)
+        document = await self._library.documents.get(workspace.owner, location)
+        pinned = asked.get("pinStatus") is True
+        if document is None or not await self._library.placements.pin(
+            workspace.id, document.id, pinned=pinned
+        ):
+            return phrase(404)
+        return answer({"message": "Pin status updated successfully"})
+
+    async def generated(self, request: Request) -> Response:
+        """``GET /document/generated-files/{file}``: a file that an agent has made, by its id."""
+        name: str = request.path_params["file"]
+        try:
+            found = await asyncio.to_thread(self._files.find, caller_of(request).id, name)
+        except Forbidden:
+            found = None
+        if found is None:
+            return answer({"error": f"there is no file {name[:100]!r}"}, 404)
+        stored, path = found
+        return FileResponse(path, filename=stored.filename, media_type=stored.media_type, headers=_SAVE)
+
+
+def _file(document: Document) -> dict[str, Any]:
+    return {
+        "name": document.name,
+        "type": "file",
+        "id": document.id,
+        **document.facts,
+        "wordCount": document.words,
+        "token_count_estimate": document.tokens,
+        "cached": True,
+        "pinnedWorkspaces": [],
+        "watched": False,
+        "canWatch": False,
+    }
+
+
+def _names(value: Any) -> Sequence[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
