@@ -7,6 +7,7 @@ documents in; one of them does the work.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -82,10 +83,10 @@ class Ingestion:
                     logger.error("documents wait: %s", error.message)
                 told = error.message
             self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            # No wait_for(): it forgets a cancellation that comes together with what it waits for.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._news.wait()
 
     async def settle(self, workspace: int) -> None:
         """Wait until every document of a workspace is indexed, or was found not to be indexable."""
