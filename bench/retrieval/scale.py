@@ -130,9 +130,7 @@ async def measure(passages: int) -> Scale:
 
 
 async def _measure(index: SqlitePassages, corpus: Corpus, passages: int) -> Scale:
-    documents = [
-        corpus.document(min(PER_DOCUMENT, passages - at)) for at in range(0, passages, PER_DOCUMENT)
-    ]
+    documents = [corpus.document(min(PER_DOCUMENT, passages - at)) for at in range(0, passages, PER_DOCUMENT)]
     lag = Lag()
     await asyncio.sleep(0)
     begun = time.perf_counter()
@@ -158,7 +156,8 @@ async def _measure(index: SqlitePassages, corpus: Corpus, passages: int) -> Scal
         beside_per_second=written,
         blocked_ms=blocked,
         blocked_first_ms=blocked_first,
-        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
+        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        / (1024 if sys.platform == "linux" else 2**20),
     )
 
 
