@@ -22,6 +22,7 @@ TOGETHER: Final = 256
 
 _COLUMNS: Final = (
     passages.c.id,
+    passages.c.workspace,
     passages.c.document,
     passages.c.number,
     passages.c.page,
@@ -135,8 +136,9 @@ def _delete(connection: Connection, workspace: int, ids: Sequence[int]) -> None:
 
 def visible(connection: Connection, workspace: int, ids: Collection[int]) -> set[int]:
     """Those of the passages that the workspace has."""
-    mine = (passages.c.workspace == workspace) & passages.c.id.in_(ids)
-    return set(connection.execute(select(passages.c.id).where(mine)).scalars())
+    # Not by the workspace too: SQLite would read all that it has.
+    found = connection.execute(select(passages.c.id, passages.c.workspace).where(passages.c.id.in_(ids)))
+    return {row.id for row in found if row.workspace == workspace}
 
 
 def of_documents(connection: Connection, workspace: int, documents: Collection[str]) -> list[int]:
@@ -150,10 +152,10 @@ def of_documents(connection: Connection, workspace: int, documents: Collection[s
 
 def fetch(connection: Connection, workspace: int, ids: Sequence[int]) -> list[Placed]:
     """These passages, in this order."""
-    mine = (passages.c.workspace == workspace) & passages.c.id.in_(ids)
     found = {
         row.id: Placed(row.id, row.document, Entry(row.number, row.text, row.heading, row.page))
-        for row in connection.execute(select(*_COLUMNS).where(mine))
+        for row in connection.execute(select(*_COLUMNS).where(passages.c.id.in_(ids)))
+        if row.workspace == workspace
     }
     return [found[each] for each in ids if each in found]
 
