@@ -28,10 +28,14 @@ _LOOK_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 0.05
 _AT_ONCE: Final = 32
 """Passages that are embedded with one call."""
-_AGAIN_SECONDS: Final = 30.0
-"""When a model that failed is asked again for vectors."""
+_AGAIN_SECONDS: Final = (1.0, 60.0)
+"""When a model that failed is asked again for vectors, at first and at last: the pause doubles each time."""
 _STALLED_SECONDS: Final = 30.0
 """So long vectors are waited for of which none comes."""
+
+_UNREADABLE: Final = (
+    "the document cannot be cut into passages ({}); send it again, the gateway's log says more"
+)
 
 Sizes = Callable[[], tuple[int, int]]
 """Characters of a passage, and of what it may repeat."""
@@ -61,10 +65,11 @@ class Ingestion:
         self._embedder = embedder
         self._sizes = sizes
         self._news = asyncio.Event()
+        self._lacking = True
+        """Whether there may be passages without vectors."""
         self._looked_for: str | None = None
-        self._looked_at = 0.0
-        self._failed: dict[int, float] = {}
-        """Workspaces without all their vectors, and when they are looked at again."""
+        self._failed: dict[int, tuple[float, float]] = {}
+        """Workspaces without all their vectors: when they are looked at again, and after how many seconds."""
 
     def wake(self) -> None:
         """There is something to do."""
@@ -72,15 +77,19 @@ class Ingestion:
 
     async def run(self) -> None:
         """Work for as long as the gateway runs."""
-        told = ""
+        told, tidy = "", False
         while True:
             try:
+                if not tidy:
+                    await self._tidy()
+                    tidy = True
                 await self._work()
                 told = ""
-            except TidegateError as error:
-                if error.message != told:  # and not again each second
-                    logger.error("documents wait: %s", error.message)
-                told = error.message
+            except Exception as error:  # a defect must not end it: everybody would wait for ever
+                problem = error.message if isinstance(error, TidegateError) else repr(error)
+                if problem != told:  # and not again each second
+                    logger.error("documents wait: %s", problem, exc_info=not isinstance(error, TidegateError))
+                told = problem
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
@@ -92,8 +101,12 @@ class Ingestion:
         self.wake()
         while (await self._placements.progress(workspace)).waiting:  # noqa: ASYNC110 - maybe another's work
             await asyncio.sleep(_SETTLE_SECONDS)
+        known = await self._workspaces.by_id(workspace)
+        searched = known.embedder if known is not None else None
         had, since = -1, 0.0
         while (embedder := self._wants_vectors(workspace)) is not None:
+            if searched not in (None, embedder):  # all are embedded anew: that may take hours
+                return
             if not await self._index.without_vectors(workspace, embedder, 1):
                 return
             has, now = await self._index.vector_count(workspace, embedder), self._now()
@@ -108,27 +121,65 @@ class Ingestion:
         await self._placements.displace(workspace, document)
         await self._index.remove(workspace, document)
 
+    async def _tidy(self) -> None:
+        """Take out what a killed process left: passages whose document or workspace is gone."""
+        await self._index.tidy()
+        there = {each.id for each in await self._workspaces.every()}
+        documents: dict[int, set[str]] = {}
+        for workspace, document in await self._index.placed():
+            if workspace not in there:
+                await self._index.drop(workspace)
+                continue
+            if workspace not in documents:
+                documents[workspace] = await self._documents_of(workspace)
+            if document not in documents[workspace]:
+                await self._index.remove(workspace, document)
+
     async def _work(self) -> None:
-        worked = False
-        while (waiting := await self._placements.next_waiting()) is not None:
-            await self._ingest(*waiting)
-            worked = True
+        await self._ingest_all()
+        while self._lacking or self._embedder() != self._looked_for or self._is_due():
+            await self._embed_all()
+
+    async def _embed_all(self) -> None:
         embedder = self._embedder()
-        if worked or embedder != self._looked_for or self._now() - self._looked_at > _AGAIN_SECONDS:
-            for workspace in await self._workspaces.every():
+        every = await self._workspaces.every()
+        if embedder is None or embedder != self._looked_for:
+            self._failed.clear()
+        for gone in self._failed.keys() - {each.id for each in every}:
+            del self._failed[gone]
+        self._lacking, self._looked_for = False, embedder
+        try:
+            for workspace in every:
                 await self._embed(workspace)
-            self._looked_for, self._looked_at = embedder, self._now()
+        except BaseException:
+            self._lacking = True
+            raise
+
+    def _is_due(self) -> bool:
+        now = self._now()
+        return any(when <= now for when, _ in self._failed.values())
+
+    async def _ingest_all(self) -> None:
+        """Put in all documents that wait."""
+        while (waiting := await self._placements.next_waiting()) is not None:
+            self._lacking = True
+            await self._ingest(*waiting)
 
     async def _ingest(self, placement: Placement, content_hash: str) -> None:
         """Put one document in. A replacement that comes meanwhile makes it wait again."""
-        pages = await self._documents.pages(placement.document)
-        entries = await asyncio.to_thread(_cut, pages, *self._sizes())
         try:
+            pages = await self._documents.pages(placement.document)
+            entries = await asyncio.to_thread(_cut, pages, *self._sizes())
             await self._index.put(placement.workspace, placement.document, entries)
         except StoreError:
             raise
         except TidegateError as error:
             await self._placements.settle(placement, content_hash, error=error.message)
+            return
+        except Exception as error:  # one document must not keep all others waiting
+            logger.exception("the document %s was not put in", placement.document)
+            told = _UNREADABLE.format(type(error).__name__)
+            await self._placements.settle(placement, content_hash, error=told)
             return
         kept = await self._placements.settle(placement, content_hash, passages=len(entries))
         if not kept and placement.document not in await self._documents_of(placement.workspace):
@@ -138,10 +189,12 @@ class Ingestion:
         return {document.id for _, document in await self._placements.of(workspace)}
 
     async def _embed(self, workspace: Workspace) -> None:
-        """Get the vectors that a workspace lacks; when all are there, they are the ones to search."""
+        """Get the vectors that a workspace lacks; when all are there, they are the ones to search.
+
+        Documents that come meanwhile are put in without waiting for it.
+        """
         embedder = self._embedder()
-        now = self._now()
-        if embedder is None or not vectors_possible() or self._failed.get(workspace.id, 0.0) > now:
+        if embedder is None or not vectors_possible() or not self._may_try(workspace.id):
             return
         after = 0
         while lacking := await self._index.without_vectors(workspace.id, embedder, _AT_ONCE, after):
@@ -150,17 +203,28 @@ class Ingestion:
             except StoreError:
                 raise
             except TidegateError as error:
-                self._failed[workspace.id] = now + _AGAIN_SECONDS
-                logger.warning("workspace %s has no vectors yet: %s", workspace.slug, error.message)
+                self._put_off(workspace, error)
                 return
             numbers = [number for number, _ in lacking]
             vectors = await asyncio.to_thread(_packed, numbers, found)
             await self._index.add_vectors(workspace.id, embedder, vectors)
             after = numbers[-1]
+            await self._ingest_all()
         self._failed.pop(workspace.id, None)
         if workspace.embedder != embedder and await self._index.count(workspace.id):
             await self._workspaces.update(workspace.id, embedder=embedder)
             await self._index.forget_vectors(workspace.id, embedder)
+
+    def _may_try(self, workspace: int) -> bool:
+        return workspace not in self._failed or self._failed[workspace][0] <= self._now()
+
+    def _put_off(self, workspace: Workspace, error: TidegateError) -> None:
+        """Ask for a workspace's vectors later."""
+        first, last = _AGAIN_SECONDS
+        pause = min(2 * self._failed[workspace.id][1], last) if workspace.id in self._failed else first
+        self._failed[workspace.id] = self._now() + pause, pause
+        if pause == first:  # and not again each time
+            logger.warning("workspace %s has no vectors yet: %s", workspace.slug, error.message)
 
     def _wants_vectors(self, workspace: int) -> str | None:
         """The model whose vectors are on their way."""
