@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
+from zlib import crc32
 
 from tests.chat import completion, plain, text_stream
 from tests.crash.killing import Home, Reading
-from tests.gateway import Gateway
+from tests.gateway import Config, Gateway, gateway_config
 from tests.raw_http import Response, fetch
 from tests.script import Script
 from tests.upstream import Request
@@ -22,8 +25,47 @@ ANSWER = ("It opens ", "at six.")
 
 
 def answers(request: Request) -> Script:
-    """An upstream that says the same to everybody."""
+    """An upstream that says the same to everybody, and makes vectors."""
+    if request.path.endswith("/embeddings"):
+        return vectors(request)
     return text_stream(ANSWER) if request.json.get("stream") else plain(completion("".join(ANSWER)))
+
+
+def vectors(request: Request, dimensions: int = 32) -> Script:
+    """Vectors that are near each other when texts have the same words."""
+    rows = [
+        {"object": "embedding", "index": number, "embedding": vector_of(text, dimensions)}
+        for number, text in enumerate(request.json["input"])
+    ]
+    usage = {"prompt_tokens": 3 * len(rows), "total_tokens": 3 * len(rows)}
+    return plain({"object": "list", "model": request.json["model"], "data": rows, "usage": usage})
+
+
+def vector_of(text: str, dimensions: int) -> list[float]:
+    vector = [0.01] * dimensions
+    for word in text.lower().split():
+        vector[crc32(word.encode()) % dimensions] += 1.0
+    return vector
+
+
+def embedded(requests: list[Request]) -> list[Request]:
+    """Those that ask for vectors."""
+    return [each for each in requests if each.path.endswith("/embeddings")]
+
+
+def rows(gateway: Gateway, query: str, *values: Any) -> list[Any]:
+    """What the store of a gateway says, whether it runs or not."""
+    with closing(sqlite3.connect(gateway.folder / "tidegate.db", timeout=20)) as connection, connection:
+        return connection.execute(query, values).fetchall()
+
+
+def with_embedder(url: str, **sections: Any) -> Config:
+    """The settings of a gateway whose workspaces have vectors of the scripted upstream."""
+    config = gateway_config(url, **sections)
+    config["models"]["embed"] = {"use": ["up/embed-1"], "retry": {"attempts": 1}}
+    config["models"]["other"] = {"use": ["up/embed-2"], "retry": {"attempts": 1}}
+    config.setdefault("workspaces", {"embedder": "embed"})
+    return config
 
 
 class Desk:
@@ -58,7 +100,10 @@ class Desk:
     def upload(self, name: str, text: str, slug: str | None = None) -> str:
         """Send a file; where it is."""
         edge = "tests-edge"
-        parts = [("addToWorkspaces", "", slug or self.slug), ("file", f'; filename="{name}"', text)]
+        parts = [
+            ("addToWorkspaces", "", self.slug if slug is None else slug),
+            ("file", f'; filename="{name}"', text),
+        ]
         body = "".join(
             f'--{edge}\r\nContent-Disposition: form-data; name="{part}"{more}\r\n\r\n{value}\r\n'
             for part, more, value in parts

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from tidegate.errors import StoreError, TidegateError
@@ -26,6 +27,8 @@ logger = logging.getLogger("tidegate")
 _LOOK_SECONDS: Final = 1.0
 """How often the store is asked what other processes have put in."""
 _SETTLE_SECONDS: Final = 0.05
+_NOTHING: Final = ""
+"""No embedder is called so."""
 _AT_ONCE: Final = 32
 """Passages that are embedded with one call."""
 _AGAIN_SECONDS: Final = (1.0, 60.0)
@@ -37,6 +40,7 @@ _UNREADABLE: Final = (
     "the document cannot be cut into passages ({}); send it again, the gateway's log says more"
 )
 
+Work = Callable[[], Awaitable[None]]
 Sizes = Callable[[], tuple[int, int]]
 """Characters of a passage, and of what it may repeat."""
 
@@ -64,37 +68,48 @@ class Ingestion:
         self._models = models
         self._embedder = embedder
         self._sizes = sizes
-        self._news = asyncio.Event()
-        self._lacking = True
-        """Whether there may be passages without vectors."""
-        self._looked_for: str | None = None
+        self._documents_came = asyncio.Event()
+        self._passages_came = asyncio.Event()
+        self._lacking: set[int] = set()
+        """Workspaces that may have passages without vectors."""
+        self._looked_for: str | None = _NOTHING
+        """The embedder whose vectors all workspaces were looked at for."""
         self._failed: dict[int, tuple[float, float]] = {}
         """Workspaces without all their vectors: when they are looked at again, and after how many seconds."""
 
     def wake(self) -> None:
         """There is something to do."""
-        self._news.set()
+        self._documents_came.set()
+        self._passages_came.set()
 
     async def run(self) -> None:
-        """Work for as long as the gateway runs."""
-        told, tidy = "", False
+        """Work for as long as the gateway runs. Documents do not wait for the vectors of others."""
+        await self._until_done(self._tidy)
+        await asyncio.gather(
+            self._for_ever(self._ingest_all, self._documents_came),
+            self._for_ever(self._embed_what_lacks, self._passages_came),
+        )
+
+    async def _for_ever(self, work: Work, news: asyncio.Event) -> None:
+        while True:
+            news.clear()
+            await self._until_done(work)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), _LOOK_SECONDS)
+
+    async def _until_done(self, work: Work) -> None:
+        """Do this, again and again while something keeps it from being done."""
+        told = ""
         while True:
             try:
-                if not tidy:
-                    await self._tidy()
-                    tidy = True
-                await self._work()
-                told = ""
+                return await work()
             except Exception as error:  # a defect must not end it: everybody would wait for ever
+                known = isinstance(error, TidegateError)
                 problem = error.message if isinstance(error, TidegateError) else repr(error)
                 if problem != told:  # and not again each second
-                    logger.error("documents wait: %s", problem, exc_info=not isinstance(error, TidegateError))
+                    logger.error("documents wait: %s", problem, exc_info=not known)
                 told = problem
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def settle(self, workspace: int) -> None:
         """Wait until every document of a workspace is indexed, or was found not to be indexable."""
@@ -135,25 +150,25 @@ class Ingestion:
             if document not in documents[workspace]:
                 await self._index.remove(workspace, document)
 
-    async def _work(self) -> None:
-        await self._ingest_all()
+    async def _embed_what_lacks(self) -> None:
         while self._lacking or self._embedder() != self._looked_for or self._is_due():
             await self._embed_all()
 
     async def _embed_all(self) -> None:
+        """Look at the workspaces that may lack vectors: at all of them, for another embedder."""
         embedder = self._embedder()
-        every = await self._workspaces.every()
+        every = {each.id: each for each in await self._workspaces.every()}
         if embedder is None or embedder != self._looked_for:
             self._failed.clear()
-        for gone in self._failed.keys() - {each.id for each in every}:
+            chosen = set(every)
+        else:
+            chosen = self._lacking | self._failed.keys()
+        for gone in self._failed.keys() - every.keys():
             del self._failed[gone]
-        self._lacking, self._looked_for = False, embedder
-        try:
-            for workspace in every:
-                await self._embed(workspace)
-        except BaseException:
-            self._lacking = True
-            raise
+        self._lacking, self._looked_for = set(), _NOTHING
+        for number in sorted(chosen & every.keys()):
+            await self._embed(every[number])
+        self._looked_for = embedder  # and after a failure of the store, all are looked at
 
     def _is_due(self) -> bool:
         now = self._now()
@@ -162,8 +177,9 @@ class Ingestion:
     async def _ingest_all(self) -> None:
         """Put in all documents that wait."""
         while (waiting := await self._placements.next_waiting()) is not None:
-            self._lacking = True
             await self._ingest(*waiting)
+            self._lacking.add(waiting[0].workspace)
+            self._passages_came.set()
 
     async def _ingest(self, placement: Placement, content_hash: str) -> None:
         """Put one document in. A replacement that comes meanwhile makes it wait again."""
@@ -189,10 +205,7 @@ class Ingestion:
         return {document.id for _, document in await self._placements.of(workspace)}
 
     async def _embed(self, workspace: Workspace) -> None:
-        """Get the vectors that a workspace lacks; when all are there, they are the ones to search.
-
-        Documents that come meanwhile are put in without waiting for it.
-        """
+        """Get the vectors that a workspace lacks; when all are there, they are the ones to search."""
         embedder = self._embedder()
         if embedder is None or not vectors_possible() or not self._may_try(workspace.id):
             return
@@ -209,7 +222,6 @@ class Ingestion:
             vectors = await asyncio.to_thread(_packed, numbers, found)
             await self._index.add_vectors(workspace.id, embedder, vectors)
             after = numbers[-1]
-            await self._ingest_all()
         self._failed.pop(workspace.id, None)
         if workspace.embedder != embedder and await self._index.count(workspace.id):
             await self._workspaces.update(workspace.id, embedder=embedder)
