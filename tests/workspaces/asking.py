@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -21,6 +22,8 @@ HARBOUR = (
     "a pilot.\n\n## Fees\n\nThe mooring fee is forty crowns a night, and children of sailors pay nothing."
 )
 QUESTION = "When does the harbour open?"
+SAME = {"pharos": "lighthouse"}
+"""Words that mean the same, as vectors know and texts do not."""
 ANSWER = ("It opens ", "at six.")
 
 
@@ -43,8 +46,8 @@ def vectors(request: Request, dimensions: int = 32) -> Script:
 
 def vector_of(text: str, dimensions: int) -> list[float]:
     vector = [0.01] * dimensions
-    for word in text.lower().split():
-        vector[crc32(word.encode()) % dimensions] += 1.0
+    for word in re.findall("[a-z]+", text.lower()):
+        vector[crc32(SAME.get(word, word).encode()) % dimensions] += 1.0
     return vector
 
 
