@@ -47,10 +47,10 @@ class Scale:
 
     def lines(self) -> Iterator[str]:
         """The figures, with their targets."""
-        yield f"passages                                     {self.passages:,}"
-        yield f"ingestion, without embedding                 {self.ingested_per_second:,.0f} passages/s   (at least 50)"
+        yield f"passages                               {self.passages:,}"
+        yield f"ingestion, without embedding     {self.ingested_per_second:,.0f} passages/s   (at least 50)"
         yield f"first search, which reads the vectors        {self.first_ms:.0f} ms"
-        yield f"hybrid search, p50                           {_share(self.alone_ms, 50):.1f} ms   (at most 30)"
+        yield f"hybrid search, p50               {_share(self.alone_ms, 50):.1f} ms   (at most 30)"
         yield f"hybrid search, p99                           {_share(self.alone_ms, 99):.1f} ms"
         yield f"hybrid search beside ingestion, p50          {_share(self.beside_ms, 50):.1f} ms"
         yield f"hybrid search beside ingestion, p99          {_share(self.beside_ms, 99):.1f} ms"

@@ -89,6 +89,14 @@ def unseen(connection: Connection) -> list[tuple[int, str]]:
     return [(-row.workspace, row.document) for row in found]
 
 
+def placed(connection: Connection) -> list[tuple[int, str]]:
+    """Workspaces and documents that have passages to be found."""
+    found = connection.execute(
+        select(passages.c.workspace, passages.c.document).where(passages.c.workspace > 0).distinct()
+    )
+    return [(row.workspace, row.document) for row in found]
+
+
 def clear_some(connection: Connection, workspace: int, name: str) -> int:
     """Take out some of what is not to be found under a name; how many that were."""
     unseen = (passages.c.workspace == -workspace) & (passages.c.document == name)
