@@ -85,6 +85,7 @@ def _keyed_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[G
     gateway = Gateway(tmp_path_factory.mktemp("workspaces"), workspaces_config(server={"max_body": "200KiB"}))
     yield gateway, iter(KEYS)
     gateway.stop()
+    assert "Traceback" not in gateway.output()
 
 
 @pytest.fixture
