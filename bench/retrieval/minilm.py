@@ -53,7 +53,9 @@ class MiniLm:
             attended = self._linear(self._attend(hidden, at), f"{at}.attention.output.dense")
             hidden = self._normal(hidden + attended, f"{at}.attention.output.LayerNorm")
             inner = _gelu(self._linear(hidden, f"{at}.intermediate.dense"))
-            hidden = self._normal(hidden + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
+            hidden = self._normal(
+                hidden + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm"
+            )
             layer += 1
         return hidden
 
@@ -137,7 +139,8 @@ def _gelu(values: Array) -> Array:
     scaled = np.abs(values) / math.sqrt(2)
     step = 1 / (1 + 0.3275911 * scaled)
     series = step * (
-        0.254829592 + step * (-0.284496736 + step * (1.421413741 + step * (-1.453152027 + step * 1.061405429)))
+        0.254829592
+        + step * (-0.284496736 + step * (1.421413741 + step * (-1.453152027 + step * 1.061405429)))
     )
     error = np.sign(values) * (1 - series * np.exp(-(scaled**2)))
     half: Array = (0.5 * values * (1 + error)).astype(np.float32)

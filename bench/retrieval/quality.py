@@ -112,7 +112,7 @@ async def measure(folder: Path, vectors: Vectors | None) -> dict[tuple[str, str]
 async def _fill(
     index: PassageIndex, all_articles: Sequence[Article], vectors: Vectors | None
 ) -> dict[tuple[str, int], str]:
-    names = {}
+    names: dict[tuple[str, int], str] = {}
     for article in all_articles:
         await index.put(_WORKSPACE, article.name, article.entries)
         names |= {(article.name, entry.number): article.passage(entry) for entry in article.entries}

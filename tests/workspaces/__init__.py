@@ -1,0 +1,1 @@
+"""Workspaces: documents become passages, and questions find them."""
