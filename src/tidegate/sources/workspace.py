@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -21,10 +22,11 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Header, Request
 from tidegate.core.source import Output
 from tidegate.dialects.translation.citations import CITATION
+from tidegate.errors import Forbidden
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
 from tidegate.sources.workspace_question import question_of, visited
-from tidegate.sources.workspace_tools import search_tool
+from tidegate.sources.workspace_tools import Source, search_tool
 from tidegate.store.chats import ChatStore, NewChat
 from tidegate.workspaces.answer import Answers, Asked
 from tidegate.workspaces.prompting import RESET
@@ -32,6 +34,9 @@ from tidegate.workspaces.question import AGENT, Question
 from tidegate.workspaces.settings import read_settings
 
 _CALLS_TOOLS: Final = ("supports_tools", "supports_function_calling", "supports_tool_calling")
+_NOT_FOR_VISITORS: Final = ("agent", "workspace")
+"""Types of models that act or know for the owner."""
+
 _CITED: Final = 500
 """Characters of a passage that a citation shows."""
 
@@ -78,7 +83,8 @@ class _Answering:
         self._settings = read_settings(found.workspace.settings)
         self._said: list[str] = []
         self._kept = False
-        self._sources: tuple[Mapping[str, Any], ...] = ()
+        self._sources: tuple[Source, ...] = ()
+        self._searches = 0
 
     async def run(self, request: AgentRequest, context: Context) -> AsyncIterator[str]:
         """The answer, as an agent gives it."""
@@ -95,14 +101,13 @@ class _Answering:
             async for piece in self._answer(question, context):
                 yield piece
         finally:
-            if (
-                self._said and not self._kept and self._header.keep
-            ):  # who left may want to read what came, and go on from it
+            if self._said and not self._kept and self._header.keep:
+                # Who left may want to read what came, and go on from it.
                 chat = self._chat(question, {}, include=question.history is None)
                 self._shared.chats.post(chat)
 
     async def _answer(self, question: Question, context: Context) -> AsyncIterator[str]:
-        model = self._model(question.model or self._settings.chat_model)
+        model = self._model(self._chosen(question.model) or self._settings.chat_model)
         if question.for_agent or self._is_automatic(question, model):
             async for piece in self._with_tools(question, context):
                 yield piece
@@ -110,8 +115,8 @@ class _Answering:
         asked = await self._asked(question, context, model)
         if asked.refusal is not None:
             self._said = [asked.refusal]
-            chat = await context.step("chat", lambda: self._keep(question, {}, include=False))
-            value = {"type": "textResponse", "chatId": chat, "sources": [], "metrics": {}}
+            chat = await self._keep(question, context, {}, include=False)
+            value: dict[str, Any] = {"type": "textResponse", "chatId": chat, "sources": [], "metrics": {}}
             context.item(ANYTHINGLLM, value)
             yield asked.refusal
             return
@@ -136,6 +141,14 @@ class _Answering:
         """The public name of the model that answers. Raises NotFound, Forbidden."""
         return self._shared.inner.model(self._header, named or self._shared.model)
 
+    def _chosen(self, named: str | None) -> str | None:
+        """The model that a visitor names. Raises Forbidden for what may do more than answer."""
+        if named is not None and self._embed is not None:
+            kind = self._shared.inner.facts(self._header, named).get("type")
+            if kind in _NOT_FOR_VISITORS:
+                raise Forbidden(f"{named!r:.100} is no model that visitors may choose", param="model")
+        return named
+
     def _fields(self, question: Question) -> dict[str, Any]:
         """What is said to the model beside the conversation: the request's word before the workspace's."""
         temperature = self._settings.open_ai_temp
@@ -159,14 +172,27 @@ class _Answering:
         asked = await self._asked(msgspec.structs.replace(searching, mode="chat"), context, model)
         self._sources = asked.sources
         began = self._shared.clock.now_ms()
-        search = search_tool(self._shared.answers, self._workspace, self._found)
+        await self._recall(context)
+        search = search_tool(self._shared.answers, self._workspace, partial(self._found, context))
         async for piece in context.run_tools(model, asked.messages, [search], **self._fields(question)):
             self._said.append(piece)
             yield piece
         async for piece in self._close(question, context, model, began):
             yield piece
 
-    def _found(self, sources: Sequence[Mapping[str, Any]]) -> None:
+    async def _found(self, context: Context, sources: Sequence[Source]) -> None:
+        """Note what a search found, for the end of the answer: also when another process comes to it."""
+        self._searches += 1
+        name = f"found-{self._searches}"
+        self._add(await context.step(name, partial(_same, list(sources))))
+
+    async def _recall(self, context: Context) -> None:
+        """Know again what was found before a crash."""
+        while context.is_done(name := f"found-{self._searches + 1}"):
+            self._searches += 1
+            self._add(await context.step(name, partial(_same, [])))
+
+    def _add(self, sources: Sequence[Source]) -> None:
         known = {source.get("id") for source in self._sources}
         self._sources += tuple(source for source in sources if source.get("id") not in known)
 
@@ -176,12 +202,13 @@ class _Answering:
         """Note the chat, and tell what the answer is from."""
         metrics = await context.step("metrics", lambda: self._metrics(context, model, began))
         # Who brings the conversation along remembers it: what the workspace remembers is for the others.
-        include = question.history is None
-        chat = await context.step("chat", lambda: self._keep(question, metrics, include=include))
+        chat = await self._keep(question, context, metrics, include=question.history is None)
         length = sum(map(len, self._said))
-        for number, source in enumerate(self._sources):
+        # Visitors get an answer, and not the owner's documents; AnythingLLM tells them no sources either.
+        shown = self._sources if self._embed is None else ()
+        for number, source in enumerate(shown):
             context.item(CITATION, _citation(number, source, length))
-        context.item(ANYTHINGLLM, {"chatId": chat, "metrics": metrics, "sources": list(self._sources)})
+        context.item(ANYTHINGLLM, {"chatId": chat, "metrics": metrics, "sources": list(shown)})
         yield ""
 
     async def _metrics(self, context: Context, model: str, began: int) -> dict[str, Any]:
@@ -199,12 +226,13 @@ class _Answering:
         }
 
     async def _keep(
-        self, question: Question, metrics: Mapping[str, Any], *, include: bool = True
+        self, question: Question, context: Context, metrics: Mapping[str, Any], *, include: bool = True
     ) -> int | None:
-        """Note the chat, unless nothing is to be kept of it; its number."""
+        """Keep the chat, once; its number, where the caller has it kept at all."""
         if not self._header.keep:
             return None
-        number = await self._shared.chats.add(self._chat(question, metrics, include=include))
+        chat = self._chat(question, metrics, include=include)
+        number: int = await context.step("chat", lambda: self._shared.chats.add(chat))
         self._kept = True
         return number
 
@@ -235,6 +263,10 @@ class _Answering:
             include=include,
             stream=self._header.id,
         )
+
+
+async def _same(sources: list[Source]) -> list[Source]:
+    return sources
 
 
 def _citation(number: int, source: Mapping[str, Any], length: int) -> dict[str, Any]:
