@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from click.testing import CliRunner
 
 from tests.chat import text_stream
 from tests.cli.conftest import OpenTerminal, RunCommand
-from tests.gateway import Gateway, gateway_config
+from tests.gateway import Gateway, clean_environment, gateway_config
 from tests.raw_http import fetch
 from tests.upstream import Upstream
 from tests.workspaces.parsing.documents import pdf
@@ -137,6 +140,32 @@ def test_a_run_that_is_repeated_sends_only_what_is_new(
     found = run_inside("workspace", "search", "docs", "lamp spirit vinegar", environment=at).stdout
     assert "cleaned with spirit" in found
     assert "cleaned with vinegar" not in found
+
+
+def test_a_run_that_is_stopped_goes_on_when_it_is_repeated(
+    run_command: RunCommand, at: Environment, tmp_path: Path
+) -> None:
+    write(tmp_path, {f"many/{number}.txt": f"This is about thing{number}." for number in range(60)})
+    words = ("workspace", "add", "docs", "many", "--create")
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "tidegate", *words],
+        cwd=tmp_path,
+        env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path), **at},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(": added\n")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert re.search(r"Stopped: \d+ added\. The same command goes on from there\.", errors)
+    again = run_command(*words, environment=at)
+    told = re.search(r"^docs: (\d+) added, (\d+) there already$", again.stdout, re.MULTILINE)
+    assert told
+    assert int(told[1]) + int(told[2]) == 60
+    assert len(set(titles(documents_of(run_command, at)))) == 60
 
 
 def test_workspaces_do_not_replace_each_others_files(
