@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.gateway import Gateway, gateway_config
+from tests.gateway import Gateway, clean_environment, gateway_config
 from tests.raw_http import Response, fetch
+from tests.upstream import Upstream
 from tidegate.store.chats import ChatStore, NewChat
 from tidegate.store.database import Database
 from tidegate.store.workspaces import WorkspaceStore
@@ -85,6 +89,7 @@ def _keyed_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[G
     gateway = Gateway(tmp_path_factory.mktemp("workspaces"), workspaces_config(server={"max_body": "200KiB"}))
     yield gateway, iter(KEYS)
     gateway.stop()
+    assert "Traceback" not in gateway.output()
 
 
 @pytest.fixture
@@ -99,3 +104,45 @@ def other(_keyed_gateway: tuple[Gateway, Iterator[str]]) -> Member:
     """Another one."""
     gateway, keys = _keyed_gateway
     return Member(gateway, next(keys))
+
+
+@pytest.fixture(scope="module")
+def _answering_gateway(
+    tmp_path_factory: pytest.TempPathFactory, _shared_upstream: Upstream
+) -> Iterator[tuple[Gateway, Iterator[str]]]:
+    config = gateway_config(_shared_upstream.url, auth={"list": list(KEYS)})
+    gateway = Gateway(tmp_path_factory.mktemp("answering"), config)
+    yield gateway, iter(KEYS)
+    gateway.stop()
+    assert "Traceback" not in gateway.output()
+
+
+@pytest.fixture
+def asker(_answering_gateway: tuple[Gateway, Iterator[str]], upstream: Upstream) -> Member:
+    """A caller whom a gateway has not seen yet that asks the upstream."""
+    gateway, keys = _answering_gateway
+    return Member(gateway, next(keys))
+
+
+@pytest.fixture
+def stranger(_answering_gateway: tuple[Gateway, Iterator[str]], upstream: Upstream) -> Member:
+    """Another one."""
+    gateway, keys = _answering_gateway
+    return Member(gateway, next(keys))
+
+
+def limited_key(member: Member, *workspaces: str) -> Member:
+    """The same caller with a key that is for some workspaces only."""
+    caller = "key-" + sha256(b"tidegate caller " + sha256(member.key.encode()).digest()).hexdigest()[:12]
+    made = subprocess.run(
+        [
+            *(sys.executable, "-m", "tidegate", "keys", "create"),
+            *("--caller", caller, "--workspaces", ",".join(workspaces)),
+        ],
+        cwd=member.gateway.folder,
+        env={**clean_environment(), "TIDEGATE_HOME": str(member.gateway.folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Member(member.gateway, made.stdout.strip())

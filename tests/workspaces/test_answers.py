@@ -264,3 +264,41 @@ def test_what_is_removed_is_found_no_more(desk: Desk) -> None:
     assert desk.get(f"/workspace/{desk.slug}")["workspace"][0]["documents"] == []
     (frame,) = desk.ask("When does the harbour open?", mode="query")
     assert frame["textResponse"] == REFUSAL
+
+
+def test_a_question_that_goes_on_is_answered_from_earlier_sources(desk: Desk, upstream: Upstream) -> None:
+    desk.add()
+    desk.ask("When does the harbour open?", mode="query")
+    frames = desk.ask("And why?", mode="query")
+    assert "six in the morning" in system_of(upstream)
+    assert frames[-1]["sources"] == []
+    (frame,) = desk.ask("Who won the chess tournament in Reykjavik?", mode="query")
+    assert frame["textResponse"] == REFUSAL
+
+
+def test_a_conversation_that_a_client_brings_is_kept_apart(desk: Desk, upstream: Upstream) -> None:
+    client = openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none")
+    for more in ({}, {"store": False}):
+        client.chat.completions.create(
+            model=f"workspace/{desk.slug}", messages=[{"role": "user", "content": "Hidden?"}], extra_body=more
+        )
+    desk.ask("Seen?", mode="chat")
+    assert len(upstream.requests[-1].json["messages"]) == 2
+    assert [each["content"] for each in desk.history()] == ["Seen?", "It opens at six."]
+    told = [each["prompt"] for each in desk.post("/admin/workspace-chats", offset=0)["chats"][:2]]
+    assert told == ["Seen?", "Hidden?"]
+
+
+def test_a_thread_goes_on_in_any_dialect(desk: Desk, upstream: Upstream) -> None:
+    thread = desk.post(f"/workspace/{desk.slug}/thread/new", name="T")["thread"]["slug"]
+    desk.ask("First?", f"/thread/{thread}", mode="chat")
+    client = anthropic.Anthropic(base_url=desk.gateway.url, api_key="none")
+    client.messages.create(
+        model=f"workspace/{desk.slug}/{thread}",
+        max_tokens=50,
+        messages=[{"role": "user", "content": "Second?"}],
+    )
+    said_before = [each["content"] for each in upstream.requests[-1].json["messages"][1:]]
+    assert said_before == ["First?", "It opens at six.", "Second?"]
+    kept = desk.get(f"/workspace/{desk.slug}/thread/{thread}/chats")["history"]
+    assert [each["content"] for each in kept[::2]] == ["First?", "Second?"]

@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Mapping
 from hashlib import sha256
 from typing import cast, get_args
 
+import msgspec
+
 from tidegate.access import (
     Caller,
     KeyRing,
@@ -126,9 +128,15 @@ class Service:
         origin = exchange.header(b"origin")
         headers = {} if origin is None else {"origin": origin.decode("latin-1")}
         try:
+            if self.keys.open:
+                _check_loopback(exchange.headers)
             owner = await admit(self.workspaces, exchange.path, exchange.body, headers)
         except TidegateError as error:
             self.refuse(exchange, failure(error))
+            return
+        except Exception:  # as below
+            logger.exception("a defect ended a request")
+            self.refuse(exchange, Failure("the gateway failed; its log says why"))
             return
         if not exchange.disconnected:
             self._generate(exchange, visited=owner)
@@ -152,6 +160,8 @@ class Service:
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
             request = read_request(dialect, exchange.body, headers, exchange.path)  # dialects/
             policies = _policies(exchange, caller)
+            if visited is not None:  # such keys are the owner's, and no visitor may take them
+                policies = msgspec.structs.replace(policies, idempotency_key=None)
             if policies.idempotency_key is not None or (
                 request.dialect == KEPT and self._keeping.must_look_up(request)
             ):

@@ -62,6 +62,8 @@ async def admit(kept: Workspaces, path: str, body: bytes, headers: Mapping[str, 
 def _read(body: bytes) -> _Asked:
     try:
         return msgspec.json.decode(body, type=_Asked)
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 

@@ -1,4 +1,4 @@
-"""``/api/v1/openai``: workspaces as the models of OpenAI's API, named by their slugs alone."""
+"""What paths say of requests: at ``/api/v1/openai`` workspaces are models, named by their slugs alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tidegate.core.request import Request
 from tidegate.dialects import Dialect
 from tidegate.server.urls import OPENAI_OF_WORKSPACES
+from tidegate.server.visitors import is_visit
 
 _PREFIX = "workspace/"
 
@@ -16,6 +17,8 @@ _PREFIX = "workspace/"
 def read_request(dialect: Dialect, body: bytes, headers: Mapping[str, str], path: str) -> Request:
     """The request in a body that was sent to a path. Raises InvalidRequest."""
     request = dialect.read_request(body, headers, path)
+    if is_visit(path):  # visitors have no say in what else the owner's key may ask
+        return replace(request, fallback_models=())
     named = request.model is not None and not request.model.startswith(_PREFIX)
     if not named or not OPENAI_OF_WORKSPACES.fullmatch(path):
         return request

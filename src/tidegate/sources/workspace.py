@@ -22,6 +22,7 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Header, Request
 from tidegate.core.source import Output
 from tidegate.dialects.translation.citations import CITATION
+from tidegate.errors import Forbidden
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
 from tidegate.sources.workspace_question import question_of, visited
@@ -33,6 +34,9 @@ from tidegate.workspaces.question import AGENT, Question
 from tidegate.workspaces.settings import read_settings
 
 _CALLS_TOOLS: Final = ("supports_tools", "supports_function_calling", "supports_tool_calling")
+_NOT_FOR_VISITORS: Final = ("agent", "workspace")
+"""Types of models that act or know for the owner."""
+
 _CITED: Final = 500
 """Characters of a passage that a citation shows."""
 
@@ -97,13 +101,13 @@ class _Answering:
             async for piece in self._answer(question, context):
                 yield piece
         finally:
-            if (
-                self._said and not self._kept and self._header.keep
-            ):  # who left may want to read what came, and go on from it
-                self._shared.chats.post(self._chat(question, {}))
+            if self._said and not self._kept and self._header.keep:
+                # Who left may want to read what came, and go on from it.
+                chat = self._chat(question, {}, include=question.history is None)
+                self._shared.chats.post(chat)
 
     async def _answer(self, question: Question, context: Context) -> AsyncIterator[str]:
-        model = self._model(question.model or self._settings.chat_model)
+        model = self._model(self._chosen(question.model) or self._settings.chat_model)
         if question.for_agent or self._is_automatic(question, model):
             async for piece in self._with_tools(question, context):
                 yield piece
@@ -136,6 +140,14 @@ class _Answering:
     def _model(self, named: str | None) -> str:
         """The public name of the model that answers. Raises NotFound, Forbidden."""
         return self._shared.inner.model(self._header, named or self._shared.model)
+
+    def _chosen(self, named: str | None) -> str | None:
+        """The model that a visitor names. Raises Forbidden for what may do more than answer."""
+        if named is not None and self._embed is not None:
+            kind = self._shared.inner.facts(self._header, named).get("type")
+            if kind in _NOT_FOR_VISITORS:
+                raise Forbidden(f"{named!r:.100} is no model that visitors may choose", param="model")
+        return named
 
     def _fields(self, question: Question) -> dict[str, Any]:
         """What is said to the model beside the conversation: the request's word before the workspace's."""
@@ -189,11 +201,14 @@ class _Answering:
     ) -> AsyncIterator[str]:
         """Note the chat, and tell what the answer is from."""
         metrics = await context.step("metrics", lambda: self._metrics(context, model, began))
-        chat = await self._keep(question, context, metrics)
+        # Who brings the conversation along remembers it: what the workspace remembers is for the others.
+        chat = await self._keep(question, context, metrics, include=question.history is None)
         length = sum(map(len, self._said))
-        for number, source in enumerate(self._sources):
+        # Visitors get an answer, and not the owner's documents; AnythingLLM tells them no sources either.
+        shown = self._sources if self._embed is None else ()
+        for number, source in enumerate(shown):
             context.item(CITATION, _citation(number, source, length))
-        context.item(ANYTHINGLLM, {"chatId": chat, "metrics": metrics, "sources": list(self._sources)})
+        context.item(ANYTHINGLLM, {"chatId": chat, "metrics": metrics, "sources": list(shown)})
         yield ""
 
     async def _metrics(self, context: Context, model: str, began: int) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class Named:
         return NotFound(told, status=status, param="model", code="workspace_not_found")
 
 
+def _is_for(header: Header, workspace: Workspace) -> bool:
+    allowed = header.workspaces is None or workspace.slug in header.workspaces
+    return allowed and workspace.owner == header.caller
+
+
 class Visited:
     """A workspace through one of its embeds. Whether visitors may come in is asked before, at the door."""
 
@@ -76,6 +81,6 @@ class Visited:
         """See :class:`Place`."""
         embed = await self._embeds.get(self._uuid)
         workspace = await self._store.by_id(embed.workspace) if embed is not None else None
-        if embed is None or workspace is None or workspace.owner != header.caller:
+        if embed is None or workspace is None or not _is_for(header, workspace):
             raise NotFound(f"there is no embed {self._uuid}", param="model", code="embed_not_found")
         return Found(workspace, embed=embed)

@@ -43,11 +43,14 @@ def visited(question: Question, read: AgentRequest, embed: Embed) -> Question:
         chosen["temperature"] = temperature
     return msgspec.structs.replace(
         question,
+        # What came in AnythingLLM's words may have pictures with it, which cost the owner much.
+        message={"role": "user", "content": question.text} if question.history is None else question.message,
         mode=settings.chat_mode,
         embed=embed.id,
         user=None,
         reset=False,
         attached=(),
+        shown_attachments=(),
         messages=MESSAGES if settings.message_limit is None else settings.message_limit,
         model=model if settings.allow_model_override and isinstance(model, str) and model else None,
         system=prompt if settings.allow_prompt_override and isinstance(prompt, str) and prompt else None,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, true, update
 
+from tidegate.errors import Forbidden
 from tidegate.store.database import Database
 from tidegate.store.schema import documents, folders, placements
 
 DEFAULT_FOLDER: Final = "custom-documents"
+
+Within = Collection[int] | None
+"""The ids of workspaces; None is all, and none as well."""
 
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
 _LONGEST_NAME: Final = 100
@@ -62,11 +66,12 @@ class DocumentStore:
         self._database = database
         self._now_ms = now_ms
 
-    async def add(self, owner: str, folder: str, new: NewDocument) -> Document:
+    async def add(self, owner: str, folder: str, new: NewDocument, within: Within = None) -> Document:
         """Keep a document, and have it indexed wherever it is placed already.
 
         What is in the folder with the same content is that document; what has the same file name is replaced
-        by it, and keeps its id and its name.
+        by it, and keeps its id and its name. Raises Forbidden where that one is not in workspaces of
+        ``within`` alone; None is all.
         """
         now = self._now_ms()
         row = {
@@ -80,12 +85,13 @@ class DocumentStore:
 
         def work(connection: Connection) -> Document:
             _make_folder(connection, owner, folder, now)
-            within = (documents.c.owner == owner) & (documents.c.folder == folder)
-            same = _first(connection, within & (documents.c.content_hash == new.content_hash))
+            here = (documents.c.owner == owner) & (documents.c.folder == folder)
+            same = _first(connection, here & (documents.c.content_hash == new.content_hash))
             if same is not None:
                 return same
-            known = _first(connection, within & (documents.c.file_name == new.file_name))
+            known = _first(connection, here & (documents.c.file_name == new.file_name))
             if known is not None:
+                _check_within(connection, known, within)
                 connection.execute(update(documents).where(documents.c.id == known.id).values(row))
                 again = update(placements).where(placements.c.document == known.id)
                 connection.execute(again.values(state="waiting", error=None))
@@ -114,12 +120,16 @@ class DocumentStore:
         )
         return await self._database.read(lambda each: _first(each, asked))
 
-    async def get(self, owner: str, location: str) -> Document | None:
-        """The owner's document at ``folder/name``; without a folder, of this name in any."""
+    async def get(self, owner: str, location: str, within: Within = None) -> Document | None:
+        """The owner's document at ``folder/name``; without a folder, of this name in any.
+
+        Here and below ``within`` are the workspaces that it must be in one of; None is no matter where.
+        """
         folder, slash, name = location.rpartition("/")
         asked = (documents.c.owner == owner) & (documents.c.name == name)
         if slash:
             asked &= documents.c.folder == folder
+        asked &= _placed(within)
         return await self._database.read(lambda each: _first(each, asked))
 
     async def pages(self, document: str) -> list[tuple[int | None, str]]:
@@ -134,18 +144,25 @@ class DocumentStore:
         return found
 
     async def list(
-        self, owner: str, folder: str | None = None, *, offset: int = 0, limit: int | None = None
+        self,
+        owner: str,
+        folder: str | None = None,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        within: Within = None,
     ) -> Sequence[Document]:
         """An owner's documents, by their folders and names."""
-        asked = select(*_COLUMNS).where(documents.c.owner == owner)
+        asked = select(*_COLUMNS).where(documents.c.owner == owner, _placed(within))
         if folder is not None:
             asked = asked.where(documents.c.folder == folder)
         asked = asked.order_by(documents.c.folder, documents.c.name).offset(offset).limit(limit)
         return await self._database.read(lambda each: [_document(row) for row in each.execute(asked)])
 
-    async def count(self, owner: str, folder: str) -> int:
+    async def count(self, owner: str, folder: str, within: Within = None) -> int:
         """How many documents are in a folder."""
-        asked = select(func.count()).where(documents.c.owner == owner, documents.c.folder == folder)
+        here = (documents.c.owner == owner) & (documents.c.folder == folder) & _placed(within)
+        asked = select(func.count()).select_from(documents).where(here)
         return await self._database.read(lambda each: each.scalar(asked) or 0)
 
     async def remove(self, owner: str, location: str) -> Document | None:
@@ -203,6 +220,27 @@ class DocumentStore:
             return True
 
         return await self._database.run(work)
+
+
+def _placed(within: Within) -> ColumnElement[bool]:
+    """That a document is in one of these workspaces."""
+    if within is None:
+        return true()
+    placed = select(placements.c.document).where(placements.c.workspace.in_(within))
+    return documents.c.id.in_(placed)
+
+
+def _check_within(connection: Connection, document: Document, within: Within) -> None:
+    if within is None:
+        return
+    placed = select(placements.c.workspace).where(placements.c.document == document.id)
+    found = set(connection.scalars(placed))
+    if not found or not found <= set(within):
+        raise Forbidden(
+            f"a document called {document.file_name[:100]!r} is there already, and it is not in workspaces "
+            "of this key alone; send this one by another name",
+            code="document_not_yours",
+        )
 
 
 def _make_folder(connection: Connection, owner: str, name: str, now: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -91,6 +91,23 @@ class PlacementStore:
                 values: dict[str, Any] = dict(row._mapping)
                 of_document = {name[2:]: values.pop(name) for name in list(values) if name.startswith("d_")}
                 found.append((Placement(**values), Document(**of_document)))
+            return found
+
+        return await self._database.read(work)
+
+    async def pinned_of(self, owner: str) -> Mapping[str, Sequence[int]]:
+        """An owner's documents that are pinned, each with the ids of the workspaces where it is."""
+        asked = (
+            select(placements.c.document, placements.c.workspace)
+            .join(documents, documents.c.id == placements.c.document)
+            .where(documents.c.owner == owner, placements.c.pinned)
+            .order_by(placements.c.workspace)
+        )
+
+        def work(connection: Connection) -> dict[str, list[int]]:
+            found: dict[str, list[int]] = {}
+            for document, workspace in connection.execute(asked):
+                found.setdefault(document, []).append(workspace)
             return found
 
         return await self._database.read(work)

@@ -74,7 +74,10 @@ class Answers:
         pinned = await self._pinned(workspace, int(window * _PINNED_SHARE))
         attached = [await self._read(each) for each in question.attached]
         found = await self._found(workspace, question.text, settings, {each["id"] for each in pinned})
-        backfill = _backfill(found, pinned, remembered, settings.top_n) if question.history is None else []
+        backfill = _backfill(found, pinned, remembered, settings.top_n)
+        if backfill and mode == "query" and not found:
+            goes_on = await self._knowledge.may_go_on(workspace.id, question.text)
+            backfill = backfill if goes_on else []
         contexts = [
             *(str(each["text"]) for each in pinned),
             *attached,

@@ -95,8 +95,10 @@ class Ingestion:
         while True:
             news.clear()
             await self._until_done(work)
+            # No wait_for(): it forgets a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await news.wait()
 
     async def _until_done(self, work: Work) -> None:
         """Do this, again and again while something keeps it from being done."""

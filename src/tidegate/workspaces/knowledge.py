@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tidegate.errors import InvalidRequest
 from tidegate.store.documents import Document, DocumentStore
@@ -16,6 +16,9 @@ from tidegate.workspaces.embedding import embed_whole
 from tidegate.workspaces.index import PassageIndex
 from tidegate.workspaces.retrieval import search
 from tidegate.workspaces.settings import moment, read_settings
+from tidegate.workspaces.words import query_words
+
+_SEVERAL: Final = 2
 
 
 class Models(Protocol):
@@ -91,6 +94,9 @@ class DocumentKnowledge:
             documents=among,
         )
 
+    async def may_go_on(self, workspace: int, query: str) -> bool:
+        return len(set(query_words(query))) < _SEVERAL or bool(await self._index.lexical(workspace, query, 1))
+
     async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
         embedder = self._embedder()
         if embedder is None:
@@ -123,4 +129,5 @@ def document_object(placement: Placement, document: Document) -> dict[str, Any]:
         "state": placement.state,
         "error": placement.error,
         "passages": placement.passages,
+        "contentHash": document.content_hash,
     }

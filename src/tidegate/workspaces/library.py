@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tidegate.core.clock import Clock
 from tidegate.errors import Unreadable
-from tidegate.store.documents import DEFAULT_FOLDER, Document, DocumentStore, NewDocument
+from tidegate.store.documents import DEFAULT_FOLDER, Document, DocumentStore, NewDocument, Within
 from tidegate.store.placements import PlacementStore
 from tidegate.workspaces.budget import tokens
 from tidegate.workspaces.document import Page, Parse, Parsed
@@ -59,19 +59,30 @@ class Library:
         folder: str = DEFAULT_FOLDER,
         media_type: str | None = None,
         facts: Mapping[str, Any] = {},
+        within: Within = None,
     ) -> Document:
-        """Keep what a file says; ``facts`` win over what it says of itself. Raises Unreadable."""
+        """Keep what a file says; ``facts`` win over what it says of itself. Raises Unreadable.
+
+        Here and below ``within`` are the workspaces whose documents may be replaced, None being all; what
+        would replace another one raises Forbidden.
+        """
         digest = sha256(data).hexdigest() if len(data) < 2**20 else await asyncio.to_thread(_digest, data)
         same = await self.documents.of_content(owner, folder, digest)
         if same is not None:
             return same
-        name = PurePosixPath(name.replace("\\", "/")).name or "document"
+        name = PurePosixPath(name.replace("\\", "/").replace("\0", "")).name or "document"
         parsed = await self._parse(data, name, media_type)
         told = {"url": f"file:///{quote(name)}", "docSource": "a file uploaded by the user."}
-        return await self._keep(owner, folder, name, digest, parsed, {**told, **facts})
+        return await self._keep(owner, folder, name, digest, parsed, {**told, **facts}, within)
 
     async def add_link(
-        self, owner: str, link: str, *, headers: Mapping[str, str], facts: Mapping[str, Any] = {}
+        self,
+        owner: str,
+        link: str,
+        *,
+        headers: Mapping[str, str],
+        facts: Mapping[str, Any] = {},
+        within: Within = None,
     ) -> Document:
         """Keep what a page of the web says. Raises InvalidRequest for a link that may not be followed, and
         Unreadable."""
@@ -83,16 +94,24 @@ class Library:
             "chunkSource": f"link://{link}",
         }
         digest = sha256(fetched.data).hexdigest()
-        return await self._keep(owner, DEFAULT_FOLDER, _name_of(link), digest, parsed, {**told, **facts})
+        name = _name_of(link)
+        return await self._keep(owner, DEFAULT_FOLDER, name, digest, parsed, {**told, **facts}, within)
 
-    async def add_text(self, owner: str, text: str, facts: Mapping[str, Any]) -> Document:
+    async def add_text(
+        self,
+        owner: str,
+        text: str,
+        facts: Mapping[str, Any],
+        *,
+        within: Within = None,
+    ) -> Document:
         """Keep a text whose title is among its facts."""
         title = str(facts.get("title") or "")
         parsed = Parsed(pages=(Page(text),), title=title)
         told = {"url": f"file:///{quote(title)}.txt", "docSource": "raw text added by the user."}
         digest = sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()
         name = f"raw-{title or 'text'}"
-        return await self._keep(owner, DEFAULT_FOLDER, name, digest, parsed, {**told, **facts})
+        return await self._keep(owner, DEFAULT_FOLDER, name, digest, parsed, {**told, **facts}, within)
 
     async def put_into(self, workspaces: Iterable[int], documents: Sequence[Document]) -> None:
         """Have workspaces answer from documents, from when this returns on."""
@@ -136,6 +155,7 @@ class Library:
         digest: str,
         parsed: Parsed,
         facts: Mapping[str, Any],
+        within: Within,
     ) -> Document:
         text = parsed.text
         if not text.strip():
@@ -158,7 +178,7 @@ class Library:
             words=words,
             tokens=counted,
         )
-        document = await self.documents.add(owner, folder, new)
+        document = await self.documents.add(owner, folder, new, within)
         if document.content_hash == digest:
             self._ingestion.wake()
         return document
@@ -168,11 +188,11 @@ def document_object(document: Document) -> dict[str, Any]:
     """A document as AnythingLLM tells of one that was just read."""
     return {
         "id": document.id,
+        "location": document.location,
+        "name": document.name,
         **document.facts,
         "wordCount": document.words,
         "token_count_estimate": document.tokens,
-        "location": document.location,
-        "name": document.name,
     }
 
 

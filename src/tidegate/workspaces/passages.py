@@ -132,8 +132,8 @@ class SqlitePassages:
         asked = query_words(query)
 
         def work(connection: Connection) -> Ranked:
-            total, found = self._frequencies.of(connection, workspace, asked)
-            telling = full_text.telling(found, total)
+            _, found = self._frequencies.of(connection, workspace, asked)
+            telling = full_text.telling(found)
             if not telling:
                 return []
             look = partial(full_text.search, connection, workspace, telling, documents)

@@ -62,6 +62,13 @@ class Knowledge(Protocol):
         """
         ...
 
+    async def may_go_on(self, workspace: int, query: str) -> bool:
+        """Whether a question for which nothing was found can be about what was found before.
+
+        One of several words, none of which is in any document, is about something else.
+        """
+        ...
+
     async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
         """The model that makes vectors, and those of some texts. Raises TidegateError."""
         ...

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from tidegate.access import Caller
 from tidegate.errors import Forbidden, InvalidRequest
 from tidegate.server.anythingllm.asked import caller_of, read_asked
-from tidegate.server.anythingllm.reach import check_may_create, workspace_at
+from tidegate.server.anythingllm.reach import check_may_create, within, workspace_at
 from tidegate.server.anythingllm.told import answer, phrase
-from tidegate.server.anythingllm.uploads import safe_folder
+from tidegate.server.anythingllm.uploads import is_name, safe_folder
 from tidegate.server.anythingllm.workspaces import WorkspaceEndpoints
-from tidegate.store.documents import Document
+from tidegate.store.documents import DEFAULT_FOLDER, Document
 from tidegate.store.files import FileStore
 from tidegate.workspaces.library import FACTS, Library
 from tidegate.workspaces.parsing import accepted_types
 from tidegate.workspaces.service import Workspaces
-from tidegate.workspaces.settings import read_whole
+from tidegate.workspaces.settings import MOST, read_whole
 
-_MOST_LISTED: Final = 100_000
 _SAVE: Final = {"content-security-policy": "sandbox", "x-content-type-options": "nosniff"}
-_NOT_MOVED: Final = "{} of {} files not moved. Unembed them from all workspaces."
+_NOT_MOVED: Final = "{}/{} files not moved. Unembed them from all workspaces."
+_STAYS: Final = f"{DEFAULT_FOLDER} is where documents come in; remove the documents in it instead"
+_LISTED: Final = ("folder", "documents", "totalCount", "hasMore")
+_LONGEST_NAME: Final = 255
 
 
 class DocumentEndpoints:
@@ -46,32 +49,48 @@ class DocumentEndpoints:
 
     async def list(self, request: Request) -> Response:
         """``GET /documents``: all folders with what is in them, or one of them where it is named."""
-        if (folder := request.query_params.get("folder")) is not None:
-            return await self._folder(request, folder)
-        owner = caller_of(request).id
-        inside: dict[str, list[dict[str, Any]]] = {
-            name: [] for name in await self._library.documents.folders(owner)
-        }
-        for document in await self._library.documents.list(owner):
-            inside.setdefault(document.folder, []).append(_file(document))
+        if folder := request.query_params.get("folder"):
+            told = await self._folder(request, folder)
+            code = told["code"]
+            return answer(
+                {**{name: told[name] for name in _LISTED}, "code": code, "error": told["error"]}, code
+            )
+        caller = caller_of(request)
+        seen = await within(self._kept, caller)
+        folders = () if seen is not None else await self._library.documents.folders(caller.id)
+        inside: dict[str, list[dict[str, Any]]] = {name: [] for name in folders}
+        pinned = await self._library.placements.pinned_of(caller.id)
+        for document in await self._library.documents.list(caller.id, within=seen):
+            inside.setdefault(document.folder, []).append(_file(document, pinned))
         items = [{"name": name, "type": "folder", "items": files} for name, files in sorted(inside.items())]
         return answer({"localFiles": {"name": "documents", "type": "folder", "items": items}})
 
     async def folder(self, request: Request) -> Response:
         """``GET /documents/folder/{folder}``."""
-        return await self._folder(request, request.path_params["folder"])
+        told = await self._folder(request, request.path_params["folder"])
+        return answer({name: told[name] for name in (*_LISTED, "error")}, told["code"])
 
-    async def _folder(self, request: Request, name: str) -> Response:
-        owner, query = caller_of(request).id, request.query_params
+    async def _folder(self, request: Request, name: str) -> dict[str, Any]:
+        """A part of a folder. ``code`` is the status that this is told with."""
+        caller, query = caller_of(request), request.query_params
         told: dict[str, Any] = {"folder": name, "documents": [], "totalCount": 0, "hasMore": False}
-        if name not in await self._library.documents.folders(owner):
-            return answer({**told, "code": 404, "error": f"there is no folder {name[:100]!r}"}, 404)
+        if not is_name(name):
+            return {**told, "code": 400, "error": f"{name!r:.100} is no name of a folder"}
+        seen = await within(self._kept, caller)
+        total = await self._library.documents.count(caller.id, name, seen)
+        empty = seen is None and name in await self._library.documents.folders(caller.id)
+        if not total and not empty:
+            return {**told, "code": 404, "error": f"there is no folder {name!r:.100}"}
         offset = read_whole(query.get("offset"), 0, 0)
-        limit = read_whole(query.get("limit"), _MOST_LISTED, 1)
-        total = await self._library.documents.count(owner, name)
-        found = await self._library.documents.list(owner, name, offset=offset, limit=limit)
-        told |= {"documents": [_file(each) for each in found], "totalCount": total}
-        return answer({**told, "hasMore": offset + len(found) < total, "code": 200, "error": None})
+        limit = read_whole(query.get("limit"), MOST, 1)
+        found = await self._library.documents.list(caller.id, name, offset=offset, limit=limit, within=seen)
+        pinned = await self._library.placements.pinned_of(caller.id)
+        told |= {"documents": [_file(each, pinned) for each in found], "totalCount": total}
+        return {**told, "hasMore": offset + len(found) < total, "code": 200, "error": None}
+
+    async def _at(self, caller: Caller, location: str) -> Document | None:
+        """The document at a location, where the caller sees one there."""
+        return await self._library.documents.get(caller.id, location, await within(self._kept, caller))
 
     async def accepted_types(self, _: Request) -> Response:
         """``GET /document/accepted-file-types``."""
@@ -83,18 +102,21 @@ class DocumentEndpoints:
 
     async def one(self, request: Request) -> Response:
         """``GET /document/{name}``, with its text."""
-        document = await self._library.documents.get(caller_of(request).id, request.path_params["name"])
+        caller = caller_of(request)
+        document = await self._at(caller, request.path_params["name"])
         if document is None:
             return phrase(404)
-        told = {**_file(document), "pageContent": await self._library.text_of(document)}
-        return answer({"document": told})
+        pinned = await self._library.placements.pinned_of(caller.id)
+        text = await self._library.text_of(document)
+        told = {"document": {**_file(document, pinned), "pageContent": text}}
+        return await asyncio.to_thread(answer, told)  # a book must not keep streams waiting
 
     async def create_folder(self, request: Request) -> Response:
         """``POST /document/create-folder``."""
         asked = await read_asked(request, self._max_body)
         check_may_create(caller_of(request))
         try:
-            name = safe_folder(str(asked.get("name") or ""))
+            name = safe_folder(asked.get("name"))
         except InvalidRequest as error:
             return answer({"success": False, "message": error.message}, 500)
         if not await self._library.documents.create_folder(caller_of(request).id, name):
@@ -106,9 +128,11 @@ class DocumentEndpoints:
         asked = await read_asked(request, self._max_body)
         check_may_create(caller_of(request))
         try:
-            name = safe_folder(str(asked.get("name") or ""))
+            name = safe_folder(asked.get("name"))
         except InvalidRequest as error:
             return answer({"success": False, "message": error.message}, 500)
+        if name == DEFAULT_FOLDER:  # AnythingLLM keeps it as well
+            return answer({"success": False, "message": _STAYS}, 500)
         await self._library.remove_folder(caller_of(request).id, name)
         return answer({"success": True, "message": "Folder removed successfully"})
 
@@ -122,7 +146,7 @@ class DocumentEndpoints:
         stayed = 0
         for each in wanted:
             stayed += not await self._move(caller.id, str(each.get("from") or ""), str(each.get("to") or ""))
-        message = _NOT_MOVED.format(f"{stayed}", len(wanted)).replace(" of ", "/", 1) if stayed else None
+        message = _NOT_MOVED.format(stayed, len(wanted)) if stayed else None
         return answer({"success": True, "message": message})
 
     async def _move(self, owner: str, location: str, to: str) -> bool:
@@ -131,9 +155,10 @@ class DocumentEndpoints:
             return False
         folder, _, name = to.rpartition("/")
         try:
-            safe_folder(folder)
-            safe_folder(name)
+            folder = safe_folder(folder)
         except InvalidRequest:
+            return False
+        if not is_name(name) or len(name) > _LONGEST_NAME:
             return False
         return await self._library.documents.move(owner, location, f"{folder}/{name}")
 
@@ -151,13 +176,12 @@ class DocumentEndpoints:
         workspace = await workspace_at(self._kept, request)
         if workspace is None:
             return phrase(400)
-        owner = workspace.owner
-        documents = self._library.documents
+        caller = caller_of(request)
+        added = [await self._at(caller, name) for name in _names(asked.get("adds"))]
         for name in _names(asked.get("deletes")):
-            document = await documents.get(owner, name)
+            document = await self._at(caller, name)
             if document is not None:
                 await self._library.take_out(workspace.id, document)
-        added = [await documents.get(owner, name) for name in _names(asked.get("adds"))]
         await self._library.put_into([workspace.id], [each for each in added if each is not None])
         changed = await self._kept.workspaces.by_id(workspace.id)
         return answer({"workspace": await self._workspaces.whole(request, changed or workspace)})
@@ -190,7 +214,7 @@ class DocumentEndpoints:
         return FileResponse(path, filename=stored.filename, media_type=stored.media_type, headers=_SAVE)
 
 
-def _file(document: Document) -> dict[str, Any]:
+def _file(document: Document, pinned: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     return {
         "name": document.name,
         "type": "file",
@@ -199,7 +223,7 @@ def _file(document: Document) -> dict[str, Any]:
         "wordCount": document.words,
         "token_count_estimate": document.tokens,
         "cached": True,
-        "pinnedWorkspaces": [],
+        "pinnedWorkspaces": list(pinned.get(document.id, ())),
         "watched": False,
         "canWatch": False,
     }

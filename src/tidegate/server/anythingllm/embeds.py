@@ -115,7 +115,7 @@ class EmbedEndpoints:
         listed = await self._kept.chats.listed(
             found.workspace, session=session, embed=found.id, limit=MOST_CHATS
         )
-        return answer({"history": history_of(listed)})
+        return answer({"history": history_of(listed, sources=False)})
 
     async def _chats(self, request: Request, session: str | None) -> Sequence[Chat]:
         found = await embed_at(self._kept, request)

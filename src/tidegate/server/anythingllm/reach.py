@@ -9,6 +9,7 @@ from starlette.requests import Request
 from tidegate.access import Caller
 from tidegate.errors import Forbidden
 from tidegate.server.anythingllm.asked import caller_of
+from tidegate.store.documents import Within
 from tidegate.store.embeds import OwnedEmbed
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.service import Workspaces
@@ -39,6 +40,16 @@ async def embed_at(kept: Workspaces, request: Request) -> OwnedEmbed | None:
     caller = caller_of(request)
     found = await kept.embeds.owned(caller.id, request.path_params["embed"])
     return found if found is not None and reaches(caller, found.slug) else None
+
+
+async def within(kept: Workspaces, caller: Caller) -> Within:
+    """The workspaces whose documents a caller sees, where the key is for some of them only.
+
+    Of others a document's name alone may tell enough.
+    """
+    if caller.workspaces is None:
+        return None
+    return [each.id for each in await all_of(kept, caller)]
 
 
 def check_may_create(caller: Caller) -> None:

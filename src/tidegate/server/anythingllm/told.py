@@ -27,13 +27,16 @@ def phrase(status: int) -> Response:
     return Response(name, status, media_type="text/plain")
 
 
-def history_of(chats: Iterable[Chat]) -> list[dict[str, Any]]:
-    """Chats as the questions and answers in them; one without an answer is left out."""
+def history_of(chats: Iterable[Chat], *, sources: bool = True) -> list[dict[str, Any]]:
+    """Chats as the questions and answers in them; one without an answer is left out.
+
+    ``sources`` says whether what the answers are from is told.
+    """
     told = []
     for chat in chats:
         text = chat.response.get("text")
         if isinstance(text, str):
-            told += [_question(chat), _answer(chat, text)]
+            told += [_question(chat), _answer(chat, text, sources)]
     return told
 
 
@@ -47,12 +50,12 @@ def _question(chat: Chat) -> dict[str, Any]:
     }
 
 
-def _answer(chat: Chat, text: str) -> dict[str, Any]:
+def _answer(chat: Chat, text: str, sources: bool) -> dict[str, Any]:
     told = {
         "type": chat.response.get("type") or "chat",
         "role": "assistant",
         "content": text,
-        "sources": chat.response.get("sources") or [],
+        "sources": (chat.response.get("sources") or []) if sources else [],
         "chatId": chat.id,
         "sentAt": chat.created_ms // 1000,
         "feedbackScore": chat.feedback,

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from tidegate.errors import InvalidRequest, RequestError, TidegateError
 from tidegate.server.anythingllm.asked import caller_of, read_asked
-from tidegate.server.anythingllm.reach import check_may_create, find
+from tidegate.server.anythingllm.reach import check_may_create, find, within
 from tidegate.server.anythingllm.told import answer
 from tidegate.server.incoming import read_body
-from tidegate.store.documents import DEFAULT_FOLDER, Document
+from tidegate.store.documents import DEFAULT_FOLDER, Document, Within
 from tidegate.store.workspaces import Workspace
 from tidegate.wire.multipart import Part, boundary_of, parts_of
 from tidegate.workspaces.library import FACTS, Library, document_object
@@ -45,15 +45,18 @@ class UploadEndpoints:
     async def file(self, request: Request) -> Response:
         """``POST /document/upload`` and ``POST /document/upload/{folder}``."""
         body = await read_body(request.scope, request.receive, self._max_body())
-        parts = _parts(body, request.headers.get("content-type", ""))
+        try:
+            parts = _parts(body, request.headers.get("content-type", ""))
+            folder = safe_folder(request.path_params.get("folder") or DEFAULT_FOLDER)
+        except InvalidRequest as error:
+            return _failed(error.message, 422)
         file = parts.get("file")
         if file is None or file.filename is None:
             return _failed("send the file as a part of multipart/form-data that is called 'file'", 422)
         sent = file
-        folder = safe_folder(request.path_params.get("folder") or DEFAULT_FOLDER)
         metadata = _text_of(body, parts.get("metadata"))
 
-        async def add(owner: str) -> Document:
+        async def add(owner: str, replaceable: Within) -> Document:
             return await self._library.add_file(
                 owner,
                 sent.filename or "",
@@ -61,6 +64,7 @@ class UploadEndpoints:
                 folder=folder,
                 media_type=sent.content_type,
                 facts=_facts(metadata),
+                within=replaceable,
             )
 
         return await self._add(request, _text_of(body, parts.get("addToWorkspaces")), add)
@@ -74,9 +78,11 @@ class UploadEndpoints:
         headers = asked.get("scraperHeaders")
         sent = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
 
-        async def add(owner: str) -> Document:
+        async def add(owner: str, replaceable: Within) -> Document:
             facts = _facts(asked.get("metadata"))
-            return await self._library.add_link(owner, link.strip(), headers=sent, facts=facts)
+            return await self._library.add_link(
+                owner, link.strip(), headers=sent, facts=facts, within=replaceable
+            )
 
         return await self._add(request, asked.get("addToWorkspaces"), add)
 
@@ -90,8 +96,8 @@ class UploadEndpoints:
         if not isinstance(text, str) or not text.strip():
             return _failed(_NO_TEXT, 422)
 
-        async def add(owner: str) -> Document:
-            return await self._library.add_text(owner, text, facts)
+        async def add(owner: str, replaceable: Within) -> Document:
+            return await self._library.add_text(owner, text, facts, within=replaceable)
 
         return await self._add(request, asked.get("addToWorkspaces"), add, text=text)
 
@@ -99,7 +105,7 @@ class UploadEndpoints:
         self,
         request: Request,
         add_to: Any,
-        add: Callable[[str], Awaitable[Document]],
+        add: Callable[[str, Within], Awaitable[Document]],
         *,
         text: str | None = None,
     ) -> Response:
@@ -109,13 +115,14 @@ class UploadEndpoints:
             workspaces = await self._workspaces(request, add_to)
             if not workspaces:
                 check_may_create(caller)
+            replaceable = await within(self._kept, caller)
         except RequestError as error:
             return _failed(error.message, error.status if error.status == 403 else 422)
         try:
-            document = await add(caller.id)
+            document = await add(caller.id, replaceable)
             await self._library.put_into([each.id for each in workspaces], [document])
         except RequestError as error:
-            return _failed(error.message, 500)
+            return _failed(error.message, error.status if error.status == 403 else 500)
         except TidegateError as error:
             logger.warning("a document could not be brought in: %s", error.message)
             return _failed(error.message, 500)
@@ -139,15 +146,21 @@ class UploadEndpoints:
         return found
 
 
-def safe_folder(name: str) -> str:
+def safe_folder(name: Any) -> str:
     """A folder's name. Raises InvalidRequest for one that is none, or that would lead elsewhere."""
-    cleaned = name.strip().strip("/")
-    if not cleaned or len(cleaned) > _LONGEST_FOLDER or "/" in cleaned or "\\" in cleaned or ".." in cleaned:
+    cleaned = name.strip().strip("/") if isinstance(name, str) else ""
+    if len(cleaned) > _LONGEST_FOLDER or ".." in cleaned or not is_name(cleaned):
         raise InvalidRequest(
-            f"a folder's name is up to {_LONGEST_FOLDER} characters without slashes, not {name[:50]!r}",
+            f"a folder's name has up to {_LONGEST_FOLDER} characters, no slashes and no '..'; "
+            f"{name!r:.60} is none",
             param="folder",
         )
     return cleaned
+
+
+def is_name(name: str) -> bool:
+    """Whether this may be the name of a document or a folder: one step of a path, of what can be written."""
+    return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & set(name)
 
 
 def _parts(body: bytes, content_type: str) -> Mapping[str, Part]:
@@ -171,7 +184,7 @@ def _facts(metadata: Any) -> dict[str, str]:
     if isinstance(metadata, str):
         try:
             metadata = msgspec.json.decode(metadata)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {}
     if not isinstance(metadata, dict):
         return {}
@@ -180,4 +193,4 @@ def _facts(metadata: Any) -> dict[str, str]:
 
 
 def _failed(sentence: str, status: int) -> Response:
-    return answer({"success": False, "error": sentence, "documents": []}, status)
+    return answer({"success": False, "error": sentence}, status)
