@@ -53,8 +53,9 @@ class MiniLm:
             attended = self._linear(self._attend(hidden, at), f"{at}.attention.output.dense")
             hidden = self._normal(hidden + attended, f"{at}.attention.output.LayerNorm")
             inner = _gelu(self._linear(hidden, f"{at}.intermediate.dense"))
-            outer = self._linear(inner, f"{at}.output.dense")
-            hidden = self._normal(hidden + outer, f"{at}.output.LayerNorm")
+            hidden = self._normal(
+                hidden + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm"
+            )
             layer += 1
         return hidden
 
