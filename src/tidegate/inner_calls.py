@@ -10,6 +10,7 @@ import msgspec
 
 from tidegate.access import Caller
 from tidegate.core.call import Call, Reply
+from tidegate.core.clock import Ids
 from tidegate.core.usage import Usage
 from tidegate.dialects.translation.counts import usage_of
 from tidegate.errors import Broken
@@ -49,10 +50,14 @@ class _Ranks(msgspec.Struct):
 
 
 class InnerCalls:
-    """Calls that nobody sent. They are counted with the owner of the workspace that they are for."""
+    """Calls that nobody sent. They are counted with the owner of the workspace that they are for.
 
-    def __init__(self, gateway: Gateway) -> None:
+    ``ids`` names them in the ledger.
+    """
+
+    def __init__(self, gateway: Gateway, ids: Ids) -> None:
         self._gateway = gateway
+        self._ids = ids
 
     def embedder(self, named: str | None) -> str | None:
         """The public name of the model that makes vectors: the one that is named, else the first there is."""
@@ -91,7 +96,7 @@ class InnerCalls:
         def write(name: str) -> bytes:
             return msgspec.json.encode({**body, "model": name})
 
-        call = Call(path, "application/json", write)
+        call = Call(path, "application/json", write, name=self._ids())
         await self._gateway.call(Caller(owner, owner), model, call, answer)
 
 

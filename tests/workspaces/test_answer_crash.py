@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,8 @@ def test_an_answer_in_another_dialect_outlives_the_gateway(upstream: Upstream, t
         assert whole.text() == WHOLE
         assert whole.response.body.startswith(shown)
         assert cited(whole) == ["Harbour guide"]
-        desk.gateway = home.gateway
-        assert desk.history() == PAIR
+        (chat,) = kept(home.gateway)
+        assert (chat.prompt, json.loads(chat.response)["text"]) == (QUESTION, WHOLE)
 
 
 def cited(answer: ChatAnswer) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from typing import Final
 
+from tidegate.app.clock import random_id
 from tidegate.config import Config
 from tidegate.core.clock import Clock
 from tidegate.core.inner import Inner
@@ -48,7 +49,7 @@ class WorkspaceParts:
         self._settings = Config().workspaces
         self._clock = clock
         self._inner = inner
-        self._models = InnerCalls(gateway)
+        self._models = InnerCalls(gateway, random_id)
         now_ms = clock.now_ms
         store, chats = WorkspaceStore(database, now_ms), ChatStore(database, now_ms)
         documents, placements = DocumentStore(database, now_ms), PlacementStore(database, now_ms)

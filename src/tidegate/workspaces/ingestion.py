@@ -18,6 +18,7 @@ from tidegate.store.placements import Placement, PlacementStore
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces.cutting import cut
 from tidegate.workspaces.document import Entry, Page
+from tidegate.workspaces.embedding import embed_whole
 from tidegate.workspaces.index import PassageIndex
 from tidegate.workspaces.knowledge import Models
 from tidegate.workspaces.vectors import packed, vectors_possible
@@ -118,13 +119,9 @@ class Ingestion:
         self.wake()
         while (await self._placements.progress(workspace)).waiting:  # noqa: ASYNC110 - maybe another's work
             await asyncio.sleep(_SETTLE_SECONDS)
-        known = await self._workspaces.by_id(workspace)
-        searched = known.embedder if known is not None else None
         had, since = -1, 0.0
         while (embedder := self._wants_vectors(workspace)) is not None:
-            if searched not in (None, embedder):  # all are embedded anew: that may take hours
-                return
-            if not await self._index.without_vectors(workspace, embedder, 1):
+            if await self._has_vectors(workspace, embedder):
                 return
             has, now = await self._index.vector_count(workspace, embedder), self._now()
             if has != had:
@@ -132,6 +129,15 @@ class Ingestion:
             elif now - since > _STALLED_SECONDS:  # another process does the work, and cannot
                 return
             await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def _has_vectors(self, workspace: int, embedder: str) -> bool:
+        """Whether nobody need wait for a workspace's vectors."""
+        known = await self._workspaces.by_id(workspace)
+        if known is None or known.embedder not in (None, embedder):
+            return True  # all are embedded anew, which may take hours
+        if await self._index.without_vectors(workspace, embedder, 1):
+            return False
+        return known.embedder == embedder or not await self._index.count(workspace)
 
     async def take_out(self, workspace: int, document: str) -> None:
         """Have a workspace answer from a document no more. Raises StoreError."""
@@ -214,7 +220,8 @@ class Ingestion:
         after = 0
         while lacking := await self._index.without_vectors(workspace.id, embedder, _AT_ONCE, after):
             try:
-                found = await self._models.embed(workspace.owner, embedder, [text for _, text in lacking])
+                texts = [text for _, text in lacking]
+                found = await embed_whole(self._models, workspace.owner, embedder, texts)
             except StoreError:
                 raise
             except TidegateError as error:

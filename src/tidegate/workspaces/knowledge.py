@@ -12,6 +12,7 @@ from tidegate.store.placements import Placement, PlacementStore
 from tidegate.store.users import UserStore
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.document import Hit
+from tidegate.workspaces.embedding import embed_whole
 from tidegate.workspaces.index import PassageIndex
 from tidegate.workspaces.retrieval import search
 from tidegate.workspaces.settings import moment, read_settings
@@ -79,7 +80,7 @@ class DocumentKnowledge:
 
         async def embed(texts: Sequence[str], is_query: bool) -> list[list[float]]:
             assert embedder is not None
-            return await self._models.embed(owner, embedder, texts, query=is_query)
+            return await embed_whole(self._models, owner, embedder, texts, query=is_query)
 
         return await search(
             self._index,
