@@ -128,8 +128,8 @@ class Environment:
 def ensure(environment: Environment, extras: frozenset[str], settings: Mapping[str, str]) -> None:
     """Make `.venv` hold Tidegate, `extras` and, where they fit, the local engine and what reads documents.
 
-    At once if it does already. Two of these may run side by side: one installs, the other waits. `settings` are the user's environment
-    variables. Raises SetupError with what to type.
+    At once if it does already. Two of these may run side by side: one installs, the other waits. `settings`
+    are the user's environment variables. Raises SetupError with what to type.
     """
     if environment.is_ready(extras):
         return

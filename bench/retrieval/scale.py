@@ -42,22 +42,22 @@ class Scale:
     alone_ms: list[float]
     beside_ms: list[float]
     beside_per_second: float
-    blocked_ms: float
-    blocked_first_ms: float
+    blocked_ms: tuple[float, ...]
     resident: float
 
     def lines(self) -> Iterator[str]:
         """The figures, with their targets."""
-        yield f"passages                                     {self.passages:,}"
-        yield f"ingestion, without embedding                 {self.ingested_per_second:,.0f} passages/s   (at least 50)"
+        yield f"passages                               {self.passages:,}"
+        yield f"ingestion, without embedding     {self.ingested_per_second:,.0f} passages/s   (at least 50)"
         yield f"first search, which reads the vectors        {self.first_ms:.0f} ms"
-        yield f"hybrid search, p50                           {_share(self.alone_ms, 50):.1f} ms   (at most 30)"
+        yield f"hybrid search, p50               {_share(self.alone_ms, 50):.1f} ms   (at most 30)"
         yield f"hybrid search, p99                           {_share(self.alone_ms, 99):.1f} ms"
         yield f"hybrid search beside ingestion, p50          {_share(self.beside_ms, 50):.1f} ms"
         yield f"hybrid search beside ingestion, p99          {_share(self.beside_ms, 99):.1f} ms"
         yield f"ingestion beside searches                    {self.beside_per_second:,.0f} passages/s"
-        yield f"longest block of the event loop              {self.blocked_ms:.1f} ms   (at most 20)"
-        yield f"the same while the vectors are first read    {self.blocked_first_ms:.1f} ms"
+        yield f"longest block of the event loop              {max(self.blocked_ms):.1f} ms   (at most 20)"
+        blocked = ", ".join(f"{each:.1f}" for each in self.blocked_ms)
+        yield f"  while ingesting, reading vectors, searching, doing both: {blocked}"
         yield f"memory of the process at most                {self.resident:,.0f} MiB"
 
 
@@ -130,35 +130,36 @@ async def measure(passages: int) -> Scale:
 
 
 async def _measure(index: SqlitePassages, corpus: Corpus, passages: int) -> Scale:
-    documents = [
-        corpus.document(min(PER_DOCUMENT, passages - at)) for at in range(0, passages, PER_DOCUMENT)
-    ]
     lag = Lag()
-    await asyncio.sleep(0)
-    begun = time.perf_counter()
-    for at, document in enumerate(documents):
+    ingesting = 0.0
+    for at in range(0, passages, PER_DOCUMENT):
+        document = await asyncio.to_thread(corpus.document, min(PER_DOCUMENT, passages - at))
+        begun = time.perf_counter()
         await index.put(WORKSPACE, f"document-{at}", document)
-        _progress(at, len(documents))
-    ingested = passages / (time.perf_counter() - begun)
+        ingesting += time.perf_counter() - begun
+        _progress(at, passages)
     blocked = lag.taken()
     await _embed(index, corpus)
     lag.taken()
     first = await _searched(index, corpus, 1)
     blocked_first = lag.taken()
     alone = await _searched(index, corpus, SEARCHES)
-    beside, written = await _beside(index, corpus, documents[: max(1, len(documents) // 50)])
-    blocked = max(blocked, lag.taken())
+    blocked_searching = lag.taken()
+    again = [corpus.document(PER_DOCUMENT) for _ in range(max(1, passages // PER_DOCUMENT // 50))]
+    lag.taken()
+    beside, written = await _beside(index, corpus, again)
+    blocked_beside = lag.taken()
     lag.stop()
     return Scale(
         passages=passages,
-        ingested_per_second=ingested,
+        ingested_per_second=passages / ingesting,
         first_ms=first[0],
         alone_ms=alone,
         beside_ms=beside,
         beside_per_second=written,
-        blocked_ms=blocked,
-        blocked_first_ms=blocked_first,
-        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
+        blocked_ms=(blocked, blocked_first, blocked_searching, blocked_beside),
+        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        / (1024 if sys.platform == "linux" else 2**20),
     )
 
 
@@ -188,7 +189,7 @@ async def _beside(
     async def ingest() -> float:
         begun = time.perf_counter()
         for at, document in enumerate(documents):
-            await index.put(WORKSPACE, f"document-{at}", document)
+            await index.put(WORKSPACE, f"document-{at * PER_DOCUMENT}", document)
             ids = [row[0] for row in await index.without_vectors(WORKSPACE, EMBEDDER, PER_DOCUMENT)]
             await index.add_vectors(
                 WORKSPACE, EMBEDDER, list(zip(ids, corpus.vectors(len(ids)), strict=True))
@@ -208,4 +209,4 @@ def _share(times: Sequence[float], percent: int) -> float:
 
 def _progress(at: int, of: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{at + 1} of {of} documents", end="", file=sys.stderr)
+        print(f"\r{at:,} of {of:,} passages", end="", file=sys.stderr)

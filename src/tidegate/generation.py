@@ -195,7 +195,8 @@ class Gateway:
             wanted = asyncio.Event()
             stream.wanted = wanted.set
             try:
-                await asyncio.wait_for(wanted.wait(), _WANTED_SECONDS)
+                async with asyncio.timeout(_WANTED_SECONDS):
+                    await wanted.wait()
             except TimeoutError:
                 raise Interrupted("the gateway was stopped before the answer ended") from None
             finally:

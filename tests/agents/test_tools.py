@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -251,6 +252,19 @@ def test_a_tool_that_needs_approval_waits_for_a_person(
     assert deleted.exists() is allowed
     told = results(upstream.requests[1])["call_0"]
     assert told.startswith("Error: a person was asked, and did not allow this call") is not allowed
+
+
+def test_the_time_of_the_tools_does_not_run_while_a_person_thinks(
+    helping: Gateway, upstream: Upstream
+) -> None:
+    play(upstream, calling(("delete", '{"path": "/x"}')), text_stream(["Well."]))
+    with LiveAnswer(helping.address, body_for("Delete it", model="helper", timeout=2)) as answer:
+        answer.read_past("input_required")
+        asked_at = time.monotonic()
+        eventually(lambda: time.monotonic() - asked_at > 2.2, "the person has thought")
+        stream = str(answer.head.get("tidegate-stream"))
+        assert send(helping, stream, {"approve": False}).status == 200
+        assert "are over" not in answer.rest().succeeded().text(name="reasoning_content")
 
 
 def test_who_allows_a_call_is_shown_all_of_it(helping: Gateway, upstream: Upstream) -> None:

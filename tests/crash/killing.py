@@ -3,6 +3,7 @@ answers are known word by word."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -93,13 +94,13 @@ class Reading:
     """A client that reads a streamed answer in a thread for as long as it comes."""
 
     def __init__(self, home: Home, label: str, model: str, headers: Mapping[str, str], **more: Any) -> None:
+        self._begin(home, "/v1/chat/completions", body_for(label, model=model, **more), headers)
+
+    def _begin(self, home: Home, path: str, body: Any, headers: Mapping[str, str]) -> None:
         self.body = b""
         self.stream = ""
-        address = home.gateway.address
-        self._connection = RawConnection(address, timeout=20)
-        self._connection.send(
-            request_bytes("POST", "/v1/chat/completions", body_for(label, model=model, **more), headers)
-        )
+        self._connection = RawConnection(home.gateway.address, timeout=20)
+        self._connection.send(request_bytes("POST", path, body, headers))
         self.changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -119,6 +120,11 @@ class Reading:
             self._connection.close()
             with self.changed:
                 self.changed.notify_all()
+
+    def leave(self) -> None:
+        """Hang up, as a program does that is ended."""
+        self._connection.socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(20)
 
     def has(self, mark: str) -> None:
         with self.changed:

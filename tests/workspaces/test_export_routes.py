@@ -163,3 +163,21 @@ def test_workspaces_are_listed_as_models_and_vector_stores(member: Member) -> No
         "provider": "lancedb",
     }
     assert member.get("/openai/vector_stores?after=two") == {"data": [], "has_more": False}
+
+
+def test_an_export_of_one_workspace_has_its_chats_alone(member: Member, other: Member) -> None:
+    filled(member)
+    for wanted in ("json", "csv", "jsonl"):
+        response = member.ask("GET", f"/system/export-chats?type={wanted}&workspace=two")
+        assert response.status == 200
+        assert b"Because." in response.body
+        assert "世界" not in response.body.decode()
+        assert b"\\u4e16" not in response.body
+    rows = member.get("/system/export-chats?type=json&workspace=two")
+    assert [(row["workspace"], row["prompt"]) for row in rows] == [("Two", "a"), ("Two", "c")]
+    for asker, slug in ((member, "three"), (other, "two")):
+        response = asker.ask("GET", f"/system/export-chats?workspace={slug}")
+        assert (response.status, response.json) == (
+            400,
+            {"message": f"Workspace {slug} is not a valid workspace."},
+        )

@@ -227,6 +227,10 @@ class Context:
         self._names.add(name)
         return Step(name, work, self._steps, begins=self._writing.begin_part, counts=self._account.add_inner)
 
+    def is_done(self, step: str) -> bool:
+        """Whether a step of this name has ended, in this run or before a crash."""
+        return self._steps.get(step) is not None
+
     # ---- tools ----
 
     def run_tools(
@@ -248,14 +252,14 @@ class Context:
         of all questions, seconds) the model is asked once more, and must answer without tools. ``name`` is
         unique within a run, ``fields`` go into every question.
         """
-        run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
+        run = Run(self.ask, self.step, self.is_done, self.status, self._approve)
         limits = Limits(max_steps, max_tokens, timeout)
         return ToolLoop(run, name, model, tools, limits, fields).run(_messages(prompt))
 
     async def tool(self, tool: AgentTool, **arguments: Any) -> str:
         """Call a tool oneself, as a step, and show that; what it returns, or an error's words, as text."""
         name = f"tool {(scope.get() or self._outside).next_name()}"
-        run = Run(self.ask, self.step, self._is_done, self.status, self._approve)
+        run = Run(self.ask, self.step, self.is_done, self.status, self._approve)
         loop = ToolLoop(run, name, None, [tool], Limits(1, None, None), {})
         return await loop.call(Call(name, tool.name, msgspec.json.encode(arguments).decode()))
 
@@ -273,9 +277,6 @@ class Context:
             self._writing.item(FILE, item.value)
         else:
             self._inputs.pass_on(item, self.status)
-
-    def _is_done(self, step: str) -> bool:
-        return self._steps.get(step) is not None
 
     async def _approve(self, question: str, about: Mapping[str, Any]) -> bool:
         try:

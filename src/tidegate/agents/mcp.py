@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.agents.agent import AgentError
@@ -132,7 +133,7 @@ class _Server:
             raise self._lost(error) from None
         text = "\n".join(_told(each) for each in result.content)
         if not text and result.structured_content is not None:
-            return str(result.structured_content)
+            text = dumps(result.structured_content, ensure_ascii=False)
         if result.is_error:
             raise ToolError(text or "the tool failed and did not say why")
         return text

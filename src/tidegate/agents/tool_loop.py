@@ -136,7 +136,11 @@ class ToolLoop:
             return True
         # Whoever allows it must see all of it: what was cut off could be the worst part.
         about = {"tool": call.name, "arguments": call.arguments}
-        return await self._run.approve(f"Allow {call.name}({call.arguments})?", about)
+        asked_at = time.monotonic()
+        allowed = await self._run.approve(f"Allow {call.name}({call.arguments})?", about)
+        if self._until is not None:  # while a person is waited for, no deadline goes on
+            self._until += time.monotonic() - asked_at
+        return allowed
 
     async def _called(self, step: str, call: Call, *, may: bool) -> str:
         """What came of a call: once, whatever happens."""

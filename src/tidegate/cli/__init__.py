@@ -17,6 +17,7 @@ _COMMANDS: Final = MappingProxyType(
         "chat": "Talk to a model in the terminal.",
         "resume": "Go on with an answer that was begun before.",
         "streams": "List the answers under way and of late, look at one, stop one.",
+        "workspace": "Make collections of documents, fill them, and ask them.",
         "models": "List the models that the gateway serves.",
         "keys": "Make keys for callers, list them, and take them back.",
         "usage": "Show how many tokens were used, and by whom.",

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
 
 import click
-from rich.console import Console
 
 from tidegate.cli.answer import Answer
 from tidegate.cli.answering import person_at
 from tidegate.cli.connection import find_server, patience_option, server_options
 from tidegate.cli.conversation import Conversation
-from tidegate.cli.follow import Ask, follow
 from tidegate.cli.home import home
+from tidegate.cli.once import Screen, answer_once, encodable, fail, question_from
 from tidegate.cli.session import Session
-from tidegate.cli.terminal.display import Display, LiveDisplay, PlainDisplay
 from tidegate.cli.terminal.lines import printable, tolerate_any_text
-from tidegate.cli.terminal.markdown import THEME
 from tidegate.client.patience import Patience
 from tidegate.errors import ConfigError, SourceError
-
-_INTERRUPTED = 130
-"""What shells report for a program that Ctrl-C ended."""
 
 
 @click.command()
@@ -77,56 +70,17 @@ def command(
         )
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         tolerate_any_text(stream)
-    conversation = Conversation(_encodable(model), _encodable(system))
-    console = Console(theme=THEME, highlight=False, no_color=True if plain else None)
-    plain = plain or not console.is_terminal or console.is_dumb_terminal
-
-    def display() -> Display:
-        if plain:
-            return PlainDisplay(sys.stdout, sys.stderr)
-        return LiveDisplay(console, markdown=not no_markdown, keep_thinking=thinking)
-
+    conversation = Conversation(encodable(model), encodable(system))
+    screen = Screen(plain=plain, markdown=not no_markdown, thinking=thinking)
     try:
         server = find_server(url, key, os.environ)
-        question = _encodable(_question(message))
+        question = encodable(question_from(message, "with -m TEXT"))
         if question is None:
             folder = home(os.environ)
-            Session(server, conversation, console, display, folder, Patience(patience)).run()
+            Session(server, conversation, screen.console, screen.display, folder, Patience(patience)).run()
         else:
             answer = Answer.asked(server, conversation.ask(question), Patience(patience))
             person = person_at(server, lambda sentence: click.echo(printable(sentence), err=True))
-            _answer_once(answer, console, display(), person, summary=not plain)
+            answer_once(answer, screen, person)
     except (SourceError, ConfigError) as error:
-        _fail(error.message)
-
-
-def _question(message: str | None) -> str | None:
-    """The one question to answer; None when there is somebody to talk to."""
-    if message is None and sys.stdin.isatty():
-        return None
-    question = sys.stdin.read() if message in (None, "-") else message
-    if question is None or not question.strip():
-        raise click.UsageError("the question is empty; give it with -m TEXT, or pipe it in")
-    return question.rstrip("\n")
-
-
-def _encodable(text: str | None) -> str | None:
-    """The text without the bytes of an argument that are no text, which no request could carry."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
-
-
-def _answer_once(
-    answer: Answer, console: Console, display: Display, person: Ask | None, *, summary: bool
-) -> None:
-    ended = follow(answer, display, person)
-    if ended.error is not None:
-        _fail(ended.error.message)
-    if ended.cancelled:
-        sys.exit(_INTERRUPTED)
-    if summary:
-        console.print(f"\n{printable(ended.measured.summary())}", style="dim", markup=False)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"tidegate: {printable(message)}", err=True)
-    sys.exit(1)
+        fail(error.message)

@@ -19,6 +19,12 @@ from tidegate.errors import Broken, ConfigError, Rejected, SourceError, TimedOut
 
 DEFAULT_URL: Final = "http://127.0.0.1:7860"
 
+WORKSPACES: Final = "/api/v1"
+"""Below this path is AnythingLLM's API, which has errors of its own form."""
+
+_NO_KEY: Final = "No valid api key found."
+"""What AnythingLLM says of a key that is missing or wrong."""
+
 _SECONDS: Final = 10.0
 _LONGEST_BODY: Final = 64 * 1024 * 1024
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -95,7 +101,7 @@ def get_json(
     """The value in the answer to ``GET path``. Raises SourceError, in words for whoever typed the command."""
     status, told = get(server, path, timeout, method, body)
     if status not in (200, 202):
-        raise refusal(server, status, told)
+        raise (workspace_refusal if path.startswith(WORKSPACES) else refusal)(server, status, told)
     try:
         return msgspec.json.decode(told)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -159,3 +165,22 @@ def refusal(server: Server, status: int, body: bytes) -> SourceError:
         return _stranger(server)
     code = error.get("code")
     return Rejected(error["message"], status=status, code=code if isinstance(code, str) else None)
+
+
+def workspace_refusal(server: Server, status: int, body: bytes) -> SourceError:
+    """As :func:`refusal`, for paths of AnythingLLM's API: there an error is told as ``{"error": "…"}``, as
+    ``{"message": "…"}`` or as the bare phrase of its status, and a wrong key gets 403."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        phrase = http.client.responses.get(status, "")
+        if phrase and body.strip() == phrase.encode():
+            return Rejected(f"the gateway answers this with {status} {phrase}", status=status)
+        return _stranger(server)
+    told = (value.get("error"), value.get("message")) if isinstance(value, dict) else ()
+    sentence = next((each for each in told if isinstance(each, str) and each), None)
+    if sentence is None:
+        return refusal(server, status, body)
+    if status == 403 and sentence == _NO_KEY:
+        return refusal(server, 401, body)
+    return Rejected(sentence, status=status)

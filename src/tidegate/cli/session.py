@@ -18,6 +18,7 @@ from tidegate.cli.connection import Server, get_json
 from tidegate.cli.conversation import Conversation
 from tidegate.cli.follow import Ended, follow
 from tidegate.cli.models import Listing, fetch_listing, table
+from tidegate.cli.sources import PREFIX, sources_of
 from tidegate.cli.terminal.display import Display
 from tidegate.cli.terminal.lines import printable
 from tidegate.cli.terminal.prompt import Prompt
@@ -111,6 +112,9 @@ class Session:
         measured = ended.measured
         self._conversation.answered("".join(measured.text), measured.model)
         self._tell_end(ended)
+        if ended.error is None and not ended.cancelled and (fields.get("model") or "").startswith(PREFIX):
+            for number, line in enumerate(sources_of(self._server, answer.stream_id), start=1):
+                self._tell(f"{number:3}. {line}")
         self._console.print()
 
     def _tell_end(self, ended: Ended) -> None:

@@ -20,7 +20,7 @@ from tidegate.config.sections import (
     read_timeouts,
 )
 from tidegate.config.settings import Config, Model, Server, Timeouts
-from tidegate.config.values import parse_model_name, parse_module
+from tidegate.config.values import one_of, parse_model_name, parse_module
 from tidegate.config.workspaces import read_workspaces
 from tidegate.errors import ConfigError
 
@@ -105,6 +105,7 @@ def _read_root(
         agents=tuple(root.listed("agents", parse_module) or ()),
         mcp=read_mcp(root.section("mcp"), folder),
         workspaces=read_workspaces(root.section("workspaces")),
+        strict=tuple(root.listed("strict", one_of("anythingllm")) or ()),
         default_model=_read_default_model(root, models, providers, server),
         timeouts=timeouts,
         demo=read_demo(root.section("demo")),

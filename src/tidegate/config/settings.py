@@ -225,6 +225,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Modules that declare agents."""
     mcp: dict[str, McpServer] = {}
     workspaces: Workspaces = Workspaces()
+    strict: tuple[str, ...] = ()
+    """Systems whose very shape is given to their clients, also where that is a defect."""
     default_model: str | None = None
     timeouts: Timeouts = Timeouts()
     demo: Demo = Demo()

@@ -103,6 +103,7 @@ class Service:
         self.keys = keys
         self.cors = Cors(config.server.cors, open_access=keys.open)
         self.max_body = config.server.max_body
+        self.strict = "anythingllm" in config.strict
         self.body_timeout = config.server.body_timeout
         self.pace = Pace(config.server.header_hold, config.server.keep_alive)
         self.gateway.max_streams = config.server.max_streams
@@ -158,7 +159,7 @@ class Service:
             query = exchange.path.partition("?")[2]
             caller = visited or self.identify(exchange.headers, query, sure=sure)  # access/
             headers = _forwarded(exchange, dialect) if dialect.forwards else _NO_HEADERS
-            request = read_request(dialect, exchange.body, headers, exchange.path)  # dialects/
+            request = read_request(dialect, exchange.body, headers, exchange.path, strict=self.strict)
             policies = _policies(exchange, caller)
             if visited is not None:  # such keys are the owner's, and no visitor may take them
                 policies = msgspec.structs.replace(policies, idempotency_key=None)
@@ -216,7 +217,7 @@ class Service:
         header = stream.header
         try:
             dialect = self._dialects[header.dialect]
-            request = read_request(dialect, header.body, header.headers, header.path)
+            request = read_request(dialect, header.body, header.headers, header.path, strict=False)
             if request.dialect == KEPT:
                 request = await self._keeping.expanded(header.caller, request)
         except (TidegateError, KeyError) as error:

@@ -34,12 +34,12 @@ CHATS: Final = re.compile(
 )
 """AnythingLLM's paths, which name the workspace that is asked, where ``anythingllm`` is served."""
 CHAT_POSTS: Final = (
-    "/api/v1/openai/chat/completions",
     "/api/v1/workspace/{slug}/chat",
     "/api/v1/workspace/{slug}/stream-chat",
     "/api/v1/workspace/{slug}/thread/{thread}/chat",
     "/api/v1/workspace/{slug}/thread/{thread}/stream-chat",
     "/api/embed/{uuid}/stream-chat",
+    "/api/v1/openai/chat/completions",
 )
 """The same as routes for other methods."""
 SERVED: Final = frozenset({*GENERATIONS.values(), "gemini", "anythingllm"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -25,7 +26,7 @@ from tidegate.errors import Forbidden
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
 from tidegate.sources.workspace_question import question_of, visited
-from tidegate.sources.workspace_tools import search_tool
+from tidegate.sources.workspace_tools import Source, search_tool
 from tidegate.store.chats import ChatStore, NewChat
 from tidegate.workspaces.answer import Answers, Asked
 from tidegate.workspaces.prompting import RESET
@@ -82,7 +83,8 @@ class _Answering:
         self._settings = read_settings(found.workspace.settings)
         self._said: list[str] = []
         self._kept = False
-        self._sources: tuple[Mapping[str, Any], ...] = ()
+        self._sources: tuple[Source, ...] = ()
+        self._searches = 0
 
     async def run(self, request: AgentRequest, context: Context) -> AsyncIterator[str]:
         """The answer, as an agent gives it."""
@@ -99,9 +101,8 @@ class _Answering:
             async for piece in self._answer(question, context):
                 yield piece
         finally:
-            if (
-                self._said and not self._kept and self._header.keep
-            ):  # who left may want to read what came, and go on from it
+            if self._said and not self._kept and self._header.keep:
+                # Who left may want to read what came, and go on from it.
                 chat = self._chat(question, {}, include=question.history is None)
                 self._shared.chats.post(chat)
 
@@ -114,8 +115,8 @@ class _Answering:
         asked = await self._asked(question, context, model)
         if asked.refusal is not None:
             self._said = [asked.refusal]
-            chat = await context.step("chat", lambda: self._keep(question, {}, include=False))
-            value = {"type": "textResponse", "chatId": chat, "sources": [], "metrics": {}}
+            chat = await self._keep(question, context, {}, include=False)
+            value: dict[str, Any] = {"type": "textResponse", "chatId": chat, "sources": [], "metrics": {}}
             context.item(ANYTHINGLLM, value)
             yield asked.refusal
             return
@@ -171,14 +172,27 @@ class _Answering:
         asked = await self._asked(msgspec.structs.replace(searching, mode="chat"), context, model)
         self._sources = asked.sources
         began = self._shared.clock.now_ms()
-        search = search_tool(self._shared.answers, self._workspace, self._found)
+        await self._recall(context)
+        search = search_tool(self._shared.answers, self._workspace, partial(self._found, context))
         async for piece in context.run_tools(model, asked.messages, [search], **self._fields(question)):
             self._said.append(piece)
             yield piece
         async for piece in self._close(question, context, model, began):
             yield piece
 
-    def _found(self, sources: Sequence[Mapping[str, Any]]) -> None:
+    async def _found(self, context: Context, sources: Sequence[Source]) -> None:
+        """Note what a search found, for the end of the answer: also when another process comes to it."""
+        self._searches += 1
+        name = f"found-{self._searches}"
+        self._add(await context.step(name, partial(_same, list(sources))))
+
+    async def _recall(self, context: Context) -> None:
+        """Know again what was found before a crash."""
+        while context.is_done(name := f"found-{self._searches + 1}"):
+            self._searches += 1
+            self._add(await context.step(name, partial(_same, [])))
+
+    def _add(self, sources: Sequence[Source]) -> None:
         known = {source.get("id") for source in self._sources}
         self._sources += tuple(source for source in sources if source.get("id") not in known)
 
@@ -188,8 +202,7 @@ class _Answering:
         """Note the chat, and tell what the answer is from."""
         metrics = await context.step("metrics", lambda: self._metrics(context, model, began))
         # Who brings the conversation along remembers it: what the workspace remembers is for the others.
-        include = question.history is None
-        chat = await context.step("chat", lambda: self._keep(question, metrics, include=include))
+        chat = await self._keep(question, context, metrics, include=question.history is None)
         length = sum(map(len, self._said))
         # Visitors get an answer, and not the owner's documents; AnythingLLM tells them no sources either.
         shown = self._sources if self._embed is None else ()
@@ -213,12 +226,13 @@ class _Answering:
         }
 
     async def _keep(
-        self, question: Question, metrics: Mapping[str, Any], *, include: bool = True
+        self, question: Question, context: Context, metrics: Mapping[str, Any], *, include: bool = True
     ) -> int | None:
-        """Note the chat, unless nothing is to be kept of it; its number."""
+        """Keep the chat, once; its number, where the caller has it kept at all."""
         if not self._header.keep:
             return None
-        number = await self._shared.chats.add(self._chat(question, metrics, include=include))
+        chat = self._chat(question, metrics, include=include)
+        number: int = await context.step("chat", lambda: self._shared.chats.add(chat))
         self._kept = True
         return number
 
@@ -249,6 +263,10 @@ class _Answering:
             include=include,
             stream=self._header.id,
         )
+
+
+async def _same(sources: list[Source]) -> list[Source]:
+    return sources
 
 
 def _citation(number: int, source: Mapping[str, Any], length: int) -> dict[str, Any]:

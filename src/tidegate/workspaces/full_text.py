@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -18,9 +18,10 @@ from tidegate.workspaces.words import BEGINNING, words
 _IMAGINED: Final = 100
 """Passages that are thought to be there too, so that words of a question tell something of three passages."""
 
-_COMMON: Final = 2_000
-_COMMON_SHARE: Final = 1 / 20
-"""Words in more passages than this, and than this share, do not order a question that has rarer ones."""
+_COUNTED: Final = 4_000
+"""Passages up to which those that have a word are counted; a word in more of them is common."""
+_ORDERED: Final = 6_000
+"""Passages that are put in order for a question, about, if it has words that are in fewer."""
 
 
 def indexed_words(heading: str, text: str) -> str:
@@ -64,10 +65,13 @@ def drop(connection: Connection, workspace: int) -> None:
 
 
 class Frequencies:
-    """In how many passages words are; counted once for as long as nobody writes. For one connection."""
+    """In how many passages words are, counted once until passages are put in. For one connection.
+
+    What was taken out since still counts, which only makes its words tell a little less.
+    """
 
     def __init__(self) -> None:
-        self._version = -1
+        self._last = -1
         self._totals: dict[int, int] = {}
         self._found: dict[tuple[int, str], int] = {}
 
@@ -75,28 +79,27 @@ class Frequencies:
         self, connection: Connection, workspace: int, asked: Collection[str]
     ) -> tuple[int, dict[str, int]]:
         """How many passages there are, and in how many each word is, up to a bound."""
-        version = connection.exec_driver_sql("PRAGMA data_version").scalar() or 0
-        if version != self._version:
-            self._version = version
+        last = connection.exec_driver_sql("SELECT max(id) FROM passages").scalar() or 0
+        if last != self._last:
+            self._last = last
             self._totals.clear()
             self._found.clear()
         if workspace not in self._totals:
-            rows = connection.exec_driver_sql(
-                "SELECT count(*) FROM passages WHERE workspace = ?", (workspace,)
-            )
+            both = "SELECT count(*) FROM passages WHERE workspace IN (?, ?)"
+            rows = connection.exec_driver_sql(both, (workspace, -workspace))
             self._totals[workspace] = rows.scalar() or 0
         total = self._totals[workspace]
         new = [word for word in asked if (workspace, word) not in self._found]
-        for word, count in _count(connection, workspace, new, total).items():
+        for word, count in _count(connection, workspace, new).items():
             self._found[workspace, word] = count
         return total, {word: self._found[workspace, word] for word in asked}
 
 
-def _count(connection: Connection, workspace: int, asked: Collection[str], total: int) -> dict[str, int]:
+def _count(connection: Connection, workspace: int, asked: Collection[str]) -> dict[str, int]:
     if not asked or not exists(connection, workspace):
         return dict.fromkeys(asked, 0)
     name = table(workspace)
-    counted = f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {name} MATCH ? LIMIT {_most_counted(total)})"
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {name} MATCH ? LIMIT {_COUNTED})"
     return {word: connection.exec_driver_sql(counted, (_term(word),)).scalar() or 0 for word in asked}
 
 
@@ -105,11 +108,20 @@ def weight(frequency: int, total: int) -> float:
     return math.log1p((total + _IMAGINED) / (frequency + 1))
 
 
-def telling(found: dict[str, int], total: int) -> list[str]:
-    """The words that order passages: those that are there, the common ones only when there are no others."""
-    there = [word for word, count in found.items() if count]
-    most = _most_counted(total)
-    return [word for word in there if found[word] < most] or there
+def telling(found: Mapping[str, int]) -> list[str]:
+    """The words that order passages: those that are there, the common ones only where there are no others.
+
+    Each passage that has a word takes its time, so the rarest are taken for as long as they are not too many.
+    """
+    there = sorted((count, word) for word, count in found.items() if count)
+    chosen: list[str] = []
+    together = 0
+    for count, word in there:
+        together += count
+        if chosen and (together > _ORDERED or count >= _COUNTED):
+            break
+        chosen.append(word)
+    return chosen
 
 
 def search(
@@ -130,10 +142,6 @@ def search(
             (match, json.dumps(sorted(documents)), most),
         )
     return [(int(row[0]), float(row[1])) for row in found]
-
-
-def _most_counted(total: int) -> int:
-    return max(_COMMON, int(total * _COMMON_SHARE))
 
 
 def _term(word: str) -> str:

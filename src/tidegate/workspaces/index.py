@@ -36,6 +36,14 @@ class PassageIndex(Protocol):
         """Take all of a workspace out."""
         ...
 
+    async def tidy(self) -> None:
+        """Take out what a killed process left that nobody finds."""
+        ...
+
+    async def placed(self) -> list[tuple[int, str]]:
+        """The workspaces that have passages, each with every document that these are of."""
+        ...
+
     async def count(self, workspace: int) -> int:
         """How many passages it has."""
         ...

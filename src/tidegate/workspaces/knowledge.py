@@ -128,4 +128,5 @@ def document_object(placement: Placement, document: Document) -> dict[str, Any]:
         "state": placement.state,
         "error": placement.error,
         "passages": placement.passages,
+        "contentHash": document.content_hash,
     }

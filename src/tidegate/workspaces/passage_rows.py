@@ -20,14 +20,7 @@ from tidegate.workspaces.vectors import Row
 TOGETHER: Final = 256
 """Passages that are written in one transaction: other writers wait for it."""
 
-_COLUMNS: Final = (
-    passages.c.id,
-    passages.c.document,
-    passages.c.number,
-    passages.c.page,
-    passages.c.heading,
-    passages.c.text,
-)
+_AMONG: Final = "id IN (SELECT value FROM json_each(?))"
 
 
 class Prepared(NamedTuple):
@@ -96,6 +89,14 @@ def unseen(connection: Connection) -> list[tuple[int, str]]:
     return [(-row.workspace, row.document) for row in found]
 
 
+def placed(connection: Connection) -> list[tuple[int, str]]:
+    """Workspaces and documents that have passages to be found."""
+    found = connection.execute(
+        select(passages.c.workspace, passages.c.document).where(passages.c.workspace > 0).distinct()
+    )
+    return [(row.workspace, row.document) for row in found]
+
+
 def clear_some(connection: Connection, workspace: int, name: str) -> int:
     """Take out some of what is not to be found under a name; how many that were."""
     unseen = (passages.c.workspace == -workspace) & (passages.c.document == name)
@@ -135,26 +136,27 @@ def _delete(connection: Connection, workspace: int, ids: Sequence[int]) -> None:
 
 def visible(connection: Connection, workspace: int, ids: Collection[int]) -> set[int]:
     """Those of the passages that the workspace has."""
-    mine = (passages.c.workspace == workspace) & passages.c.id.in_(ids)
-    return set(connection.execute(select(passages.c.id).where(mine)).scalars())
+    # Not by the workspace too: SQLite would read all that it has.
+    found = connection.exec_driver_sql(f"SELECT id, workspace FROM passages WHERE {_AMONG}", (_json(ids),))
+    return {int(row[0]) for row in found if row[1] == workspace}
 
 
 def of_documents(connection: Connection, workspace: int, documents: Collection[str]) -> list[int]:
     """The ids of passages of some documents."""
     found = connection.exec_driver_sql(
         "SELECT id FROM passages WHERE workspace = ? AND document IN (SELECT value FROM json_each(?))",
-        (workspace, json.dumps(sorted(documents))),
+        (workspace, _json(documents)),
     )
     return [int(row[0]) for row in found]
 
 
 def fetch(connection: Connection, workspace: int, ids: Sequence[int]) -> list[Placed]:
     """These passages, in this order."""
-    mine = (passages.c.workspace == workspace) & passages.c.id.in_(ids)
-    found = {
-        row.id: Placed(row.id, row.document, Entry(row.number, row.text, row.heading, row.page))
-        for row in connection.execute(select(*_COLUMNS).where(mine))
-    }
+    rows = connection.exec_driver_sql(
+        f"SELECT id, workspace, document, number, text, heading, page FROM passages WHERE {_AMONG}",
+        (_json(ids),),
+    )
+    found = {row[0]: Placed(row[0], row[2], Entry(*row[3:])) for row in rows if row[1] == workspace}
     return [found[each] for each in ids if each in found]
 
 
@@ -254,6 +256,10 @@ def _changed(
 
 def _of(workspace: int, embedder: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return vector_changes.c.workspace == workspace, vector_changes.c.embedder == embedder
+
+
+def _json(values: Collection[int] | Collection[str]) -> str:
+    return json.dumps(list(values))
 
 
 def _embedded_text(entry: Entry) -> str:

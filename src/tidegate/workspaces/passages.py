@@ -63,11 +63,6 @@ class SqlitePassages:
         await self._reads.close()
         await self._writes.close()
 
-    async def tidy(self) -> None:
-        """Take out what a killed process left. What another is about to put in, it puts in again."""
-        for workspace, name in await self._writes.read(passage_rows.unseen):
-            await self._clear(workspace, name)
-
     async def put(self, workspace: int, document: str, entries: Sequence[Entry]) -> None:
         """See :class:`tidegate.workspaces.index.PassageIndex`, as for all that follow."""
         for _ in range(_TRIES):
@@ -88,6 +83,14 @@ class SqlitePassages:
             del self._locks[key]
         while await self._writes.run(lambda each: passage_rows.drop_some(each, workspace)):
             pass
+
+    async def tidy(self) -> None:
+        # What another is about to put in is taken out too, and it puts that in again.
+        for workspace, name in await self._writes.read(passage_rows.unseen):
+            await self._clear(workspace, name)
+
+    async def placed(self) -> list[tuple[int, str]]:
+        return await self._reads.read(passage_rows.placed)
 
     async def count(self, workspace: int) -> int:
         return await self.total((workspace,))
@@ -129,8 +132,8 @@ class SqlitePassages:
         asked = query_words(query)
 
         def work(connection: Connection) -> Ranked:
-            total, found = self._frequencies.of(connection, workspace, asked)
-            telling = full_text.telling(found, total)
+            _, found = self._frequencies.of(connection, workspace, asked)
+            telling = full_text.telling(found)
             if not telling:
                 return []
             look = partial(full_text.search, connection, workspace, telling, documents)

@@ -15,6 +15,7 @@ from tidegate.core.event import SEAMS, AnyEvent, End, Finish, Item, Text, Thinki
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
+from tidegate.dialects.anythingllm.as_openai import STRICT
 from tidegate.dialects.anythingllm.errors import aborted, uuid_of
 from tidegate.dialects.anythingllm.told import CLOSING, OPENING, Told, thought_of
 from tidegate.dialects.framed import Framed
@@ -133,6 +134,8 @@ class AnythingLLMStreamRenderer(Framed):
         if end.outcome != "completed" or end.error is not None:
             message = end.error.message if end.error is not None else BROKEN_OFF
             frames.append(self._frame({"uuid": self._uuid, **aborted(message)}))
+            if self._header.form == STRICT:
+                frames.append(self._frame({"uuid": self._uuid, "type": "finalizeResponseStream", **last}))
         elif told.one_piece:
             answer = {"type": "textResponse", "textResponse": "".join(self._said), "sources": told.sources}
             closed = {"attachments": [], "close": True, "error": None}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tidegate.core.event import Failure
 from tidegate.core.request import Begun, Header, Prompt, Request
 from tidegate.core.source import Continues
+from tidegate.dialects.anythingllm.as_openai import STRICT, AsOpenAIRenderer
 from tidegate.dialects.api import Decoder, Dialect, Renderer
 from tidegate.dialects.openai_chat import begun, errors, prompt, request, write
 from tidegate.dialects.openai_chat.decode import ChatDecoder
@@ -75,6 +76,8 @@ class OpenAIChat:
         return begun.write_begun(body, beginning, way)
 
     def renderer(self, header: Header) -> Renderer:
+        if header.form == STRICT:
+            return AsOpenAIRenderer(header)
         return ChatStreamRenderer(header) if header.stream else ChatWholeRenderer(header)
 
     def render_error(self, failure: Failure, request_id: str | None = None) -> bytes:

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -52,13 +53,19 @@ class ExportEndpoints:
         return answer({"chats": [chat_row(each) for each in found[:_PAGE]], "hasPages": len(found) > _PAGE})
 
     async def export(self, request: Request) -> Response:
-        """``GET /system/export-chats``."""
+        """``GET /system/export-chats``; of one workspace, where ``workspace`` names its slug."""
         wanted = request.query_params.get("type", "jsonl")
         content_type = _CONTENT_TYPES.get(wanted)
         if content_type is None:
             return answer({"message": f"Invalid export type: {wanted}"}, 400)
         caller = caller_of(request)
         owned = await all_of(self._kept, caller)
+        only = request.query_params.get("workspace")
+        if only is not None:
+            owned = [each for each in owned if each.slug == only]
+            if not owned:
+                return answer({"message": f"Workspace {only} is not a valid workspace."}, 400)
+            caller = replace(caller, workspaces=(only,))
         pieces = (
             self._conversations(caller, owned) if wanted == "jsonl" else self._rows(caller, owned, wanted)
         )

@@ -159,6 +159,8 @@ def _result(hit: Hit, document: KnownDocument) -> dict[str, Any]:
             "published": facts.get("published", ""),
             "wordCount": document.words,
             "tokenCount": document.tokens,
+            **({"page": hit.page} if hit.page is not None else {}),
+            **({"heading": hit.heading} if hit.heading else {}),
         },
         "distance": 1 - hit.score,
         "score": hit.score,
