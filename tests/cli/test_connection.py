@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.cli.connection import DEFAULT_URL, Server, find_server
+from tidegate.cli.connection import DEFAULT_URL, Server, find_server, workspace_refusal
 from tidegate.errors import ConfigError
 
 
@@ -64,3 +64,21 @@ def test_key_that_no_header_can_carry_is_told(key: str) -> None:
 def test_paths_stand_below_the_path_of_the_address() -> None:
     assert Server("https://host/gate").target("/v1/models") == "/gate/v1/models"
     assert Server("https://host").target("/v1/models") == "/v1/models"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (422, b'{"success":false,"error":"it is empty","documents":[]}', "it is empty"),
+        (400, b'{"workspace":null,"message":"name cannot be null"}', "name cannot be null"),
+        (500, b'{"error":null,"message":"no room"}', "no room"),
+        (429, b'{"error":{"message":"slower, please","code":"rate_limited"}}', "slower, please"),
+        (400, b"Bad Request", "the gateway answers this with 400 Bad Request"),
+        (403, b'{"error":"No valid api key found."}', "http://a wants a key; give it with --key KEY"),
+        (403, b'{"success":false,"error":"Deletion is blocked."}', "Deletion is blocked."),
+        (404, b"<html>", "http://a answers, but not like a Tidegate"),
+        (404, b'["x"]', "http://a answers, but not like a Tidegate"),
+    ],
+)
+def test_errors_of_workspaces_are_told_in_their_own_words(status: int, body: bytes, told: str) -> None:
+    assert workspace_refusal(Server("http://a"), status, body).message.startswith(told)

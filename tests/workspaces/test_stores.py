@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import examples
+from tests.workspaces.conftest import Member, in_store
 from tidegate.store.chats import ChatStore, NewChat
 from tidegate.store.database import Database
 from tidegate.store.embeds import EmbedStore
@@ -292,3 +293,14 @@ def test_all_of_it_outlives_the_process(tmp_path: Path) -> None:
 
     with_stores(tmp_path, write)
     with_stores(tmp_path, read)
+
+
+def test_no_more_is_read_of_a_conversation_than_any_model_takes(member: Member) -> None:
+    workspace = member.new("Long")["id"]
+    for number in range(4):
+        member.add_chat(workspace, f"{number}" * (3 << 20))
+    found = in_store(member.gateway, lambda _, chats: chats.history(workspace, limit=10**6))
+    assert [chat.prompt[0] for chat in found] == ["2", "3"]
+    member.add_chat(workspace, "x" * (9 << 20))
+    (last,) = in_store(member.gateway, lambda _, chats: chats.history(workspace, limit=10**6))
+    assert last.prompt[0] == "x"

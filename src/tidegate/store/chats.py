@@ -14,6 +14,9 @@ from tidegate.store.schema import chats, users, workspaces
 from tidegate.wire.ascii_json import ascii_json
 
 _COLUMNS: Final = [column for column in chats.c if column.name != "stream"]
+MOST_READ: Final = 8 << 20
+"""Characters of prompts and responses that are read to go on from."""
+
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -110,14 +113,27 @@ class ChatStore:
     ) -> Sequence[Chat]:
         """The newest ``limit`` chats of one conversation, the oldest of them first.
 
-        A conversation is told by all of thread, session, embed and user: None is one without.
+        A conversation is told by all of thread, session, embed and user: None is one without. Of one that is
+        too long for any model as many are read as :data:`MOST_READ` has room for, and the newest in any case.
         """
         asked = select(*_COLUMNS).where(*_conversation(workspace, thread, session, embed))
         asked = asked.where(_is(chats.c.user_id, user_id))
         if include_only:
             asked = asked.where(chats.c.include)
-        newest = await self._list(asked.order_by(chats.c.id.desc()).limit(limit))
-        return newest[::-1]
+        newest = asked.order_by(chats.c.id.desc()).limit(limit)
+
+        def work(connection: Connection) -> list[Chat]:
+            found: list[Chat] = []
+            size = 0
+            with connection.execute(newest) as rows:
+                for row in rows:
+                    size += len(row.prompt) + len(row.response)
+                    if found and size > MOST_READ:
+                        break
+                    found.append(_chat(row))
+            return found[::-1]
+
+        return await self._database.read(work)
 
     async def listed(
         self,

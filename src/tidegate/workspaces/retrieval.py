@@ -32,6 +32,10 @@ MOST: Final = 50
 RERANKED: Final = 30
 """Passages that a reranker is shown at least."""
 
+_SEARCHED: Final = 2000
+"""Characters that are looked for of either end of a question: who pastes a text asks before it or behind it,
+and each word costs a search of its own."""
+
 Ranked = list[tuple[int, float]]
 
 
@@ -55,6 +59,7 @@ async def search(
     """
     if top < 1 or not query.strip():
         return []
+    query = searched(query)
     failed = fell_back or _log
     lexical, nearest = await asyncio.gather(
         index.lexical(workspace, query, MOST, documents),
@@ -67,6 +72,13 @@ async def search(
         candidates = await _reranked(rerank, query, candidates, max(RERANKED, top), failed)
     weights = await index.weights(workspace, query_words(query))
     return await asyncio.to_thread(_hits, candidates, dict(nearest), weights, threshold, top)
+
+
+def searched(query: str) -> str:
+    """What is looked for: the beginning and the end of what is far longer than a question."""
+    if len(query) <= 2 * _SEARCHED:
+        return query
+    return f"{query[:_SEARCHED]}\n{query[-_SEARCHED:]}"
 
 
 def fused(lexical: Ranked, nearest: Ranked) -> list[int]:

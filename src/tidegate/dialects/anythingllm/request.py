@@ -36,6 +36,8 @@ _READ: Final = (
 _DATA: Final = re.compile(r"data:([^;,]*)[^,]*;base64,")
 _ADDRESSES: Final = ("https://", "http://")
 _SHOWN: Final = 100
+_MOST: Final = 2**31 - 1
+"""The greatest id that AnythingLLM's database takes; whoever has another one is nobody."""
 
 _known = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -179,8 +181,8 @@ def _word(value: Any) -> str | None:
 
 def _number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        return int(value)
-    return value if type(value) is int else None
+        value = int(value)
+    return value if type(value) is int and 0 < value <= _MOST else None
 
 
 def _limit(value: Any) -> int | None:
