@@ -34,7 +34,7 @@ def answers(request: Request) -> Script:
     return text_stream(ANSWER) if request.json.get("stream") else plain(completion("".join(ANSWER)))
 
 
-def vectors(request: Request, dimensions: int = 32) -> Script:
+def vectors(request: Request, dimensions: int = 512) -> Script:
     """Vectors that are near each other when texts have the same words."""
     rows = [
         {"object": "embedding", "index": number, "embedding": vector_of(text, dimensions)}
@@ -46,7 +46,7 @@ def vectors(request: Request, dimensions: int = 32) -> Script:
 
 def vector_of(text: str, dimensions: int) -> list[float]:
     vector = [0.01] * dimensions
-    for word in re.findall("[a-z]+", text.lower()):
+    for word in re.findall(r"\w+", text.lower()):
         vector[crc32(SAME.get(word, word).encode()) % dimensions] += 1.0
     return vector
 

@@ -125,9 +125,9 @@ def test_another_embedder_serves_when_all_its_vectors_are_there(home: Home, upst
     upstream.requests.clear()
     upstream.answer = but_embeddings(
         lambda request: (
-            [WaitFor(gate), *vectors(request, 24)]
+            [WaitFor(gate), *vectors(request, 400)]
             if request.json["model"] == "embed-2" and len(request.json["input"]) > 1
-            else vectors(request, 24 if request.json["model"] == "embed-2" else 32)
+            else vectors(request, 400 if request.json["model"] == "embed-2" else 512)
         )
     )
     home.config["workspaces"] = {"embedder": "other"}
@@ -156,7 +156,7 @@ def test_vectors_of_another_length_break_no_search(home: Home, upstream: Upstrea
     """The model behind the name was replaced by another: words find, until somebody names it anew."""
     desk = Desk(home.gateway)
     desk.add()
-    upstream.answer = but_embeddings(lambda request: vectors(request, 48))
+    upstream.answer = but_embeddings(lambda request: vectors(request, 600))
     assert "Harbour guide" in [each["title"] for each in desk.ask()[-1]["sources"]]
     desk.add(LIGHTHOUSE, "Lights")
     assert found(desk, "lighthouse burns green") == [LIGHTHOUSE]
