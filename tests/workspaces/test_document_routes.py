@@ -36,6 +36,12 @@ def all_files(member: Member) -> list[Any]:
     return [file for folder in items for file in folder["items"]]
 
 
+def test_texts_of_one_title_are_two_documents(member: Member) -> None:
+    made = [add(member, text, "Note") for text in ("First of all.", "Second to none.", "First of all.")]
+    assert [each["title"] for each in made] == ["Note"] * 3
+    assert made[0]["location"] == made[2]["location"] != made[1]["location"]
+
+
 def test_a_file_is_told_when_it_is_read(member: Member) -> None:
     response = upload(member, b"The lamp burns.", "lamp note.txt", media_type="text/plain")
     assert response.status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 import zlib
@@ -80,7 +81,7 @@ class DocumentStore:
             "facts": dict(new.facts),
             "words": new.words,
             "tokens": new.tokens,
-            "pages": zlib.compress(msgspec.msgpack.encode(new.pages)),
+            "pages": await asyncio.to_thread(_packed, new.pages),
         }
 
         def work(connection: Connection) -> Document:
@@ -138,10 +139,7 @@ class DocumentStore:
         kept: bytes | None = await self._database.read(lambda each: each.scalar(asked))
         if kept is None:
             return []
-        found: list[tuple[int | None, str]] = msgspec.msgpack.decode(
-            zlib.decompress(kept), type=list[tuple[int | None, str]]
-        )
-        return found
+        return await asyncio.to_thread(_unpacked, kept)
 
     async def list(
         self,
@@ -241,6 +239,14 @@ def _check_within(connection: Connection, document: Document, within: Within) ->
             "of this key alone; send this one by another name",
             code="document_not_yours",
         )
+
+
+def _packed(pages: Sequence[tuple[int | None, str]]) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(pages))
+
+
+def _unpacked(kept: bytes) -> list[tuple[int | None, str]]:
+    return msgspec.msgpack.decode(zlib.decompress(kept), type=list[tuple[int | None, str]])
 
 
 def _make_folder(connection: Connection, owner: str, name: str, now: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tidegate.store.database import Database
 from tidegate.store.documents import Document
-from tidegate.store.schema import documents, placements
+from tidegate.store.schema import documents, placements, workspaces
 
 State = Literal["waiting", "indexed", "failed"]
 
@@ -47,8 +47,15 @@ class PlacementStore:
         self._now_ms = now_ms
 
     async def place(self, workspace: int, document: str) -> None:
-        """Have a workspace answer from a document; one that failed is tried again."""
+        """Have a workspace answer from a document; one that failed is tried again.
+
+        Nothing happens where one of them is gone by now: nobody would ever settle it.
+        """
         this = (placements.c.workspace == workspace) & (placements.c.document == document)
+        both = (
+            select(documents.c.id).where(documents.c.id == document),
+            select(workspaces.c.id).where(workspaces.c.id == workspace),
+        )
         row = {
             "workspace": workspace,
             "document": document,
@@ -62,7 +69,7 @@ class PlacementStore:
 
         def work(connection: Connection) -> None:
             state = connection.scalar(select(placements.c.state).where(this))
-            if state is None:
+            if state is None and all(connection.scalar(each) is not None for each in both):
                 connection.execute(insert(placements).values(row))
             elif state == "failed":
                 connection.execute(update(placements).where(this).values(state="waiting", error=None))
@@ -160,6 +167,14 @@ class PlacementStore:
             .values(state=state, error=error, passages=passages)
         )
         return await self._database.run(lambda each: each.execute(noted).rowcount > 0)
+
+    async def waits(self, workspace: int, among: Collection[str] | None = None) -> bool:
+        """Whether documents of a workspace, or some of these, wait to be indexed."""
+        asked = select(placements.c.document).where(
+            placements.c.workspace == workspace, placements.c.state == "waiting"
+        )
+        found = await self._database.read(lambda each: set(each.scalars(asked)))
+        return bool(found if among is None else found.intersection(among))
 
     async def progress(self, workspace: int) -> Progress:
         """How far the documents of a workspace have come."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -114,10 +114,10 @@ class Ingestion:
                 told = problem
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def settle(self, workspace: int) -> None:
-        """Wait until every document of a workspace is indexed, or was found not to be indexable."""
+    async def settle(self, workspace: int, documents: Collection[str] | None = None) -> None:
+        """Wait until documents of a workspace, or all, are indexed, or were found not to be indexable."""
         self.wake()
-        while (await self._placements.progress(workspace)).waiting:  # noqa: ASYNC110 - maybe another's work
+        while await self._placements.waits(workspace, documents):  # noqa: ASYNC110 - maybe another's work
             await asyncio.sleep(_SETTLE_SECONDS)
         had, since = -1, 0.0
         while (embedder := self._wants_vectors(workspace)) is not None:
@@ -197,12 +197,14 @@ class Ingestion:
             await self._index.put(placement.workspace, placement.document, entries)
         except StoreError:
             raise
-        except TidegateError as error:
-            await self._placements.settle(placement, content_hash, error=error.message)
-            return
         except Exception as error:  # one document must not keep all others waiting
-            logger.exception("the document %s was not put in", placement.document)
-            told = _UNREADABLE.format(type(error).__name__)
+            if isinstance(error, TidegateError):
+                told = error.message
+            else:
+                logger.exception("the document %s was not put in", placement.document)
+                told = _UNREADABLE.format(type(error).__name__)
+            # What it was before its replacement is not to be found under its name.
+            await self._index.remove(placement.workspace, placement.document)
             await self._placements.settle(placement, content_hash, error=told)
             return
         kept = await self._placements.settle(placement, content_hash, passages=len(entries))
@@ -219,16 +221,16 @@ class Ingestion:
             return
         after = 0
         while lacking := await self._index.without_vectors(workspace.id, embedder, _AT_ONCE, after):
+            numbers = [number for number, _ in lacking]
             try:
                 texts = [text for _, text in lacking]
                 found = await embed_whole(self._models, workspace.owner, embedder, texts)
+                vectors = await asyncio.to_thread(_packed, numbers, found)
             except StoreError:
                 raise
-            except TidegateError as error:
+            except Exception as error:  # the other workspaces have their turn; it is not asked each second
                 self._put_off(workspace, error)
                 return
-            numbers = [number for number, _ in lacking]
-            vectors = await asyncio.to_thread(_packed, numbers, found)
             await self._index.add_vectors(workspace.id, embedder, vectors)
             after = numbers[-1]
         self._failed.pop(workspace.id, None)
@@ -239,13 +241,14 @@ class Ingestion:
     def _may_try(self, workspace: int) -> bool:
         return workspace not in self._failed or self._failed[workspace][0] <= self._now()
 
-    def _put_off(self, workspace: Workspace, error: TidegateError) -> None:
+    def _put_off(self, workspace: Workspace, error: Exception) -> None:
         """Ask for a workspace's vectors later."""
         first, last = _AGAIN_SECONDS
         pause = min(2 * self._failed[workspace.id][1], last) if workspace.id in self._failed else first
         self._failed[workspace.id] = self._now() + pause, pause
         if pause == first:  # and not again each time
-            logger.warning("workspace %s has no vectors yet: %s", workspace.slug, error.message)
+            problem = error.message if isinstance(error, TidegateError) else repr(error)
+            logger.warning("workspace %s has no vectors yet: %s", workspace.slug, problem)
 
     def _wants_vectors(self, workspace: int) -> str | None:
         """The model whose vectors are on their way."""

@@ -110,17 +110,18 @@ class Library:
         parsed = Parsed(pages=(Page(text),), title=title)
         told = {"url": f"file:///{quote(title)}.txt", "docSource": "raw text added by the user."}
         digest = sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()
-        name = f"raw-{title or 'text'}"
+        # A title is not the name of a file: two texts that share one are two documents.
+        name = f"raw-{title[:80] or 'text'}-{digest[:8]}"
         return await self._keep(owner, DEFAULT_FOLDER, name, digest, parsed, {**told, **facts}, within)
 
     async def put_into(self, workspaces: Iterable[int], documents: Sequence[Document]) -> None:
         """Have workspaces answer from documents, from when this returns on."""
-        chosen = list(workspaces)
+        chosen, names = list(workspaces), {document.id for document in documents}
         for workspace in chosen:
             for document in documents:
                 await self.placements.place(workspace, document.id)
         for workspace in chosen:
-            await self._ingestion.settle(workspace)
+            await self._ingestion.settle(workspace, names)
 
     async def take_out(self, workspace: int, document: Document) -> None:
         """Have a workspace answer from a document no more."""

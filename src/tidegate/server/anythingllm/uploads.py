@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -46,7 +47,7 @@ class UploadEndpoints:
         """``POST /document/upload`` and ``POST /document/upload/{folder}``."""
         body = await read_body(request.scope, request.receive, self._max_body())
         try:
-            parts = _parts(body, request.headers.get("content-type", ""))
+            parts = await asyncio.to_thread(_parts, body, request.headers.get("content-type", ""))
             folder = safe_folder(request.path_params.get("folder") or DEFAULT_FOLDER)
         except InvalidRequest as error:
             return _failed(error.message, 422)
