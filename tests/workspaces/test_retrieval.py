@@ -239,3 +239,7 @@ def test_one_word_of_several_may_be_about_something_else() -> None:
     assert coverage(weights, "The capital of France") == 1.0
     assert coverage({"capit": 3.0}, "Capital letters") == 1.0
     assert coverage({}, "Capital letters") == 0.0
+
+
+def test_of_passages_as_good_the_one_with_the_words_comes_first() -> None:
+    assert fused([(9, 2.0)], [(1, 0.5), (2, 0.5)]) == [9, 1, 2]

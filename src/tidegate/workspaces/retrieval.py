@@ -92,7 +92,9 @@ def fused(lexical: Ranked, nearest: Ranked) -> list[int]:
         best = ranked[0][1] if ranked else 0.0
         for passage, score in ranked:
             scores[passage] = scores.get(passage, 0.0) + (max(0.0, score / best) if best > 0 else 0.0)
-    return sorted(scores, key=lambda passage: (-scores[passage], passage))
+    worded = {passage for passage, _ in lexical}
+    # As much of a word that was asked for is worth more than as near a vector.
+    return sorted(scores, key=lambda passage: (-scores[passage], passage not in worded, passage))
 
 
 def coverage(weights: Mapping[str, float], text: str) -> float:
