@@ -88,7 +88,7 @@ class Answers:
         names = {"workspace.name": workspace.name, "workspace.id": str(workspace.id)}
         prompt = expand(question.system or settings.open_ai_prompt or DEFAULT_PROMPT, self._now_ms(), names)
         most = question.fields.get("max_tokens")
-        kept, turns, text = fit(
+        prompt, kept, turns, text = fit(
             prompt, contexts, turns, question.text, window, most if isinstance(most, int) else None
         )
         messages = (

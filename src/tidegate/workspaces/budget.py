@@ -43,20 +43,22 @@ def fit(
     user: str,
     window: int,
     answer: int | None,
-) -> tuple[list[str], list[ChatTurn], str]:
-    """The contexts, turns and question that fit beside ``system`` into a window of so many tokens.
+) -> tuple[str, list[str], list[ChatTurn], str]:
+    """The instructions, contexts, turns and question that fit into a window of so many tokens.
 
     ``history`` are turns, the oldest first; ``answer`` is how long the answer may be. The question may take
-    most of the window, the turns little; what is left is for the contexts, of which the last go first.
+    most of the window, the turns little; what is left is for the instructions, and then for the contexts, of
+    which the last go first.
     """
     room = window - min(answer or int(window * _ANSWER_SHARE), window // 2)
     total = tokens(system) + tokens(user) + sum(map(tokens, contexts)) + sum(map(turn_tokens, history))
     if total <= room:
-        return list(contexts), list(history), user
+        return system, list(contexts), list(history), user
     user = shorten(user, int(room * _USER_SHARE))
     turns = _newest(history, int(room * _HISTORY_SHARE))
-    left = room - tokens(user) - tokens(system) - sum(map(turn_tokens, turns))
-    return _first(contexts, left), turns, user
+    left = room - tokens(user) - sum(map(turn_tokens, turns))
+    system = shorten(system, left)
+    return system, _first(contexts, left - tokens(system)), turns, user
 
 
 def turn_tokens(turn: ChatTurn) -> int:
