@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tests import forked
 from tests.raw_http import Address, fetch
 
 Config = dict[str, Any]
@@ -88,19 +88,13 @@ class Gateway:
         self.folder = folder
         self.config_file = folder / "tidegate.yaml"
         self.output_file = folder / "output.txt"
-        command = [sys.executable, "-m", "tidegate", "serve", *arguments]
+        command = ["serve", *arguments]
         if config is not None:
             self.write_config(config)
             command += ["--config", str(self.config_file)]
+        there = {**clean_environment(), "TIDEGATE_HOME": str(folder), **(environment or {})}
         with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**clean_environment(), "TIDEGATE_HOME": str(folder), **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = forked.start(command, folder, there, output.fileno())
         try:
             self.url = self._wait_for_address()
             split = urlsplit(self.url)
