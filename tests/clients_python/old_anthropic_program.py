@@ -1,4 +1,6 @@
-"""A program for a process whose path brings an old anthropic SDK: TASK URL, prints what it read as JSON."""
+"""A program for a process whose path brings an old anthropic SDK: does what the lines of its input say.
+
+A line is TASK URL; the answer is a line of JSON, what was read."""
 
 # ruff: noqa: T201 - the test reads what is printed
 
@@ -56,10 +58,9 @@ def version(url: str) -> Any:
     return anthropic.__version__
 
 
-def main(task: str, url: str) -> None:
-    tasks = {each.__name__: each for each in (blocking, helper, asynchronous, whole, version)}
-    print(json.dumps(tasks[task](url)))
-
+TASKS = {each.__name__: each for each in (blocking, helper, asynchronous, whole, version)}
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    for line in sys.stdin:
+        task, url = line.split()
+        print(json.dumps(TASKS[task](url)), flush=True)

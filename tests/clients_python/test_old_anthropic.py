@@ -5,17 +5,15 @@ pip install --target FOLDER anthropic==0.16.0 'httpx<0.28'"""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.chat import broken_off, error, text_chunks, text_stream
-from tests.gateway import Gateway, clean_environment
+from tests.clients_python.tasks import Tasks
+from tests.gateway import Gateway
 from tests.script import Pause
 from tests.upstream import Upstream
 
@@ -31,44 +29,37 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(gateway: Gateway, task: str) -> Any:
-    """What the program prints for one task."""
-    result = subprocess.run(
-        [sys.executable, str(PROGRAM), task, gateway.url],
-        env={**clean_environment(), "PYTHONPATH": FOLDER},
-        capture_output=True,
-        timeout=50,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    return json.loads(result.stdout)
+@pytest.fixture(scope="module")
+def program() -> Iterator[Tasks]:
+    with Tasks(PROGRAM, FOLDER) as running:
+        yield running
 
 
-def test_it_is_an_old_one(gateway: Gateway) -> None:
-    assert run(gateway, "version").startswith("0.")
+def test_it_is_an_old_one(program: Tasks, gateway: Gateway) -> None:
+    assert program.do("version", gateway.url).startswith("0.")
 
 
 @pytest.mark.parametrize("task", ["helper", "asynchronous"])
 def test_it_reads_a_streamed_answer_through_silence(
-    eager_gateway: Gateway, upstream: Upstream, task: str
+    program: Tasks, eager_gateway: Gateway, upstream: Upstream, task: str
 ) -> None:
     upstream.play([Pause(0.6), *text_stream(PIECES)])
-    assert run(eager_gateway, task) == [WHOLE, WHOLE, "end_turn"]
+    assert program.do(task, eager_gateway.url) == [WHOLE, WHOLE, "end_turn"]
 
 
-def test_it_reads_an_answer_in_one_piece(gateway: Gateway, upstream: Upstream) -> None:
+def test_it_reads_an_answer_in_one_piece(program: Tasks, gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(text_stream(PIECES))
-    assert run(gateway, "whole") == [WHOLE, "end_turn"]
+    assert program.do("whole", gateway.url) == [WHOLE, "end_turn"]
 
 
-def test_it_raises_on_a_break(gateway: Gateway, upstream: Upstream) -> None:
+def test_it_raises_on_a_break(program: Tasks, gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(broken_off(text_chunks(["Hel"], finish=None)))
-    text, problem = run(gateway, "blocking")
+    text, problem = program.do("blocking", gateway.url)
     assert text.startswith("Hel")
     assert "in mid-answer" in text
     assert problem.startswith("API")
 
 
-def test_it_knows_an_early_error(gateway: Gateway, upstream: Upstream) -> None:
+def test_it_knows_an_early_error(program: Tasks, gateway: Gateway, upstream: Upstream) -> None:
     upstream.play(error(429, "slow down", kind="rate_limit_error"))
-    assert run(gateway, "blocking")[1] == "RateLimitError"
+    assert program.do("blocking", gateway.url)[1] == "RateLimitError"
