@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,8 +23,10 @@ from tests.wire.test_ledger import row_of
 from tidegate.agents.adapters.frameworks import framework_agent
 from tidegate.errors import ConfigError
 
-for name in ("pydantic_ai", "langgraph", "langchain_openai", "agents"):
-    pytest.importorskip(name, reason="a framework is not installed (extra test)")
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, ("pydantic_ai", "langgraph", "langchain_openai", "agents"))),
+    reason="a framework is not installed (extra test)",
+)
 
 MODELS = {"pydantic": "pydantic_agent", "typed": "typed_agent", "sdk": "sdk_agent", "graph": "graph"}
 ALL = ["pydantic", "sdk", "graph"]

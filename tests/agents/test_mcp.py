@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from tests.gateway import Config, Gateway, eventually, gateway_config
 from tests.script import Script
 from tests.upstream import Request, Upstream
 
-pytest.importorskip("mcp", reason="the official SDK is not installed (extra agents)")
+pytestmark = pytest.mark.skipif(
+    find_spec("mcp") is None, reason="the official SDK is not installed (extra agents)"
+)
 
 SERVER = Path(__file__).with_name("mcp_server.py")
 

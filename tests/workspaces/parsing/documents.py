@@ -77,10 +77,9 @@ def encrypted_pdf() -> bytes:
     return body.replace(b"/Root", encrypt, 1) if b"/Root" in body else body
 
 
-def bomb_pdf(size: int) -> bytes:
-    """A page whose content unfolds to ``size`` bytes of text operators."""
-    line = b"(tide) Tj T* "
-    stream = zlib.compress(b"BT /F1 12 Tf 1 TL 50 700 Td " + line * (size // len(line)) + b"ET", 9)
+def bomb_pdf(mebibytes: int) -> bytes:
+    """A page whose content unfolds to so many MiB of text operators."""
+    stream = _unfolding(b"BT /F1 12 Tf 1 TL 50 700 Td ", b"(tide) Tj T* ", mebibytes)
     return _with_table(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -92,6 +91,20 @@ def bomb_pdf(size: int) -> bytes:
         ],
         b"",
     )
+
+
+def _unfolding(beginning: bytes, line: bytes, mebibytes: int) -> bytes:
+    """What zlib would make of a beginning and so many MiB of a line, which is compressed once."""
+    many = line * ((1 << 20) // len(line))
+    compressor = zlib.compressobj(9)
+    parts = [compressor.compress(beginning), compressor.flush(zlib.Z_FULL_FLUSH)]
+    again = compressor.compress(many) + compressor.flush(zlib.Z_FULL_FLUSH)
+    raw = zlib.compressobj(9, wbits=-zlib.MAX_WBITS).flush()
+    check = zlib.adler32(beginning)
+    for _ in range(mebibytes):
+        parts.append(again)
+        check = zlib.adler32(many, check)
+    return b"".join([*parts, raw, check.to_bytes(4, "big")])
 
 
 def docx() -> bytes:

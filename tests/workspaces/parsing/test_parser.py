@@ -21,7 +21,7 @@ from tidegate.errors import Overloaded, Unreadable
 from tidegate.workspaces.document import Page
 from tidegate.workspaces.parsing import Limits, Parser
 
-SLOW = documents.bomb_pdf(400 << 20)
+SLOW = documents.bomb_pdf(400)
 """Less than a megabyte that takes most of a minute."""
 
 
