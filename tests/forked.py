@@ -1,7 +1,7 @@
 """Owns processes that run `tidegate` and begin as copies of one that has imported it already.
 
-To import the gateway takes most of the time of its start, and a test run starts hundreds. A copy is a process
-of its own in all else: it has its own folder, environment and output, obeys signals, can be killed, and its
+To import it takes most of the time of a start, and a test run starts hundreds. A copy is a process of its own
+in all else: it has its own folder, environment, input and output, obeys signals, can be killed, and its
 `main` is the one that `python -m tidegate` calls. Each worker of a test run has one process to copy, which
 ends with it. Where there is no fork that can be relied on, programs are started in the usual way.
 """
@@ -12,6 +12,7 @@ import atexit
 import gc
 import importlib
 import json
+import locale
 import os
 import select
 import signal
@@ -21,13 +22,27 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
+
+import click
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_MODULES: Final = ("tidegate.cli.serve", "tidegate.cli.alone", "uvloop")
 _LONGEST_ORDER: Final = 2**20
+_ENCODING: Final = "PYTHONIOENCODING"
+_TAKEN_OVER: Final = (_ENCODING, "LC_ALL")
+"""Variables that a copy can obey, of those that Python reads before anything else."""
+
+# Ctrl-C reaches a program only when the terminal is the one that controls its session.
+_TAKE_TERMINAL: Final = (
+    "import fcntl, os, sys, termios; "
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+Files = tuple[int, int, int]
+"""The descriptors of input, output and errors."""
 
 
 class Process(Protocol):
@@ -44,18 +59,50 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-def start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: int) -> Process:
-    """`tidegate ARGUMENTS` in a folder, without input; what it writes goes to the descriptor ``output``."""
-    differs = {name for name in environment if name.startswith(("PYTHON", "LC_", "LANG"))}
-    if sys.platform == "linux" and all(environment[name] == os.environ.get(name) for name in differs):
-        return _original().copy(arguments, folder, environment, output)
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A process that is to run `tidegate` with these arguments, in a terminal that ``controls`` it or not."""
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    controls: bool = False
+
+
+def start(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    files: Files,
+    *,
+    controls: bool = False,
+) -> Process:
+    """`tidegate ARGUMENTS` in a folder. ``controls``: its input is a terminal, from which Ctrl-C comes."""
+    order = Order([*arguments], str(folder), dict(environment), controls)
+    if sys.platform == "linux" and not _read_early(environment):
+        return _original().copy(order, files)
+    command = [sys.executable, "-m", "tidegate", *arguments]
+    if controls:
+        command = [sys.executable, "-c", _TAKE_TERMINAL, *command]
+    read, write, errors = files
     return subprocess.Popen(
-        [sys.executable, "-m", "tidegate", *arguments],
+        command,
         cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
+        env=order.environment,
+        stdin=read,
+        stdout=write,
+        stderr=errors,
+        start_new_session=controls,
+    )
+
+
+def _read_early(environment: Mapping[str, str]) -> bool:
+    """Whether there is something that Python reads when it starts, and that the original does not have."""
+    return any(
+        name.startswith(("PYTHON", "LC_", "LANG"))
+        and name not in _TAKEN_OVER
+        and value != os.environ.get(name)
+        for name, value in environment.items()
     )
 
 
@@ -111,19 +158,16 @@ class _Original:
                 [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # no terminal, whose output would be written line by line
+                stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
         atexit.register(self.close)
 
-    def copy(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: int
-    ) -> _Copy:
-        order = {"arguments": [*arguments], "folder": str(folder), "environment": dict(environment)}
+    def copy(self, order: Order, files: Files) -> _Copy:
         ended, tell = os.pipe()
         try:
             with self._lock:
-                socket.send_fds(self._control, [json.dumps(order).encode()], [output, tell])
+                socket.send_fds(self._control, [json.dumps(asdict(order)).encode()], [*files, tell])
                 pid = self._control.recv(16)
         finally:
             os.close(tell)
@@ -142,18 +186,8 @@ def _original() -> _Original:
 # What follows runs in the original, and from the fork on in a copy.
 
 
-class _Order:
-    """One copy to be made."""
-
-    def __init__(self, told: Mapping[str, Any], output: int) -> None:
-        self.arguments: list[str] = told["arguments"]
-        self.folder: str = told["folder"]
-        self.environment: dict[str, str] = told["environment"]
-        self.output = output
-
-
-def next_order(control: socket.socket) -> _Order:
-    """Fork for each order that comes, and return it in the copy alone. The original never returns."""
+def next_order(control: socket.socket) -> tuple[Order, Sequence[int]]:
+    """Fork for each order that comes, and return it with its files in the copy. The original stays here."""
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -170,10 +204,10 @@ def next_order(control: socket.socket) -> _Order:
             _reap(ends)
         if control.fileno() not in ready:
             continue
-        message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_ORDER, 2)
+        message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_ORDER, 4)
         if not message:
             os._exit(0)
-        output, tell = descriptors
+        *files, tell = descriptors
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -182,9 +216,10 @@ def next_order(control: socket.socket) -> _Order:
             control.close()
             for descriptor in (wake, waker, tell, *ends.values()):
                 os.close(descriptor)
-            return _Order(json.loads(message), output)
+            return Order(**json.loads(message)), files
         ends[pid] = tell
-        os.close(output)
+        for descriptor in files:
+            os.close(descriptor)
         control.send(str(pid).encode())
 
 
@@ -199,30 +234,51 @@ def _reap(ends: dict[int, int]) -> None:
         os.close(tell)
 
 
-def become(order: _Order) -> None:
+def become(order: Order, files: Sequence[int]) -> None:
     """Make this process what `python -m tidegate` would find."""
-    for descriptor in (1, 2):
-        os.dup2(order.output, descriptor)
-    os.close(order.output)
+    for place, descriptor in enumerate(files):
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+    if order.controls:
+        import fcntl
+        import termios
+
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.environment)
+    locale.setlocale(locale.LC_CTYPE, "")
+    encoding = order.environment.get(_ENCODING)
+    sys.stdin = os.fdopen(0, encoding=encoding, closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)
     sys.path[0] = order.folder
     sys.argv = ["tidegate", *order.arguments]
 
 
-def main() -> NoReturn:
-    for name in _MODULES:
+def import_all() -> click.Command:
+    """Import each command and what serves, and return what `python -m tidegate` calls."""
+    commands: click.Group = importlib.import_module("tidegate.cli").main
+    context = click.Context(commands)
+    for name in commands.list_commands(context):
+        commands.get_command(context, name)
+    for name in ("tidegate.cli.alone", "tidegate.client", "uvloop"):
         importlib.import_module(name)
     dialects = importlib.import_module("tidegate.dialects")
     for name in importlib.import_module("tidegate.server.urls").SERVED:
         dialects.load_dialect(name)
+    return commands
+
+
+def main() -> NoReturn:
+    command = import_all()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
-        order = next_order(control)
-    become(order)
-    importlib.import_module("tidegate.cli").main(prog_name="tidegate")
+        order, files = next_order(control)
+    become(order, files)
+    command.main(prog_name="tidegate")
     sys.exit()
 
 

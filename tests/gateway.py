@@ -93,8 +93,9 @@ class Gateway:
             self.write_config(config)
             command += ["--config", str(self.config_file)]
         there = {**clean_environment(), "TIDEGATE_HOME": str(folder), **(environment or {})}
-        with self.output_file.open("wb") as output:
-            self.process = forked.start(command, folder, there, output.fileno())
+        with Path(os.devnull).open("rb") as nothing, self.output_file.open("wb") as output:
+            files = nothing.fileno(), output.fileno(), output.fileno()
+            self.process = forked.start(command, folder, there, files)
         try:
             self.url = self._wait_for_address()
             split = urlsplit(self.url)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Protocol
 
 import pytest
 from click.testing import CliRunner
 
+from tests import forked
 from tests.gateway import Gateway, clean_environment
 from tidegate.cli import main
 
@@ -57,29 +59,35 @@ def run_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     return run
 
 
+def said(file: IO[bytes]) -> str:
+    """All of a file, as the text that a pipe would bring."""
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
+
+
 @pytest.fixture
 def run_command(tmp_path: Path) -> RunCommand:
-    """Runs a command to its end, with pipes for a terminal and an empty folder to stand in."""
+    """Runs a command to its end, with files for a terminal and an empty folder to stand in."""
 
     def run(
         *arguments: str, text: str | None = None, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tidegate", *arguments],
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            cwd=tmp_path,
-            env={
-                **clean_environment(),
-                "TIDEGATE_HOME": str(tmp_path),
-                "COLUMNS": "100",
-                **(environment or {}),
-            },
-            timeout=DEADLINE,
-            check=False,
-        )
+        there = {
+            **clean_environment(),
+            "TIDEGATE_HOME": str(tmp_path),
+            "COLUMNS": "100",
+            **(environment or {}),
+        }
+        with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as errors:
+            given.write((text or "").encode())
+            given.seek(0)
+            files = given.fileno(), output.fileno(), errors.fileno()
+            process = forked.start(arguments, tmp_path, there, files)
+            try:
+                code = process.wait(DEADLINE)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(arguments, code, said(output), said(errors))
 
     return run
 

@@ -8,13 +8,12 @@ import os
 import pty
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests import forked
 from tests.cli.screen import Screen
 from tests.gateway import clean_environment
 
@@ -23,12 +22,6 @@ _SIZE = ("COLUMNS", "LINES")
 
 DEADLINE = 20.0
 """Seconds that anything may take on a busy machine."""
-
-# Ctrl-C reaches the program only when the terminal is the one that controls its session.
-_TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; "
-    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
 
 
 class Terminal:
@@ -49,23 +42,16 @@ class Terminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._leader, follower = pty.openpty()
         self.resize(columns, rows)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, sys.executable, "-m", "tidegate", *arguments],
-            cwd=folder,
-            env={
-                **{name: value for name, value in clean_environment().items() if name not in _SIZE},
-                "TERM": "linux",
-                "TIDEGATE_HOME": str(folder),
-                "INPUTRC": os.devnull,
-                "PYTHONIOENCODING": "utf-8",
-                "LC_ALL": "C.UTF-8",
-                **(environment or {}),
-            },
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            start_new_session=True,
-        )
+        there = {
+            **{name: value for name, value in clean_environment().items() if name not in _SIZE},
+            "TERM": "linux",
+            "TIDEGATE_HOME": str(folder),
+            "INPUTRC": os.devnull,
+            "PYTHONIOENCODING": "utf-8",
+            "LC_ALL": "C.UTF-8",
+            **(environment or {}),
+        }
+        self.process = forked.start(arguments, folder, there, (follower,) * 3, controls=True)
         os.close(follower)
 
     def resize(self, columns: int, rows: int) -> None:
