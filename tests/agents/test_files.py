@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -154,17 +155,17 @@ def test_the_sdk_of_anthropic_reads_on(home: Home) -> None:
 
 def test_the_sdk_of_google_reads_on(home: Home) -> None:
     options: Any = {"base_url": home.gateway.url}
-    sdk = genai.Client(api_key="none", http_options=options)
-    chunks = sdk.models.generate_content_stream(model="files-one", contents="a.md")
-    said = [
-        part.text or ""
-        for chunk in chunks
-        for candidate in chunk.candidates or []
-        for part in (candidate.content.parts if candidate.content else None) or []
-        if not part.thought
-    ]
-    assert "".join(said) == "Here it is. 14 bytes."
-    assert sdk.models.generate_content(model="files-one", contents="a.md").text == "".join(said)
+    with closing(genai.Client(api_key="none", http_options=options)) as sdk:
+        chunks = sdk.models.generate_content_stream(model="files-one", contents="a.md")
+        said = [
+            part.text or ""
+            for chunk in chunks
+            for candidate in chunk.candidates or []
+            for part in (candidate.content.parts if candidate.content else None) or []
+            if not part.thought
+        ]
+        assert "".join(said) == "Here it is. 14 bytes."
+        assert sdk.models.generate_content(model="files-one", contents="a.md").text == "".join(said)
 
 
 def test_our_own_client_gets_the_item(home: Home) -> None:

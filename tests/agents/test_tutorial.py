@@ -119,14 +119,15 @@ def test_a_section_that_breaks_off_is_gone_on_with(start_gateway: StartGateway, 
 
 
 def test_the_sdks_read_it_as_it_is_written(gateway: Gateway, writing: Upstream) -> None:
-    said = OpenAI(base_url=gateway.base_url, api_key="x").responses.create(
-        model="write_tutorial", input=SUBJECT, stream=True
-    )
-    deltas = [event.delta for event in said if event.type == "response.output_text.delta"]
+    with OpenAI(base_url=gateway.base_url, api_key="x") as sdk:
+        said = sdk.responses.create(model="write_tutorial", input=SUBJECT, stream=True)
+        deltas = [event.delta for event in said if event.type == "response.output_text.delta"]
     assert ("".join(deltas), len(deltas) > len(SECTIONS)) == (WHOLE, True)
     asked: Any = [{"role": "user", "content": SUBJECT}]
-    client = Anthropic(base_url=gateway.url, api_key="x")
-    with client.messages.stream(model="write_tutorial", max_tokens=99, messages=asked) as stream:
+    with (
+        Anthropic(base_url=gateway.url, api_key="x") as claude,
+        claude.messages.stream(model="write_tutorial", max_tokens=99, messages=asked) as stream,
+    ):
         assert "".join(stream.text_stream) == WHOLE
 
 

@@ -198,15 +198,15 @@ def test_what_is_not_there_is_told_in_its_words(desk: Desk, path: str, status: i
 
 def test_the_openai_sdk_is_answered_with_citations(desk: Desk) -> None:
     desk.add()
-    client = openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none")
-    model = f"workspace/{desk.slug}"
-    question = "When does the harbour open?"
-    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}])
-    message = answer.choices[0].message
-    assert message.content == "It opens at six."
-    assert message.annotations is not None
-    assert message.annotations[0].url_citation.title == "Harbour guide"
-    response = client.responses.create(model=model, input=question)
+    with openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none") as client:
+        model = f"workspace/{desk.slug}"
+        question = "When does the harbour open?"
+        answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}])
+        message = answer.choices[0].message
+        assert message.content == "It opens at six."
+        assert message.annotations is not None
+        assert message.annotations[0].url_citation.title == "Harbour guide"
+        response = client.responses.create(model=model, input=question)
     part: Any = response.output[-1]
     citation = part.content[0].annotations[0]
     assert (citation.type, citation.filename) == ("file_citation", "Harbour guide")
@@ -214,12 +214,14 @@ def test_the_openai_sdk_is_answered_with_citations(desk: Desk) -> None:
 
 def test_the_anthropic_sdk_is_answered_with_citations(desk: Desk) -> None:
     desk.add()
-    client = anthropic.Anthropic(base_url=desk.gateway.url, api_key="none")
-    with client.messages.stream(
-        model=f"workspace/{desk.slug}",
-        max_tokens=100,
-        messages=[{"role": "user", "content": "When does the harbour open?"}],
-    ) as stream:
+    with (
+        anthropic.Anthropic(base_url=desk.gateway.url, api_key="none") as client,
+        client.messages.stream(
+            model=f"workspace/{desk.slug}",
+            max_tokens=100,
+            messages=[{"role": "user", "content": "When does the harbour open?"}],
+        ) as stream,
+    ):
         block: Any = stream.get_final_message().content[0]
     assert block.text == "It opens at six."
     citation = block.citations[0]
@@ -229,23 +231,23 @@ def test_the_anthropic_sdk_is_answered_with_citations(desk: Desk) -> None:
 
 def test_a_workspace_is_a_model_of_its_own_openai_endpoint(desk: Desk) -> None:
     desk.add()
-    client = openai.OpenAI(base_url=f"{desk.gateway.url}/api/v1/openai", api_key="none")
-    assert desk.slug in [each.id for each in client.models.list()]
-    chunks = client.chat.completions.create(
-        model=desk.slug, messages=[{"role": "user", "content": "When does it open?"}], stream=True
-    )
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "It opens at six."
+    with openai.OpenAI(base_url=f"{desk.gateway.url}/api/v1/openai", api_key="none") as client:
+        assert desk.slug in [each.id for each in client.models.list()]
+        chunks = client.chat.completions.create(
+            model=desk.slug, messages=[{"role": "user", "content": "When does it open?"}], stream=True
+        )
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "It opens at six."
 
 
 def test_a_key_of_the_caller_may_bring_tools(desk: Desk, upstream: Upstream) -> None:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
-    client = openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none")
-    client.chat.completions.create(
-        model=f"workspace/{desk.slug}",
-        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Look."}],
-        tools=[tool],  # type: ignore[list-item]
-        temperature=0.1,
-    )
+    with openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none") as client:
+        client.chat.completions.create(
+            model=f"workspace/{desk.slug}",
+            messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Look."}],
+            tools=[tool],  # type: ignore[list-item]
+            temperature=0.1,
+        )
     sent = upstream.requests[-1].json
     assert sent["tools"][0]["function"]["name"] == "look"
     assert sent["temperature"] == 0.1
@@ -277,11 +279,13 @@ def test_a_question_that_goes_on_is_answered_from_earlier_sources(desk: Desk, up
 
 
 def test_a_conversation_that_a_client_brings_is_kept_apart(desk: Desk, upstream: Upstream) -> None:
-    client = openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none")
-    for more in ({}, {"store": False}):
-        client.chat.completions.create(
-            model=f"workspace/{desk.slug}", messages=[{"role": "user", "content": "Hidden?"}], extra_body=more
-        )
+    with openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none") as client:
+        for more in ({}, {"store": False}):
+            client.chat.completions.create(
+                model=f"workspace/{desk.slug}",
+                messages=[{"role": "user", "content": "Hidden?"}],
+                extra_body=more,
+            )
     desk.ask("Seen?", mode="chat")
     assert len(upstream.requests[-1].json["messages"]) == 2
     assert [each["content"] for each in desk.history()] == ["Seen?", "It opens at six."]
@@ -292,12 +296,12 @@ def test_a_conversation_that_a_client_brings_is_kept_apart(desk: Desk, upstream:
 def test_a_thread_goes_on_in_any_dialect(desk: Desk, upstream: Upstream) -> None:
     thread = desk.post(f"/workspace/{desk.slug}/thread/new", name="T")["thread"]["slug"]
     desk.ask("First?", f"/thread/{thread}", mode="chat")
-    client = anthropic.Anthropic(base_url=desk.gateway.url, api_key="none")
-    client.messages.create(
-        model=f"workspace/{desk.slug}/{thread}",
-        max_tokens=50,
-        messages=[{"role": "user", "content": "Second?"}],
-    )
+    with anthropic.Anthropic(base_url=desk.gateway.url, api_key="none") as client:
+        client.messages.create(
+            model=f"workspace/{desk.slug}/{thread}",
+            max_tokens=50,
+            messages=[{"role": "user", "content": "Second?"}],
+        )
     said_before = [each["content"] for each in upstream.requests[-1].json["messages"][1:]]
     assert said_before == ["First?", "It opens at six.", "Second?"]
     kept = desk.get(f"/workspace/{desk.slug}/thread/{thread}/chats")["history"]
