@@ -23,6 +23,7 @@ class StartGateway(Protocol):
         *,
         arguments: Sequence[str] = ("--port", "0"),
         environment: Mapping[str, str] | None = None,
+        copied: bool = True,
     ) -> Gateway: ...
 
 
@@ -55,7 +56,8 @@ def upstream(_shared_upstream: Upstream) -> Iterator[Upstream]:
 def _patient_gateway(
     _shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
-    running = Gateway(tmp_path_factory.mktemp("gateway"), gateway_config(_shared_upstream.url))
+    folder = tmp_path_factory.mktemp("gateway")
+    running = Gateway(folder, gateway_config(_shared_upstream.url), copied=False)
     yield running
     running.stop()
 
@@ -90,10 +92,11 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
         *,
         arguments: Sequence[str] = ("--port", "0"),
         environment: Mapping[str, str] | None = None,
+        copied: bool = True,
     ) -> Gateway:
         folder = tmp_path / f"gateway-{len(running)}"
         folder.mkdir(exist_ok=True)
-        gateway = Gateway(folder, config, arguments, environment)
+        gateway = Gateway(folder, config, arguments, environment, copied=copied)
         running.append(gateway)
         return gateway
 

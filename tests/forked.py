@@ -1,4 +1,4 @@
-"""Owns processes that run `tidegate` and begin as copies of one that has imported it already.
+"""Owns processes that run `tidegate`, or a program, and begin as copies of one that has imported it already.
 
 To import it takes most of the time of a start, and a test run starts hundreds. A copy is a process of its own
 in all else: it has its own folder, environment, input and output, obeys signals, can be killed, and its
@@ -21,15 +21,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, NoReturn, Protocol
+from tempfile import TemporaryFile
+from types import ModuleType
+from typing import IO, Final, NoReturn, Protocol
 
 import click
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+RUN_SECONDS: Final = 50.0
+"""How long a command may take on a busy machine."""
+
 _LONGEST_ORDER: Final = 2**20
 _ENCODING: Final = "PYTHONIOENCODING"
 _TAKEN_OVER: Final = (_ENCODING, "LC_ALL")
@@ -61,12 +67,15 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A process that is to run `tidegate` with these arguments, in a terminal that ``controls`` it or not."""
+    """A process that is to run `tidegate ARGUMENTS`, or a ``program``.
+
+    ``controls``: its input is a terminal, from which Ctrl-C comes."""
 
     arguments: list[str]
     folder: str
     environment: dict[str, str]
     controls: bool = False
+    program: str = ""
 
 
 def start(
@@ -76,24 +85,63 @@ def start(
     files: Files,
     *,
     controls: bool = False,
+    copied: bool = True,
 ) -> Process:
     """`tidegate ARGUMENTS` in a folder. ``controls``: its input is a terminal, from which Ctrl-C comes."""
     order = Order([*arguments], str(folder), dict(environment), controls)
-    if sys.platform == "linux" and not _read_early(environment):
-        return _original().copy(order, files)
     command = [sys.executable, "-m", "tidegate", *arguments]
     if controls:
         command = [sys.executable, "-c", _TAKE_TERMINAL, *command]
+    return _started(order, files, command, () if copied else None)
+
+
+def run(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """`tidegate ARGUMENTS` to its end, with files for a terminal."""
+    return _to_its_end(lambda files: start(arguments, folder, environment, files), text)
+
+
+def run_program(
+    program: str, folder: Path, environment: Mapping[str, str], imported: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    """`python -W error -c PROGRAM` to its end, in a process that has imported some modules."""
+    order = Order([], str(folder), dict(environment), program=program)
+    command = [sys.executable, "-W", "error", "-c", program]
+    return _to_its_end(lambda files: _started(order, files, command, tuple(imported)), "")
+
+
+def _started(order: Order, files: Files, command: Sequence[str], imported: tuple[str, ...] | None) -> Process:
+    """A copy of what has ``imported`` these modules, or ``command`` for None and where copies cannot be."""
+    if imported is not None and sys.platform == "linux" and not _read_early(order.environment):
+        return _original(imported).copy(order, files)
     read, write, errors = files
     return subprocess.Popen(
         command,
-        cwd=folder,
+        cwd=order.folder,
         env=order.environment,
         stdin=read,
         stdout=write,
         stderr=errors,
-        start_new_session=controls,
+        start_new_session=order.controls,
     )
+
+
+def _to_its_end(begin: Callable[[Files], Process], text: str) -> subprocess.CompletedProcess[str]:
+    with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as errors:
+        given.write(text.encode())
+        given.seek(0)
+        process = begin((given.fileno(), output.fileno(), errors.fileno()))
+        try:
+            code = process.wait(RUN_SECONDS)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess([], code, _text(output), _text(errors))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def _read_early(environment: Mapping[str, str]) -> bool:
@@ -148,14 +196,14 @@ class _Copy:
 
 
 class _Original:
-    """The process that is copied, as its owner sees it."""
+    """A process that is copied, as its owner sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, imported: Sequence[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forked", str(theirs.fileno()), *imported],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -179,8 +227,9 @@ class _Original:
 
 
 @cache
-def _original() -> _Original:
-    return _Original()
+def _original(imported: tuple[str, ...]) -> _Original:
+    """What has imported these modules, or `tidegate` where none is named."""
+    return _Original(imported)
 
 
 # What follows runs in the original, and from the fork on in a copy.
@@ -235,7 +284,7 @@ def _reap(ends: dict[int, int]) -> None:
 
 
 def become(order: Order, files: Sequence[int]) -> None:
-    """Make this process what `python -m tidegate` would find."""
+    """Make this process what Python would be at the start of the program."""
     for place, descriptor in enumerate(files):
         os.dup2(descriptor, place)
         os.close(descriptor)
@@ -257,7 +306,7 @@ def become(order: Order, files: Sequence[int]) -> None:
     sys.argv = ["tidegate", *order.arguments]
 
 
-def import_all() -> click.Command:
+def import_commands() -> click.Group:
     """Import each command and what serves, and return what `python -m tidegate` calls."""
     commands: click.Group = importlib.import_module("tidegate.cli").main
     context = click.Context(commands)
@@ -272,13 +321,21 @@ def import_all() -> click.Command:
 
 
 def main() -> NoReturn:
-    command = import_all()
+    descriptor, *imported = sys.argv[1:]
+    for name in imported:
+        importlib.import_module(name)
+    commands = None if imported else import_commands()
     gc.collect()
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    with socket.socket(fileno=int(descriptor)) as control:
         order, files = next_order(control)
     become(order, files)
-    command.main(prog_name="tidegate")
+    if commands is None:
+        warnings.simplefilter("error")
+        program = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(order.program, "<string>", "exec"), program.__dict__)
+    else:
+        commands.main(prog_name="tidegate")
     sys.exit()
 
 

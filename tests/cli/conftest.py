@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from click.testing import CliRunner
@@ -19,8 +18,6 @@ from tidegate.cli import main
 
 if TYPE_CHECKING:
     from tests.cli.terminal import Terminal
-
-DEADLINE = 30.0
 
 
 class RunCommand(Protocol):
@@ -59,12 +56,6 @@ def run_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     return run
 
 
-def said(file: IO[bytes]) -> str:
-    """All of a file, as the text that a pipe would bring."""
-    file.seek(0)
-    return file.read().decode().replace("\r\n", "\n")
-
-
 @pytest.fixture
 def run_command(tmp_path: Path) -> RunCommand:
     """Runs a command to its end, with files for a terminal and an empty folder to stand in."""
@@ -78,16 +69,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             "COLUMNS": "100",
             **(environment or {}),
         }
-        with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as errors:
-            given.write((text or "").encode())
-            given.seek(0)
-            files = given.fileno(), output.fileno(), errors.fileno()
-            process = forked.start(arguments, tmp_path, there, files)
-            try:
-                code = process.wait(DEADLINE)
-            finally:
-                process.kill()
-            return subprocess.CompletedProcess(arguments, code, said(output), said(errors))
+        return forked.run(arguments, tmp_path, there, text or "")
 
     return run
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import resource
 import sqlite3
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.chat import frame, text_chunks, text_stream
 from tests.chat_stream import LiveAnswer, body_for, parse, post_chat
 from tests.crash.killing import keyed
@@ -27,11 +26,8 @@ GARBAGE = b"this was a database once " * 4000
 
 def refused_start(folder: Path) -> str:
     """What `tidegate serve` says when it does not start."""
-    command = [sys.executable, "-m", "tidegate", "serve", "--port", "0"]
     environment = {**clean_environment(), "TIDEGATE_HOME": str(folder)}
-    done = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=50, check=False
-    )
+    done = forked.run(["serve", "--port", "0"], folder, environment)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import forked
 from tests.gateway import Gateway, clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN_ADDRESS = "http://127.0.0.1:7860"
 KEY = "sk-documented"
+IMPORTED = ("openai", "anthropic", "google.genai", "tidegate.client")
+"""What the examples in Python import, which takes longer than to run them."""
 
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```[^\S\n]*$", re.MULTILINE | re.DOTALL)
 _DIFFERS = re.compile(r"…|[0-9a-f]{32}|(?<=\"created\":)\d+")
@@ -74,10 +77,6 @@ def examples() -> list[Example]:
 def run(example: Example, gateway: Gateway, folder: Path) -> str:
     """What an example prints when it is run against ``gateway``, in ``folder``; it must end well."""
     source = example.source.replace(WRITTEN_ADDRESS, gateway.url)
-    shell = ["bash", "-eu", "-o", "pipefail", "-c"]
-    command = (
-        [*shell, source] if example.language == "bash" else [sys.executable, "-W", "error", "-c", source]
-    )
     environment = clean_environment()
     environment |= {
         "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
@@ -85,9 +84,13 @@ def run(example: Example, gateway: Gateway, folder: Path) -> str:
         "TIDEGATE_URL": gateway.url,
         "TIDEGATE_API_KEY": KEY,
     }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50, check=False
-    )
+    if example.language == "bash":
+        shell = ["bash", "-eu", "-o", "pipefail", "-c", source]
+        done = subprocess.run(
+            shell, cwd=folder, env=environment, capture_output=True, text=True, timeout=50, check=False
+        )
+    else:
+        done = forked.run_program(source, folder, environment, IMPORTED)
     assert done.returncode == 0, f"{example.document}:{example.line}\n{done.stdout}\n{done.stderr}"
     return done.stdout.replace(gateway.url, WRITTEN_ADDRESS)
 

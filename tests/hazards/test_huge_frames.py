@@ -16,7 +16,7 @@ SIZE = 16_000_000
 
 def test_sixteen_megabytes_in_one_event(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 16: delivered whole, and the events around it too; memory grows by less than three events."""
-    gateway = start_gateway(gateway_config(upstream.url))
+    gateway = start_gateway(gateway_config(upstream.url), copied=False)
     stream_chat(gateway.address).succeeded()
     before = gateway.memory
     picture = "data:image/png;base64," + "iVBORw0KGgo+" * (SIZE // 12)
@@ -42,7 +42,7 @@ def test_sizes_at_which_line_readers_break(
 
 def test_an_event_over_the_cap_is_a_clean_error(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 16: the cap is a setting; an endless line ends in one error, not in all memory."""
-    gateway = start_gateway(gateway_config(upstream.url, server={"max_frame": "1MiB"}))
+    gateway = start_gateway(gateway_config(upstream.url, server={"max_frame": "1MiB"}), copied=False)
     begun = frames(text_chunks(["before"], finish=None))
     upstream.play([Head(), Send(begun), Send(b'data: {"x": "'), Flood(b"y" * 65536, 10**6), Stall()])
     before = gateway.memory

@@ -79,7 +79,7 @@ def test_thousands_of_requests_leave_nothing_behind(upstream: Upstream, start_ga
     """hazard 5: with one in ten left, one broken and one refused, memory settles and descriptors stay.
 
     A process grows while it warms up, so this waits for a round that adds next to nothing."""
-    gateway = start_gateway(gateway_config(upstream.url))
+    gateway = start_gateway(gateway_config(upstream.url), copied=False)
     upstream.answer = answer
     load = Load(gateway, clients=8)
     descriptors = gateway.descriptors
@@ -113,7 +113,7 @@ def test_what_others_say_does_not_grow_the_metrics(upstream: Upstream, start_gat
 @pytest.mark.timeout(0)
 def test_an_hour_of_two_hundred_streams(upstream: Upstream, start_gateway: StartGateway) -> None:
     """hazard 5: SOAK_SECONDS sets another length; memory grows by less than 1 MB per thousand requests."""
-    gateway = start_gateway(gateway_config(upstream.url))
+    gateway = start_gateway(gateway_config(upstream.url), copied=False)
     upstream.answer = answer
     load = Load(gateway, clients=200)
     descriptors = gateway.descriptors

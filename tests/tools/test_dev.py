@@ -46,9 +46,13 @@ def finish(command: list[str], user: Mapping[str, str]) -> subprocess.CompletedP
     return subprocess.run(command, env=user, capture_output=True, text=True, check=False)
 
 
+def begin(command: list[str], user: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, env=user, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @needs_venv
 @pytest.mark.timeout(SETUP_SECONDS)
-def test_run_installs_from_wheels_and_then_starts_at_once(tmp_path: Path) -> None:
+def test_runs_at_once_install_from_wheels_once_and_later_ones_start_at_once(tmp_path: Path) -> None:
     here = clone(tmp_path / "a clone")
     folder = tmp_path / "wheels"
     user = settings(PORT="0", HOST="127.0.0.1", ARGS="--config 'my file'")
@@ -59,28 +63,20 @@ def test_run_installs_from_wheels_and_then_starts_at_once(tmp_path: Path) -> Non
     assert f"WHEELS={folder} lacks what is named above" in lacking.stderr.splitlines()[-1]
 
     wheel(folder, CLICK)
-    first = finish(dev(here, "run"), {**user, "WHEELS": str(folder)})
-    assert first.stderr == ""
-    installing, engine, serving = first.stdout.splitlines()
+    both = [begin(dev(here, "run"), {**user, "WHEELS": str(folder)}) for _ in range(2)]
+    said = [process.communicate(timeout=SETUP_SECONDS) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [errors for _, errors in said] == ["", ""]
+    (installed,) = [output for output, _ in said if "Installing" in output]
+    installing, engine, serving = installed.splitlines()[-3:]
     assert installing == "Installing Tidegate into .venv with pip; later runs start at once."
     assert engine.startswith("The local engine ")
     assert serving == "serving serve --config my file --host 127.0.0.1 --port 0"
+    assert [output.splitlines()[-1] for output, _ in said] == [serving] * 2
 
     later = finish(dev(here, "run"), {**user, "PIP_INDEX_URL": closed_index()})
     assert later.stderr == ""
     assert later.stdout == f"{serving}\n"
-
-
-@needs_venv
-@pytest.mark.timeout(SETUP_SECONDS)
-def test_two_set_ups_at_once_install_once(tmp_path: Path) -> None:
-    here = clone(tmp_path / "clone")
-    user = settings(WHEELS=str(wheel(tmp_path / "wheels", CLICK)), PORT="0")
-    both = [subprocess.Popen(dev(here, "run"), env=user, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=SETUP_SECONDS)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum("Installing" in text for text in said) == 1
-    assert all(text.splitlines()[-1].startswith("serving serve") for text in said)
 
 
 @needs_venv
@@ -122,13 +118,7 @@ def test_wrong_setting_is_one_sentence(tmp_path: Path, setting: str, value: str,
 def test_interrupt_ends_without_a_traceback(tmp_path: Path) -> None:
     here = clone(tmp_path / "clone")
     with locked(here / "pyproject.toml"):
-        process = subprocess.Popen(
-            dev(here, "run"),
-            env=settings(PORT="0"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = begin(dev(here, "run"), settings(PORT="0"))
         assert process.stdout is not None
         assert "waiting" in process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests import forked
 from tests.gateway import Gateway, clean_environment, gateway_config
 from tests.raw_http import Response, fetch
 from tests.upstream import Upstream
@@ -134,15 +133,8 @@ def stranger(_answering_gateway: tuple[Gateway, Iterator[str]], upstream: Upstre
 def limited_key(member: Member, *workspaces: str) -> Member:
     """The same caller with a key that is for some workspaces only."""
     caller = "key-" + sha256(b"tidegate caller " + sha256(member.key.encode()).digest()).hexdigest()[:12]
-    made = subprocess.run(
-        [
-            *(sys.executable, "-m", "tidegate", "keys", "create"),
-            *("--caller", caller, "--workspaces", ",".join(workspaces)),
-        ],
-        cwd=member.gateway.folder,
-        env={**clean_environment(), "TIDEGATE_HOME": str(member.gateway.folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    folder = member.gateway.folder
+    command = ["keys", "create", "--caller", caller, "--workspaces", ",".join(workspaces)]
+    made = forked.run(command, folder, {**clean_environment(), "TIDEGATE_HOME": str(folder)})
+    assert made.returncode == 0, made.stderr
     return Member(member.gateway, made.stdout.strip())
