@@ -27,7 +27,7 @@ from tidegate.workspaces.answer import Answers
 from tidegate.workspaces.ingestion import Ingestion
 from tidegate.workspaces.knowledge import DocumentKnowledge
 from tidegate.workspaces.library import Library
-from tidegate.workspaces.parsing import Parser
+from tidegate.workspaces.parsing.parser import Parser
 from tidegate.workspaces.passages import SqlitePassages
 from tidegate.workspaces.service import Rules, Workspaces
 

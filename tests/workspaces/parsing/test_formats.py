@@ -10,8 +10,7 @@ from tests.workspaces.parsing import documents
 from tests.workspaces.parsing.conftest import Read
 from tests.workspaces.parsing.documents import CHINESE, HARBOUR, LIGHT
 from tidegate.workspaces.document import Page
-from tidegate.workspaces.parsing import accepted_types
-from tidegate.workspaces.parsing.formats import FORMATS
+from tidegate.workspaces.parsing.formats import FORMATS, accepted_types
 from tidegate.workspaces.parsing.plain_html import html_text
 
 TABLE = "| Signal | Meaning |\n| --- | --- |\n"

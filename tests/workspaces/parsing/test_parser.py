@@ -19,7 +19,8 @@ from tests.workspaces.parsing import documents
 from tests.workspaces.parsing.documents import HARBOUR
 from tidegate.errors import Overloaded, Unreadable
 from tidegate.workspaces.document import Page
-from tidegate.workspaces.parsing import Limits, Parser
+from tidegate.workspaces.parsing.limits import Limits
+from tidegate.workspaces.parsing.parser import Parser
 
 SLOW = documents.bomb_pdf(400)
 """Less than a megabyte that takes most of a minute."""
@@ -196,6 +197,13 @@ async def test_the_process_knows_no_credentials() -> None:
             environ = await asyncio.to_thread(Path(f"/proc/{pid}/environ").read_bytes)
             assert b"PATH=" in environ
             assert b"secret" not in environ
+
+
+def test_the_process_starts_without_what_its_parent_needs() -> None:
+    """It is started for the first document, and again for one that came to harm."""
+    program = "import sys; import tidegate.workspaces.parsing.child; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert not {"asyncio", "socket", "subprocess", "tidegate.workspaces.parsing.parser"} & set(said.split())
 
 
 def test_a_document_reaches_neither_network_nor_programs() -> None:

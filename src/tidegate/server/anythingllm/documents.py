@@ -19,7 +19,7 @@ from tidegate.server.anythingllm.workspaces import WorkspaceEndpoints
 from tidegate.store.documents import DEFAULT_FOLDER, Document
 from tidegate.store.files import FileStore
 from tidegate.workspaces.library import FACTS, Library
-from tidegate.workspaces.parsing import accepted_types
+from tidegate.workspaces.parsing.formats import accepted_types
 from tidegate.workspaces.service import Workspaces
 from tidegate.workspaces.settings import MOST, read_whole
 

@@ -17,7 +17,7 @@ import msgspec
 
 from tidegate.errors import Unreadable
 from tidegate.workspaces.parsing.file import File
-from tidegate.workspaces.parsing.limits import Limits
+from tidegate.workspaces.parsing.limits import too_much_memory
 from tidegate.workspaces.parsing.protocol import LENGTH, READY, Answer, Job, answer_with, framed
 from tidegate.workspaces.parsing.reading import read
 
@@ -57,11 +57,6 @@ def _answer(file: File) -> tuple[Answer, list[bytes]]:
         return Answer(refusal=error.message, code=error.code or "", detail=detail), []
     except MemoryError:
         return Answer(refusal=too_much_memory(file.shown, file.limits), code="too_large", spent=True), []
-
-
-def too_much_memory(name: str, limits: Limits) -> str:
-    """The sentence for a document that is too large when it is unfolded."""
-    return f"{name} needs more than {limits.memory >> 20:,} MiB of memory to be read: split it"
 
 
 def _confine(memory: int) -> None:

@@ -23,3 +23,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     entries: int = 10_000
     characters: int = 20_000_000
     depth: int = 3
+
+
+def too_much_memory(name: str, limits: Limits) -> str:
+    """The sentence for a document that is too large when it is unfolded."""
+    return f"{name} needs more than {limits.memory >> 20:,} MiB of memory to be read: split it"

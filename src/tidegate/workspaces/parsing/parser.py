@@ -10,9 +10,8 @@ from typing import Final
 
 from tidegate.errors import Overloaded, Unreadable
 from tidegate.workspaces.document import Parsed
-from tidegate.workspaces.parsing.child import too_much_memory
 from tidegate.workspaces.parsing.file import File
-from tidegate.workspaces.parsing.limits import Limits
+from tidegate.workspaces.parsing.limits import Limits, too_much_memory
 from tidegate.workspaces.parsing.process import Crashed, Process
 
 _MOST_DOCUMENTS: Final = 200
