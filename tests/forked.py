@@ -20,9 +20,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -183,16 +183,18 @@ class _Copy:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout: float | None) -> int | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._lock:
-            if self.returncode is None:
-                left = None if deadline is None else max(deadline - time.monotonic(), 0)
-                poll = select.poll()
-                poll.register(self._ended, select.POLLIN)
-                if poll.poll(None if left is None else left * 1000):
-                    self.returncode = int(os.read(self._ended, 16))
-                    os.close(self._ended)
-            return self.returncode
+        """The exit code as soon as there is one. Others may look, and send signals, while somebody waits."""
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._ended, select.POLLIN)
+            if poll.poll(None if timeout is None else timeout * 1000):
+                with self._lock:
+                    if self.returncode is None:
+                        self.returncode = int(os.read(self._ended, 16))
+        return self.returncode
+
+    def __del__(self) -> None:
+        os.close(self._ended)
 
 
 class _Original:
@@ -219,6 +221,7 @@ class _Original:
                 pid = self._control.recv(16)
         finally:
             os.close(tell)
+        assert pid, "what is to be copied has ended: its traceback is above"
         return _Copy(int(pid), ended)
 
     def close(self) -> None:
@@ -312,8 +315,10 @@ def import_commands() -> click.Group:
     context = click.Context(commands)
     for name in commands.list_commands(context):
         commands.get_command(context, name)
-    for name in ("tidegate.cli.alone", "tidegate.client", "uvloop"):
+    for name in ("tidegate.cli.alone", "tidegate.client"):
         importlib.import_module(name)
+    with suppress(ImportError):  # which not every Python can have
+        importlib.import_module("uvloop")
     dialects = importlib.import_module("tidegate.dialects")
     for name in importlib.import_module("tidegate.server.urls").SERVED:
         dialects.load_dialect(name)
