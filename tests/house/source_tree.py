@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +66,6 @@ def shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@cache
-def nodes(source: str) -> tuple[ast.AST, ...]:
-    """All nodes of a Python file; several gates look at each."""
-    return tuple(ast.walk(ast.parse(source)))
+def nodes(source: str) -> Iterator[ast.AST]:
+    """All nodes of a Python file, which are many: look for a word of what is sought first."""
+    return ast.walk(ast.parse(source))
