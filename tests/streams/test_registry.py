@@ -422,6 +422,29 @@ async def test_a_reader_that_comes_late_catches_up_in_pieces_and_in_order() -> N
 
 
 @in_virtual_time
+async def test_of_many_that_come_late_one_takes_a_step_at_each_turn() -> None:
+    """Of several streams, so that however many they are, everybody else waits for one step only."""
+    live = Live()
+    other = live.streams.create(header(T))
+    words = [f"{number} " for number in range(2000)]
+    live.say(*words)
+    other.producer.emit_all(texts(*words))
+    pages = [Page() for _ in range(12)]
+    readers = []
+    for page, stream in zip(pages, [live.stream, other] * 6, strict=True):
+        readers.append(Reader(stream.header.id, live.streams.log, Plain(), page))
+        stream.attach(readers[-1])
+    seqs = [sum(reader.seq for reader in readers)]
+    while any(reader.behind for reader in readers):
+        await asyncio.sleep(0)
+        seqs.append(sum(reader.seq for reader in readers))
+    assert max(later - before for before, later in pairwise([0, *seqs])) <= 256
+    assert {page.body for page in pages} == {b"<Start>" + "".join(words).encode()}
+    other.producer.end("completed")
+    await live.finish()
+
+
+@in_virtual_time
 async def test_a_reader_that_catches_up_stops_where_there_is_no_room() -> None:
     live, page = Live(), Page(2, lambda: live.stream.block(reader))
     for number in range(2000):

@@ -107,7 +107,8 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
         async with asyncio.timeout(seconds):
             while gateway.busy and not now.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(now.wait(), 0.05)
+                    async with asyncio.timeout(0.05):
+                        await now.wait()
     tasks = [stream.task for stream in gateway.streams if stream.task is not None]
     for stream in gateway.streams:
         if gateway.streams.log.survives and gateway.streams.outermost(stream).on_disconnect == "detach":
