@@ -321,10 +321,11 @@ class Refusing(MemoryArchive):
     """An archive whose database is not there."""
 
     refuses = True
+    reason: Exception = StoreError("the store is not there")
 
     async def keep(self, ended: Sequence[Summary]) -> None:
         if self.refuses:
-            raise StoreError("the store is not there")
+            raise self.reason
         await super().keep(ended)
 
 
@@ -337,6 +338,19 @@ def refusing() -> tuple[Streams, Refusing]:
         return log, archives[0]
 
     return Streams(ManualClock(), make, 60.0), archives[0]
+
+
+@in_virtual_time
+async def test_a_defect_of_the_archive_does_not_end_it() -> None:
+    streams, archive = refusing()
+    archive.reason = ValueError("a defect")
+    streams.create(header()).producer.emit_all([*texts("a"), END])
+    await asyncio.sleep(3)
+    assert await archive.find(S) is None
+    archive.refuses = False
+    await asyncio.sleep(3)
+    assert not streams.unsettled
+    assert await archive.find(S) is not None
 
 
 @in_virtual_time

@@ -334,8 +334,10 @@ class Streams:
                 if batch:
                     self.archiving()
                     await self.archive.keep([self._summed_up(*each) for each in batch.items()])
-            except TidegateError as error:
-                logger.error("%d streams wait for the store: %s", len(batch), error.message)
+            except Exception as error:  # a defect must not end it: nothing would be kept any more
+                known = isinstance(error, TidegateError)
+                reason = error.message if isinstance(error, TidegateError) else repr(error)
+                logger.error("%d streams wait for the store: %s", len(batch), reason, exc_info=not known)
                 pause = _ARCHIVE_RETRY
                 continue
             self._ended = [stream for stream in self._ended if stream not in batch]

@@ -181,9 +181,12 @@ def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
     return events
 
 
-def _summed_up(records: Sequence[bytes]) -> bytes:
-    """What a chunk that others follow comes to."""
-    events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
+def _summed_up(records: Sequence[bytes]) -> bytes | None:
+    """What a chunk that others follow comes to; None where it is damaged, which whoever reads it is told."""
+    try:
+        events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
+    except LogError:
+        return None
     return encode(coalesce(events))
 
 
