@@ -56,15 +56,21 @@ class TidegateError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = _sendable(message)
         super().__init__(message)
         self.message = message
         if status is not None:
             self.status = status
         if type is not None:
-            self.type = type
-        self.code = code
+            self.type = _sendable(type)
+        self.code = None if code is None else _sendable(code)
         self.param = param
         self.retry_after = retry_after
+
+
+def _sendable(text: str) -> str:
+    """The text without halves of characters, which an upstream's words may hold and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 class ConfigError(TidegateError):

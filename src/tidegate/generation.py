@@ -231,14 +231,17 @@ class Gateway:
 
     async def _claimed(self, caller: str, claim: Claim) -> Readable | None:
         """The stream that was claimed, if it is worth having."""
+        began = self.clock.monotonic()
         while True:
             try:
                 found = await self.streams.find(claim.stream, caller)
             except Gone:
                 return None
             except NotFound:
-                # Whoever has just claimed it starts it in a moment, in this process or another.
-                if self.clock.now_ms() - claim.created_ms > _STARTING_MS:
+                # Whoever has just claimed it starts it in a moment, in this process or another. The calendar
+                # may have been set back since.
+                waited_ms = (self.clock.monotonic() - began) * 1000
+                if max(self.clock.now_ms() - claim.created_ms, waited_ms) > _STARTING_MS:
                     return None
                 await asyncio.sleep(_STARTING_MS / 50_000)
                 continue

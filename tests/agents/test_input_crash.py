@@ -44,6 +44,20 @@ def test_an_open_question_is_open_after_a_kill(upstream: Upstream, tmp_path: Pat
         assert frames_of(rest.body)[: len(shown)] == shown
 
 
+def test_a_stop_does_not_wait_for_a_person_who_can_answer_later(upstream: Upstream, tmp_path: Path) -> None:
+    config = crash_config(upstream)
+    config["server"] = {**config.get("server", {}), "shutdown": "10m"}
+    with asking_home(tmp_path / "home", config) as home:
+        begun = reading(home, "asks-name", "What is your name?")
+        home.gateway.stop()
+        begun.ended()
+        home.start()
+        question_of(home.gateway, begun.stream, "What is your name?")
+        assert send(home.gateway, begun.stream, {"text": "Ada"}).status == 200
+        answer = parse(fetch(home.gateway.address, "GET", f"/v1/streams/{begun.stream}")).succeeded()
+        assert answer.text() == "Welcome. Hello Ada."
+
+
 def test_what_was_answered_is_not_asked_again(upstream: Upstream, tmp_path: Path) -> None:
     with asking_home(tmp_path / "home", crash_config(upstream)) as home:
         begun = reading(home, "asks-twice", "First?")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -105,6 +108,20 @@ def test_a_failure_that_showed_something_is_told_again(gateway: Gateway, upstrea
     assert parse(first).failed() == parse(again).failed()
     assert again.body == first.body
     assert len(upstream.requests) == 1
+
+
+def test_a_key_that_was_claimed_before_the_clock_was_set_back_is_answered(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    """By a process that was killed before it began the stream."""
+    first = post(gateway, "clock")
+    with closing(sqlite3.connect(gateway.folder / "tidegate.db", timeout=10)) as store, store:
+        an_hour_later = round(time.time() * 1000) + 3_600_000
+        statement = "UPDATE claims SET created_ms = ?, stream = ? WHERE key = 'clock'"
+        assert store.execute(statement, (an_hour_later, "f" * 32)).rowcount == 1
+    again = post(gateway, "clock")
+    parse(again).succeeded()
+    assert again.head.get("tidegate-stream") != first.head.get("tidegate-stream")
 
 
 def test_whoever_leaves_does_not_stop_what_can_be_asked_for_again(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.dialects.recorded import header_for
-from tidegate.core.event import AnyEvent, End
-from tidegate.dialects import load_dialect
+from tidegate.core.event import AnyEvent, End, Finish, Start, Text
+from tidegate.dialects import load_dialect, renderer
 from tidegate.errors import Broken
 
 RESPONSES, MESSAGES = "openai-responses", "anthropic-messages"
@@ -91,3 +91,45 @@ def test_a_part_of_gemini_without_words_is_shown_as_it_is(part: dict[str, Any]) 
     body = gemini.renderer(header_for(gemini, stream=False)).render(events)
     parts = json.loads(body)["candidates"][0]["content"]["parts"]
     assert parts == [{"text": "a"}, part, {"text": "b"}]
+
+
+@pytest.mark.parametrize("name", [RESPONSES, MESSAGES])
+@pytest.mark.parametrize("kind", ["\ud800", "événement", "x\ndata: {}", "x\r", "\u2028"])
+def test_an_event_whose_name_cannot_stand_in_a_line_is_passed_on_without(name: str, kind: str) -> None:
+    dialect = load_dialect(name)
+    events: list[AnyEvent] = []
+    decoder = dialect.decoder(1 << 20)
+    for value in BEGUN[name], {"type": kind, "more": 1}:
+        decoder.feed(f"data: {json.dumps(value)}\n\n".encode(), events)
+    shown = renderer(dialect, header_for(dialect)).render([Start(), *events])
+    frames = [each.split(b"\n") for each in shown.split(b"\n\n")[:-1]]
+    lines = next(lines for lines in frames if b'"more":1' in lines[-1])
+    assert len(lines) == 1
+    assert json.loads(lines[0].removeprefix(b"data: "))["type"] == kind
+    assert all(line.startswith((b"event: ", b"data: ")) for each in frames for line in each)
+
+
+BEGUN: dict[str, dict[str, Any]] = {
+    RESPONSES: {"type": "response.created", "response": {"status": "in_progress", "output": []}},
+    MESSAGES: {"type": "message_start", "message": {"role": "assistant", "content": [], "usage": {}}},
+}
+
+
+@pytest.mark.parametrize("name", ["openai-chat", RESPONSES, MESSAGES, "gemini"])
+@pytest.mark.parametrize(
+    "logprobs",
+    [[None], ["x"], 5, "x", {"a": 1}, [{"token": "x", "top_logprobs": [None]}], [{"top_logprobs": 5}]],
+)
+def test_probabilities_that_make_no_sense_end_no_rendering(name: str, logprobs: Any) -> None:
+    """They are passed on from an upstream, which may tell anything."""
+    events: list[AnyEvent] = [
+        Start(),
+        Text(text="a", logprobs={"content": logprobs}),
+        Text(text="b", logprobs={"content": logprobs}),
+        Finish(reason="stop"),
+        End(outcome="completed"),
+    ]
+    dialect = load_dialect(name)
+    shown = renderer(dialect, header_for(dialect)).render(events)
+    assert b'"a"' in shown
+    assert b'"b"' in shown

@@ -357,6 +357,26 @@ def test_one_damaged_stream_does_not_keep_others_out_of_the_store(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_long_stream_that_is_damaged_is_kept_up_to_there_and_others_too(tmp_path: Path) -> None:
+    """What its parts come to is not known then."""
+
+    async def main() -> None:
+        async with in_the_store(tmp_path) as kept:
+            said = texts(*map(str, range(3000)))
+            damaged = kept.say(S, *([event] for event in said))
+            other = kept.say(T, texts("a"))
+            for path in (tmp_path / "slot-0").glob("*.log"):
+                path.write_bytes(path.read_bytes().replace(b'"500"', b'"5\x00"'))
+            await kept.archive.keep([damaged, other])
+            assert await kept.all(T) == [*texts("a"), END]
+            found: list[AnyEvent] = []
+            with pytest.raises(LogError, match="damaged"):
+                await kept.all(S, 256, found)
+            assert found == said[:500]
+
+    asyncio.run(main())
+
+
 def test_a_store_that_another_program_keeps_to_itself_gets_it_later(tmp_path: Path) -> None:
     async def main() -> None:
         async with in_the_store(tmp_path) as kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -23,7 +24,7 @@ from tidegate.core.usage import Usage
 from tidegate.errors import Full, LogError
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.reader import Reader
-from tidegate.streams.records import EVENTS, HEAD_SIZE, HEADER, Kept, read_events, read_header
+from tidegate.streams.records import EVENTS, HEAD_SIZE, HEADER, Kept, read_events, read_header, read_record
 from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
 
 ALL = 1 << 40
@@ -234,6 +235,32 @@ def test_what_is_gathered_ends_where_a_length_cannot_be(disk: Disk, length: int)
     whole = disk.log.whole(S)
     assert (whole.damaged, whole.last_seq, list(whole.firsts)) == (True, 2, [1, 2])
     assert [read_events(data[HEAD_SIZE:]) for data in whole.records] == [texts("one"), texts("x" * 200)]
+
+
+def test_what_a_disk_does_not_give_is_missing_and_kills_nobody(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a map it would be a signal that ends the process (SIGBUS)."""
+    for number in range(200):
+        disk.log.append(S, 1, texts(f"{number} " + "x" * 100))
+    bad = range(2 * 4096, 3 * 4096)
+    pread = os.pread
+
+    def failing(descriptor: int, size: int, offset: int) -> bytes:
+        if offset < bad.stop and offset + size > bad.start:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    whole = disk.log.whole(S)
+    disk.log.gathering.close()
+    shown = 0
+    while read_record(whole.records[shown]) is not None:
+        shown += 1
+    assert 0 < shown < 200
+    assert sum(len(record) for record in whole.records[:shown]) > bad.start - 4096
+    monkeypatch.undo()
+    assert len([each for each in disk.log.whole(S).records if read_record(each)]) == 200
 
 
 def test_a_stream_that_was_refused_stays_so_and_others_go_on(disk: Disk) -> None:

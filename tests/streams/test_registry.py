@@ -321,10 +321,11 @@ class Refusing(MemoryArchive):
     """An archive whose database is not there."""
 
     refuses = True
+    reason: Exception = StoreError("the store is not there")
 
     async def keep(self, ended: Sequence[Summary]) -> None:
         if self.refuses:
-            raise StoreError("the store is not there")
+            raise self.reason
         await super().keep(ended)
 
 
@@ -337,6 +338,19 @@ def refusing() -> tuple[Streams, Refusing]:
         return log, archives[0]
 
     return Streams(ManualClock(), make, 60.0), archives[0]
+
+
+@in_virtual_time
+async def test_a_defect_of_the_archive_does_not_end_it() -> None:
+    streams, archive = refusing()
+    archive.reason = ValueError("a defect")
+    streams.create(header()).producer.emit_all([*texts("a"), END])
+    await asyncio.sleep(3)
+    assert await archive.find(S) is None
+    archive.refuses = False
+    await asyncio.sleep(3)
+    assert not streams.unsettled
+    assert await archive.find(S) is not None
 
 
 @in_virtual_time
@@ -419,6 +433,29 @@ async def test_a_reader_that_comes_late_catches_up_in_pieces_and_in_order() -> N
     assert live.tap.calls == []
     await live.finish()
     assert page.last == END
+
+
+@in_virtual_time
+async def test_of_many_that_come_late_one_takes_a_step_at_each_turn() -> None:
+    """Of several streams, so that however many they are, everybody else waits for one step only."""
+    live = Live()
+    other = live.streams.create(header(T))
+    words = [f"{number} " for number in range(2000)]
+    live.say(*words)
+    other.producer.emit_all(texts(*words))
+    pages = [Page() for _ in range(12)]
+    readers = []
+    for page, stream in zip(pages, [live.stream, other] * 6, strict=True):
+        readers.append(Reader(stream.header.id, live.streams.log, Plain(), page))
+        stream.attach(readers[-1])
+    seqs = [sum(reader.seq for reader in readers)]
+    while any(reader.behind for reader in readers):
+        await asyncio.sleep(0)
+        seqs.append(sum(reader.seq for reader in readers))
+    assert max(later - before for before, later in pairwise([0, *seqs])) <= 256
+    assert {page.body for page in pages} == {b"<Start>" + "".join(words).encode()}
+    other.producer.end("completed")
+    await live.finish()
 
 
 @in_virtual_time

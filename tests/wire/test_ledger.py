@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,15 @@ from openai import OpenAI
 from sqlalchemy import select
 
 from tests import messages
-from tests.chat import broken_off, error, frame, plain, text_chunks, text_stream
+from tests.chat import broken_off, chunk, error, frame, plain, text_chunks, text_stream
 from tests.chat_stream import body_for, post_chat, start_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, eventually, gateway_config
 from tests.raw_http import Response, fetch
-from tests.script import Head, Send, Stall
+from tests.script import End, Head, Script, Send, Stall
 from tests.upstream import Upstream
 from tidegate.store.database import Database
-from tidegate.store.schema import generations
+from tidegate.store.schema import generations, streams
 
 
 def rows_of(gateway: Gateway) -> dict[str, Any]:
@@ -84,6 +85,39 @@ def test_an_upstream_that_counts_nothing(counted: Gateway, upstream: Upstream) -
     row = row_of(counted, stream_of(post_chat(counted.address, body_for())))
     assert (row.output_tokens, row.estimated) == (3, True)
     assert 3 < row.input_tokens < 20
+
+
+def test_counts_and_words_that_make_no_sense_keep_nothing_from_the_store(
+    counted: Gateway, upstream: Upstream
+) -> None:
+    """Neither their own answers nor those that ended at the same time."""
+    usage = {"prompt_tokens": 10**18 * 9, "completion_tokens": 2**62, "half": "\ud800"}
+    begun: Script = [Head(), *(Send(each) for each in pieces(["One"]))]
+    last = frame(json.dumps(chunk(finish="stop", usage=usage)))
+    upstream.play([*begun, Send(last), Send(b"data: [DONE]\n\n"), End()])
+    upstream.play([*begun, Send(frame(json.dumps(HALF))), End()])
+    names = [stream_of(post_chat(counted.address, body_for())) for _ in range(3)]
+    row = row_of(counted, names[0])
+    assert (row.input_tokens, row.output_tokens, row.estimated) == (2**31 - 1, 2**31 - 1, False)
+    assert row_of(counted, names[1]).error == "?half"
+    eventually(lambda: set(names) <= kept(counted), "they are kept")
+    assert "Traceback" not in counted.output()
+
+
+HALF = {"error": {"message": "half \ud800", "type": "\ud800", "code": "\ud800half"}}
+
+
+def kept(gateway: Gateway) -> set[str]:
+    """The streams that are in the store."""
+
+    async def main() -> set[str]:
+        database = Database(gateway.folder / "tidegate.db")
+        await database.open()
+        found = await database.read(lambda connection: list(connection.execute(select(streams.c.id))))
+        await database.close()
+        return {row.id for row in found}
+
+    return asyncio.run(main())
 
 
 def test_a_client_that_hangs_up(counted: Gateway, upstream: Upstream) -> None:

@@ -131,10 +131,10 @@ def _row_of_call(called: Called) -> GenerationRow:
         created_ms=called.began_ms,
         first_ms=None,
         total_ms=called.total_ms,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
+        input_tokens=_count(usage.input_tokens),
+        output_tokens=_count(usage.output_tokens),
+        cached_tokens=_count(usage.cached_tokens),
+        reasoning_tokens=_count(usage.reasoning_tokens),
         estimated=False,
         attempts=[],
     )
@@ -163,10 +163,10 @@ def _row(ended: Ended) -> GenerationRow:
         created_ms=created_ms,
         first_ms=first_ms,
         total_ms=total_ms,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
+        input_tokens=_count(usage.input_tokens),
+        output_tokens=_count(usage.output_tokens),
+        cached_tokens=_count(usage.cached_tokens),
+        reasoning_tokens=_count(usage.reasoning_tokens),
         estimated=estimated,
         attempts=msgspec.to_builtins(ended.attempts),
     )
@@ -191,6 +191,11 @@ def _tokens(ended: Ended) -> tuple[Usage, bool]:
     ), True
 
 
+def _count(told: int) -> int:
+    """Tokens as they are written: an upstream may tell any number, and no sum of them may be too large."""
+    return max(min(told, _MOST_TOKENS), 0)
+
+
 def estimate(body: bytes) -> int:
     """About how many tokens the text in a request's body is; pictures and files count nothing."""
     try:
@@ -210,6 +215,8 @@ def estimate(body: bytes) -> int:
 
 
 _LONG: Final = 64 * 1024
+
+_MOST_TOKENS: Final = 2**31 - 1
 
 
 def _texts(value: Any) -> Iterator[str]:

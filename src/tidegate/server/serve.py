@@ -16,12 +16,14 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from tidegate.generation import Gateway
 from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
 from tidegate.server.handover import Adopt
 from tidegate.server.loads import Counted, Loads
 from tidegate.server.process import Ending
 from tidegate.server.protocol import GatewayProtocol
+from tidegate.streams.registry import Stream
 
 logger = logging.getLogger("tidegate")
 
@@ -101,16 +103,17 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
     gateway.closing = True
     for connection in list(state.connections):
         connection.shutdown()
-    if gateway.busy:
-        logger.info("shutting down: waiting up to %g s for %d streams", seconds, gateway.busy)
+    if pending := _pending(gateway):
+        logger.info("shutting down: waiting up to %g s for %d streams", seconds, pending)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while gateway.busy and not now.is_set():
+            while _pending(gateway) and not now.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(now.wait(), 0.05)
+                    async with asyncio.timeout(0.05):
+                        await now.wait()
     tasks = [stream.task for stream in gateway.streams if stream.task is not None]
     for stream in gateway.streams:
-        if gateway.streams.log.survives and gateway.streams.outermost(stream).on_disconnect == "detach":
+        if _goes_on_elsewhere(gateway, stream):
             stream.leave()
         else:
             stream.cancel()
@@ -124,6 +127,17 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
         await asyncio.sleep(0.01)
     for connection in list(state.connections):
         connection.transport.abort()
+
+
+def _goes_on_elsewhere(gateway: Gateway, stream: Stream) -> bool:
+    """Whether the next process goes on with a stream that this one leaves."""
+    return gateway.streams.log.survives and gateway.streams.outermost(stream).on_disconnect == "detach"
+
+
+def _pending(gateway: Gateway) -> int:
+    """How many streams and calls may end soon. A person may take days, and can answer the next process."""
+    waiting = (stream for stream in gateway.streams if stream.producer.is_unhurried)
+    return gateway.busy - sum(_goes_on_elsewhere(gateway, stream) for stream in waiting)
 
 
 def _settle_memory() -> None:

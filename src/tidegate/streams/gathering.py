@@ -2,7 +2,8 @@
 
 A call for each record would cost several times what is done with it, and hand the interpreter's lock to and
 fro with the event loop that waits for it. So the files are mapped, once for all streams that are read
-within a few seconds. That a record is damaged is noticed by whoever reads it later: each has its checksum.
+within a few seconds. That a record is damaged is noticed by whoever reads it later: each has its checksum,
+and there is no other copy to take its place.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ class Gathering:
 
     def __init__(self, segments: Segments) -> None:
         self._segments = segments
-        self._maps: dict[int, mmap] = {}
+        self._maps: dict[int, mmap | bytes] = {}
 
     def close(self) -> None:
         """Let go of the files for now."""
         while self._maps:
-            self._maps.popitem()[1].close()
+            _close(self._maps.popitem()[1])
 
     def records(self, places: Iterable[int]) -> tuple[list[bytes], bool]:
         """The records at places in their order, up to one that cannot be; and whether there was one.
@@ -55,7 +56,7 @@ class Gathering:
         add = found.append
         frame_at = _frame_at
         base = end = size = 0
-        data: mmap | None = None
+        data: mmap | bytes | None = None
         for place in places:
             at = place - base
             if data is None or not 0 <= at < size:
@@ -72,15 +73,20 @@ class Gathering:
             add(data[at:end])
         return found, False
 
-    def _map(self, number: int, at: int) -> mmap:
+    def _map(self, number: int, at: int) -> mmap | bytes:
         """A file as far as it is written; what was mapped before it grew is mapped anew."""
         known = self._maps.get(number)
         if known is not None and at < len(known):
             return known
-        made = self._segments.mapped(number)
+        made = self._segments.mapped(number, 0 if known is None else len(known))
         if known is not None:
-            known.close()
+            _close(known)
         for gone in [each for each in self._maps if each < self._segments.oldest]:
-            self._maps.pop(gone).close()
+            _close(self._maps.pop(gone))
         self._maps[number] = made
         return made
+
+
+def _close(data: mmap | bytes) -> None:
+    if isinstance(data, mmap):
+        data.close()

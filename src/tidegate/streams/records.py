@@ -19,6 +19,7 @@ from msgspec import Struct as Value
 
 from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.event import AnyEvent, Record
+from tidegate.core.kept_json import kept_json
 from tidegate.core.request import Header
 from tidegate.errors import LogError
 
@@ -99,7 +100,7 @@ def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam | Answe
         told = Note(answering=note)
     else:
         told = Note(attempt=note) if isinstance(note, Attempt) else Note(seam=note)
-    return _record(NOTE, 0, key, epoch, 0, at_ms, _encode_json(told))
+    return _record(NOTE, 0, key, epoch, 0, at_ms, kept_json(told))
 
 
 def _record(kind: int, count: int, key: bytes, epoch: int, seq: int, at_ms: int, content: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
@@ -13,6 +14,7 @@ from tidegate.core.request import Header
 from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
+from tidegate.streams.behind import Behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
@@ -160,13 +162,22 @@ class Stream:
         self.producer.end("cancelled", error=CANCELLED)
 
     def _catch_up(self, reader: Reader) -> None:
-        """Bring a reader what is there, piece by piece: everybody else waits for as long as one takes."""
+        """Bring a reader what is there, a step of it at once where nobody else is about to catch up."""
+        if self._registry.behind and not reader.blocked and reader.seq < self.last_seq:
+            reader.behind = True
+            self._registry.behind.add(partial(self._step, reader))
+            self._balance()
+        else:
+            self._step(reader)
+
+    def _step(self, reader: Reader) -> None:
+        """Bring a reader the next piece of what is there, and see to it that the rest follows."""
         reader.behind = False
         if reader not in self.readers:  # it has left meanwhile
             return
         reader.behind = reader.step()
         if reader.behind:
-            asyncio.get_running_loop().call_soon(self._catch_up, reader)
+            self._registry.behind.add(partial(self._step, reader))
         self._balance()
 
     def _balance(self) -> None:
@@ -200,6 +211,7 @@ class Streams:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
+        self.behind = Behind()
         self._archiving: asyncio.Task[None] | None = None
         self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
         """Finds the process that has a stream, where there are several."""
@@ -322,8 +334,10 @@ class Streams:
                 if batch:
                     self.archiving()
                     await self.archive.keep([self._summed_up(*each) for each in batch.items()])
-            except TidegateError as error:
-                logger.error("%d streams wait for the store: %s", len(batch), error.message)
+            except Exception as error:  # a defect must not end it: nothing would be kept any more
+                known = isinstance(error, TidegateError)
+                reason = error.message if isinstance(error, TidegateError) else repr(error)
+                logger.error("%d streams wait for the store: %s", len(batch), reason, exc_info=not known)
                 pause = _ARCHIVE_RETRY
                 continue
             self._ended = [stream for stream in self._ended if stream not in batch]

@@ -33,6 +33,9 @@ _USUAL_RECORD: Final = 512
 
 OFFSET_BITS: Final = 40
 
+_CHECKED_AT_ONCE: Final = 2**20
+_PAGE: Final = 4096
+
 
 class Slot:
     """A folder of segments that this process owns. Raises ConfigError where it cannot be made."""
@@ -144,8 +147,8 @@ class Segments:
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest that is there."""
-        return next(iter(self._files), self._number)
+        """The number of the oldest that is there, for any thread."""
+        return min(tuple(self._files), default=self._number)
 
     @staticmethod
     def number(place: int) -> int:
@@ -184,12 +187,15 @@ class Segments:
             raise LogError("a part of the stream's log is damaged; what comes after it cannot be trusted")
         return kept
 
-    def mapped(self, number: int) -> mmap:
-        """A segment as far as it is written, for any thread. Raises LogError (410) where it is gone."""
+    def mapped(self, number: int, known: int = 0) -> mmap | bytes:
+        """A segment as far as it is written, for any thread; ``known`` bytes of it were mapped before.
+
+        Parts that the disk does not give are zeros. Raises LogError (410) where the segment is gone.
+        """
         file = self._files.get(number)
         if file is None:
             raise LogError("a part of the stream is not kept any more", status=410)
-        return mmap(file.descriptor, 0, access=ACCESS_READ)
+        return readable(file.descriptor, known)
 
     def hold(self, place: int) -> None:
         """Keep the segment of this place and all after it: a stream begins there."""
@@ -303,6 +309,28 @@ def _after_damage(path: Path, data: bytes, offset: int) -> int:
             return end
     logger.warning("%s was torn at byte %d of %d", path, offset, len(data))
     return len(data)
+
+
+def readable(descriptor: int, known: int = 0) -> mmap | bytes:
+    """A file as its bytes. What a disk does not give would kill the process that looks at it in a map.
+
+    So all behind ``known`` is read once before, which also leaves the interpreter to others meanwhile.
+    """
+    try:
+        while data := os.pread(descriptor, _CHECKED_AT_ONCE, known):
+            known += len(data)
+        return mmap(descriptor, 0, access=ACCESS_READ)
+    except OSError as error:
+        logger.error("a file of the log cannot be read as a whole: %s", error.strerror)
+        size = os.fstat(descriptor).st_size
+        return b"".join(_page(descriptor, at, min(_PAGE, size - at)) for at in range(0, size, _PAGE))
+
+
+def _page(descriptor: int, at: int, size: int) -> bytes:
+    try:
+        return os.pread(descriptor, size, at).ljust(size, b"\0")
+    except OSError:
+        return bytes(size)
 
 
 def _unwritten(error: OSError) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
+from tidegate.core.kept_json import kept_json
 from tidegate.core.run import Skipped, coalesce, decode, encode
 from tidegate.errors import LogError
 from tidegate.store import streams as rows
@@ -34,7 +35,6 @@ _CLAIM_MS: Final = 7 * 24 * 3600 * 1000
 
 _PLAIN, _PACKED = b"\x00", b"\x01"
 
-_encode = msgspec.json.Encoder().encode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 _decode_seams = msgspec.json.Decoder(tuple[Seam, ...]).decode
 
@@ -181,9 +181,12 @@ def events_in(chunk: bytes, after: int, most: int) -> list[AnyEvent]:
     return events
 
 
-def _summed_up(records: Sequence[bytes]) -> bytes:
-    """What a chunk that others follow comes to."""
-    events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
+def _summed_up(records: Sequence[bytes]) -> bytes | None:
+    """What a chunk that others follow comes to; None where it is damaged, which whoever reads it is told."""
+    try:
+        events = [event for data in records for event in read_events(data[HEAD_SIZE:])]
+    except LogError:
+        return None
     return encode(coalesce(events))
 
 
@@ -226,9 +229,9 @@ def _row(summary: Summary, size: int) -> rows.StreamRow:
         outcome=summary.end.outcome,
         last_seq=summary.last_seq,
         size=size,
-        header=_encode(header),
-        attempts=_encode(summary.attempts),
-        seams=_encode(summary.seams),
+        header=kept_json(header),
+        attempts=kept_json(summary.attempts),
+        seams=kept_json(summary.seams),
         idempotency_key=header.idempotency_key,
         body_hash=header.body_hash,
         parent=header.parent,

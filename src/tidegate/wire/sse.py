@@ -138,3 +138,10 @@ def _parsed(block: bytes) -> Frame | None:
         elif field == b"event":
             name = value.removeprefix(b" ")
     return (name, b"\n".join(data)) if data else None
+
+
+def event_frame(name: str, data: str) -> str:
+    """An event in ASCII. A name that cannot stand in a line of that is left out: the data tell it too."""
+    if name.isascii() and name.isprintable():
+        return f"event: {name}\ndata: {data}\n\n"
+    return f"data: {data}\n\n"

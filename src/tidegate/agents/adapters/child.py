@@ -75,4 +75,5 @@ async def end(running: Process) -> None:
         if running.returncode is not None:
             continue
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await running.wait()

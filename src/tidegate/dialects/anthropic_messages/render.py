@@ -43,6 +43,7 @@ from tidegate.dialects.anthropic_messages.usage import NAME, write_delta_usage
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.translation.items import own_item
 from tidegate.wire.ascii_json import ascii_json, quote
+from tidegate.wire.sse import event_frame
 
 Fields = dict[str, Any]
 
@@ -247,7 +248,7 @@ class MessagesStreamRenderer(Framed):
 
 
 def _frame(event: Fields) -> str:
-    return f"event: {event['type']}\ndata: {ascii_json(event)}\n\n"
+    return event_frame(str(event["type"]), ascii_json(event))
 
 
 def _surroundings(event: Text | Thinking | Tool, block: Block) -> _Surroundings:

@@ -29,16 +29,21 @@ def read_logprobs(result: Any) -> dict[str, Any] | None:
 
 def write_logprobs(logprobs: Any) -> dict[str, Any] | None:
     """From Chat's form; None when it holds no tokens."""
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    content = _tokens(logprobs.get("content")) if isinstance(logprobs, dict) else None
     if not content:
         return None
     return {
         "chosenCandidates": [_candidate(each) for each in content],
         "topCandidates": [
-            {"candidates": [_candidate(other) for other in each.get("top_logprobs") or ()]}
+            {"candidates": [_candidate(other) for other in _tokens(each.get("top_logprobs"))]}
             for each in content
         ],
     }
+
+
+def _tokens(told: Any) -> list[dict[str, Any]]:
+    """As they are passed on from an upstream, which may tell anything."""
+    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
 
 
 def _token(candidate: dict[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Message(OpenItem):
     def logprobs(self, told: Any) -> list[Any]:
         """Keep the logprobs of a delta, and give them in the form that is told here."""
         found = told.get("content") if isinstance(told, dict) else None
-        if not found or self._refusal:
+        if not found or not isinstance(found, list) or self._refusal:
             return []
         self.item["content"][-1]["logprobs"] += found
         return list(found)

@@ -47,6 +47,7 @@ from tidegate.dialects.openai_responses.usage import NAME
 from tidegate.dialects.translation.citations import foreign_citation, is_document, openai_citation
 from tidegate.dialects.translation.items import own_item, with_items
 from tidegate.wire.ascii_json import ascii_json, quote
+from tidegate.wire.sse import event_frame
 
 _INCOMPLETE: Final = {
     "length": "max_output_tokens",
@@ -285,7 +286,7 @@ class Rendering(Framed):
     def _tell(self, kind: str, members: Fields) -> None:
         if self._telling:
             told = ascii_json({"type": kind, **members, "sequence_number": self._number})
-            self._frames.append(f"event: {kind}\ndata: {told}\n\n")
+            self._frames.append(event_frame(kind, told))
         self._number += 1
 
     def _known_text(self, event: AnyEvent) -> str | None:
