@@ -22,7 +22,7 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Header, Request
 from tidegate.core.source import Output
 from tidegate.dialects.translation.citations import CITATION
-from tidegate.errors import Forbidden
+from tidegate.errors import Forbidden, TidegateError
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
 from tidegate.sources.workspace_question import question_of, visited
@@ -100,6 +100,10 @@ class _Answering:
         try:
             async for piece in self._answer(question, context):
                 yield piece
+        except TidegateError:
+            if self._embed is not None and not self._said:  # who was not answered has not had a chat
+                self._shared.chats.release(self._header.id)
+            raise
         finally:
             if self._said and not self._kept and self._header.keep:
                 # Who left may want to read what came, and go on from it.
