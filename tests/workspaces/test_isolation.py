@@ -210,6 +210,39 @@ def test_a_limited_key_finds_changes_and_deletes_nothing_else(
     assert upstream.requests == []
 
 
+def test_a_limited_key_sees_the_streams_of_its_workspaces(
+    estate: Estate, limited: Member, upstream: Upstream
+) -> None:
+    upstream.answer = lambda _: text_stream(["Nine ", "four."])
+    paths = [f"workspace/{slug}/stream-chat" for slug in (estate.slug, "lobby")]
+    vault, lobby = (_stream_of(estate.owner, f"/api/v1/{path}", message=QUESTION) for path in paths)
+    plain = _stream_of(estate.owner, "/v1/chat/completions", model="m", messages=[_said(QUESTION)])
+    own = _stream_of(limited, "/v1/chat/completions", model="m", messages=[_said(QUESTION)])
+    for name in (vault, plain):
+        for method, path in (("GET", ""), ("GET", "?stream=false"), ("DELETE", ""), ("POST", "/input")):
+            response = _send(limited, method, f"/v1/streams/{name}{path}", {"input": "x"})
+            assert response.status == 403, response
+            assert b"Nine" not in response.body
+    assert b"Nine" in _send(limited, "GET", f"/v1/streams/{lobby}").body
+    listed = _send(limited, "GET", "/v1/streams?limit=1").json
+    rest = _send(limited, "GET", f"/v1/streams?limit=1&after={listed['last_id']}").json
+    assert {each["id"] for each in (*listed["data"], *rest["data"])} == {own, lobby}
+    assert (listed["has_more"], rest["has_more"]) == (True, False)
+    assert len(_send(estate.owner, "GET", "/v1/streams").json["data"]) == 4
+
+
+def _send(member: Member, method: str, path: str, body: Mapping[str, Any] | None = None) -> Response:
+    headers = {"Authorization": f"Bearer {member.key}"}
+    return fetch(member.gateway.address, method, path, body if method == "POST" else None, headers)
+
+
+def _stream_of(member: Member, path: str, **body: Any) -> str:
+    """The name of the stream that answers."""
+    response = _send(member, "POST", path, body)
+    assert response.status == 200, response
+    return response.head.get("tidegate-stream") or ""
+
+
 def test_a_limited_key_brings_in_no_document_that_it_does_not_see(estate: Estate, limited: Member) -> None:
     for name in (estate.location, estate.name):
         told = limited.post("/workspace/lobby/update-embeddings", adds=[name])

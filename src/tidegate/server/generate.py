@@ -197,7 +197,7 @@ class Service:
         asked = read_asked(exchange)
         if asked.response and await self.responses.is_deleted(caller.id, f"resp_{asked.stream}"):
             raise not_found(f"resp_{asked.stream}")
-        await self._resuming.answer(exchange, caller.id, asked, self.pace, cors)
+        await self._resuming.answer(exchange, caller, asked, self.pace, cors)
 
     def _respond(
         self, exchange: Exchange, stream: Readable, caller: Caller, request: Request, headers: bytes
@@ -277,7 +277,7 @@ class Service:
     ) -> Readable | str:
         """What an idempotency key stands for, or the name of the stream that it is to stand for."""
         body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
-        return await self.gateway.claim(caller.id, key, body_hash)
+        return await self.gateway.claim(caller.id, key, body_hash, caller.workspaces)
 
     async def _repeat(self, exchange: Exchange, found: Readable, request: Request, headers: bytes) -> None:
         """Answer with a stream that was started before."""
