@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from starlette.routing import compile_path
 
 from tests.chat import text_stream
 from tests.raw_http import Response, fetch
 from tests.upstream import Upstream
 from tests.workspaces.conftest import Member, limited_key
 from tests.workspaces.uploads import BOUNDARY, multipart, upload
+from tidegate.server.anythingllm import document_paths, paths
+from tidegate.server.urls import CHAT_POSTS
 
 SECRET = "The combination of the safe is nine four seven."
 QUESTION = "What is the combination of the safe?"
@@ -74,6 +77,14 @@ def requests_of(estate: Estate) -> list[tuple[str, str, dict[str, Any] | None]]:
         ("POST", f"/workspace/{slug}/thread/{thread}/chat", {"message": QUESTION}),
         ("POST", f"/workspace/{slug}/thread/{thread}/stream-chat", {"message": QUESTION, "reset": True}),
         ("DELETE", f"/workspace/{slug}/thread/{thread}", None),
+        ("POST", "/document/upload", {}),
+        ("POST", f"/document/upload/{slug}", {}),
+        ("POST", "/document/upload-link", {"link": "http://127.0.0.1/", "addToWorkspaces": slug}),
+        (
+            "POST",
+            "/document/raw-text",
+            {"textContent": "x", "metadata": {"title": "x"}, "addToWorkspaces": slug},
+        ),
         ("GET", "/documents", None),
         ("GET", "/documents/folder/custom-documents", None),
         ("GET", f"/document/{estate.name}", None),
@@ -98,6 +109,22 @@ def requests_of(estate: Estate) -> list[tuple[str, str, dict[str, Any] | None]]:
     ]
 
 
+OF_NOBODY = {
+    "/api/ping",
+    "/api/v1/auth",
+    "/api/v1/system/env-dump",
+    "/api/v1/workspace/new",
+    "/api/v1/openai/embeddings",
+    "/api/v1/document/accepted-file-types",
+    "/api/v1/document/metadata-schema",
+    "/api/v1/document/create-folder",
+    "/api/v1/document/generated-files/{file}",  # below, by its id
+    "/api/embed/{embed}/{session}",  # for whoever knows both
+    "/api/embed/{uuid}/stream-chat",
+}
+"""Paths at which nothing of a caller's can be asked for by another one."""
+
+
 def _said(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
@@ -119,6 +146,14 @@ def check_untold(response: Response) -> None:
     assert b"combination" not in response.body, response
     assert b"Vault" not in response.body, response
     assert b"Who knows" not in response.body, response
+
+
+def test_every_path_is_asked_with_another_key(estate: Estate) -> None:
+    told = vars(paths) | vars(document_paths) | dict(enumerate(CHAT_POSTS))
+    every = {path for path in told.values() if isinstance(path, str) and path.startswith("/api/")}
+    asked = {f"/api/v1{path.partition('?')[0]}" for _, path, _ in requests_of(estate)}
+    forms = {path: compile_path(path)[0] for path in every - OF_NOBODY}
+    assert {path for path, form in forms.items() if not any(map(form.match, asked))} == set()
 
 
 def test_another_key_finds_changes_and_deletes_nothing(
