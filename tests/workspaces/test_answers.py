@@ -276,6 +276,22 @@ def test_a_question_that_goes_on_is_answered_from_earlier_sources(desk: Desk, up
     assert frame["textResponse"] == REFUSAL
 
 
+def test_a_workspace_has_a_model_of_its_own(desk: Desk, upstream: Upstream) -> None:
+    for settings, asked in (
+        ({"chatModel": "pair"}, "mock-a"),
+        ({"chatProvider": "up", "chatModel": "pair"}, "mock-a"),
+        ({"chatModel": "vendor/small"}, "vendor/small"),
+        ({"agentModel": "again"}, "vendor/small"),
+    ):
+        desk.post(f"/workspace/{desk.slug}/update", **settings)
+        desk.ask("Why?", mode="chat")
+        assert upstream.requests[-1].json["model"] == asked
+    desk.post(f"/workspace/{desk.slug}/update", chatProvider="nowhere")
+    path = f"/api/v1/workspace/{desk.slug}/chat"
+    response = fetch(desk.gateway.address, "POST", path, {"message": "Why?", "mode": "chat"})
+    assert (response.status, "'vendor/small'" in response.json["error"]) == (404, True)
+
+
 def test_earlier_sources_that_are_gone_are_told_no_more(desk: Desk, upstream: Upstream) -> None:
     document = desk.add()
     desk.add("The lighthouse has a brass lamp.", "Lighthouse")
