@@ -206,11 +206,14 @@ class Gateway:
         asked, producer = plan(self.routes, request), stream.producer
         await self._attempts.go_on(asked, producer, said, producer.answering)
 
-    async def claim(self, caller: str, key: str, body_hash: str) -> Readable | str:
+    async def claim(
+        self, caller: str, key: str, body_hash: str, workspaces: tuple[str, ...] | None = None
+    ) -> Readable | str:
         """The stream that an idempotency key stands for, else the name of the one that is to be started.
 
         A stream that failed before it showed anything stands for nothing: whoever repeats wants an answer.
-        Raises Conflict when the key was sent with another request, and StoreError.
+        Raises Conflict when the key was sent with another request, Forbidden where the stream is none of
+        these ``workspaces``, None being all, and StoreError.
         """
         archive = self.streams.archive
         made = self._ids()
@@ -224,17 +227,19 @@ class Gateway:
                     "request, or send exactly the first one again",
                     code="idempotency_key_reused",
                 )
-            found = await self._claimed(caller, claim)
+            found = await self._claimed(caller, claim, workspaces)
             if found is not None:
                 return found
             await archive.release(caller, key, claim.stream)
 
-    async def _claimed(self, caller: str, claim: Claim) -> Readable | None:
+    async def _claimed(
+        self, caller: str, claim: Claim, workspaces: tuple[str, ...] | None
+    ) -> Readable | None:
         """The stream that was claimed, if it is worth having."""
         began = self.clock.monotonic()
         while True:
             try:
-                found = await self.streams.find(claim.stream, caller)
+                found = await self.streams.find(claim.stream, caller, workspaces)
             except Gone:
                 return None
             except NotFound:

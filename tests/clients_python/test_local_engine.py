@@ -189,10 +189,11 @@ def test_the_engine_goes_on_with_what_another_upstream_began(
     assert whole.choices[0].message.content == COUNT
 
 
-def test_local_models_are_listed_with_their_context(sdk: OpenAI) -> None:
+def test_local_models_are_listed_with_the_context_that_they_are_loaded_with(sdk: OpenAI) -> None:
     listed = {model.id: model for model in sdk.models.list()}
     assert listed.keys() >= {"hello", "weather", "thinker", "endless"}
-    assert getattr(listed["endless"], "context_length", None) == 32768
+    assert getattr(listed["endless"], "context_length", None) == 8192
+    assert getattr(listed["hello"], "context_length", None) == TinyModel().context
 
 
 def children_of(pid: int, model: str) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -15,9 +17,16 @@ from openai import NotFoundError, OpenAI
 from tests.chat import Json, plain
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, gateway_config
+from tests.loops import on_both_loops
 from tests.raw_http import fetch
 from tests.upstream import Upstream
 from tidegate.agents import builtin
+from tidegate.app.clock import SystemClock
+from tidegate.app.wiring import Wiring
+from tidegate.config import load_config
+from tidegate.engines import Engine
+from tidegate.net import Pool
+from tidegate.sources.discovery import Found
 from tidegate.sources.told import told_facts
 
 VERSION = {"anthropic-version": "2023-06-01"}
@@ -140,6 +149,36 @@ COST = MEGALLM["pricing"]
 def test_what_providers_tell_is_kept(told: Json, known: Json) -> None:
     facts = told_facts(told, "up")
     assert {name: facts[name] for name in known} == known
+
+
+@on_both_loops
+async def test_a_configured_model_is_what_all_of_its_deployments_are(tmp_path: Path) -> None:
+    file = tmp_path / "tidegate.yaml"
+    file.write_text(
+        "providers: {up: {base_url: 'http://127.0.0.1:1/v1', api_key: none}}\n"
+        "models: {m: {use: [up/a, up/b, up/new]}, one: {use: up/a}, own: {use: up/a, context: 4096}}\n"
+    )
+    config = load_config(file, {})
+    flags = {"supports_tools": True, "supports_vision": True}
+    told = {
+        "a": {"context_length": 32768, "type": "embedding", "capabilities": flags},
+        "b": {"max_model_len": 8192, "type": "embedding", "capabilities": {"supports_tools": True}},
+    }
+    found = [Found(config.providers["up"], told)]
+    clock = SystemClock(asyncio.get_running_loop())
+    pool = Pool(clock.monotonic)
+    wiring = Wiring(config, config.providers, {}, Engine, {}, pool, clock, {}, None)
+    routes = {route.model: route.facts for route in wiring.routes(found)}
+    pool.close()
+    assert (routes["m"]["context_length"], routes["m"]["type"], routes["m"]["capabilities"]) == (
+        8192,
+        None,
+        {},
+    )
+    assert (routes["one"]["context_length"], routes["one"]["type"]) == (32768, "embedding")
+    assert routes["one"]["capabilities"] == flags
+    assert routes["own"]["context_length"] == 4096
+    assert {routes[name]["owned_by"] for name in ("m", "one", "own")} == {"tidegate"}
 
 
 def test_listed_model_shows_what_its_provider_told(start_gateway: StartGateway) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from starlette.routing import compile_path
 
 from tests.gateway import Gateway
 from tests.workspaces.conftest import KEYS, Member, workspaces_config
+from tidegate.server.anythingllm import admin_paths
 
 SINGLE = b"Instance is not in Multi-User mode. Permission denied."
 
@@ -63,6 +65,48 @@ def test_users_are_made_changed_and_deleted(admin: Member) -> None:
     assert (user["username"], user["suspended"]) == ("anna", 1)
     assert admin.ask("DELETE", f"/admin/users/{made['id']}").json == {"success": True, "error": None}
     assert admin.get("/admin/users") == {"users": []}
+
+
+def test_another_key_administers_nothing_of_these(admin: Member) -> None:
+    """Every path of theirs, with the ids of what another caller has."""
+    stranger = Member(admin.gateway, KEYS[-1])
+    user, workspace = new_user(admin, "ada")["id"], admin.new("Theirs")
+    number, slug = workspace["id"], workspace["slug"]
+    invite = admin.post("/admin/invite/new", workspaceIds=[number])["invite"]["id"]
+    own = new_user(stranger, "eve")["id"]
+    asked: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("GET", "/users", None),
+        ("GET", f"/users/{user}/issue-auth-token", None),
+        ("GET", "/admin/users", None),
+        ("POST", f"/admin/users/{user}", {"username": "stolen", "password": "correct horse"}),
+        ("DELETE", f"/admin/users/{user}", None),
+        ("GET", "/admin/invites", None),
+        ("POST", "/admin/invite/new", {"workspaceIds": [number]}),
+        ("DELETE", f"/admin/invite/{invite}", None),
+        ("GET", f"/admin/workspaces/{number}/users", None),
+        ("POST", f"/admin/workspaces/{number}/update-users", {"userIds": [own]}),
+        ("POST", f"/admin/workspaces/{slug}/manage-users", {"userIds": [own]}),
+        ("POST", "/admin/preferences", {"theme": "dark"}),
+        ("GET", "/admin/is-multi-user-mode", None),
+        ("GET", "/system", None),
+        ("GET", "/system/vector-count", None),
+        ("POST", "/system/update-env", {}),
+    ]
+    admin.post(f"/admin/workspaces/{number}/update-users", userIds=[user])
+    for method, path, body in asked:
+        response = stranger.ask(method, path, body)
+        assert b"ada" not in response.body, response
+        assert "Theirs" not in response.body.decode(), response
+    assert [each["username"] for each in admin.get("/admin/users")["users"]] == ["ada"]
+    assert admin.get(f"/admin/workspaces/{number}/users") == {"users": [{"userId": user, "role": "default"}]}
+    assert [(each["id"], each["status"]) for each in admin.get("/admin/invites")["invites"]] == [
+        (invite, "pending")
+    ]
+    (made,) = stranger.get("/admin/invites")["invites"]
+    assert not made["workspaceIds"]
+    forms = [compile_path(path)[0] for path in vars(admin_paths).values() if str(path).startswith("/api/")]
+    paths = [f"/api/v1{path}" for _, path, _ in asked] + ["/api/v1/admin/users/new"]
+    assert [form.pattern for form in forms if not any(map(form.match, paths))] == []
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,35 @@ def test_a_question_that_goes_on_is_answered_from_earlier_sources(desk: Desk, up
     assert frame["textResponse"] == REFUSAL
 
 
+def test_a_workspace_has_a_model_of_its_own(desk: Desk, upstream: Upstream) -> None:
+    for settings, asked in (
+        ({"chatModel": "pair"}, "mock-a"),
+        ({"chatProvider": "up", "chatModel": "pair"}, "mock-a"),
+        ({"chatModel": "vendor/small"}, "vendor/small"),
+        ({"agentModel": "again"}, "vendor/small"),
+    ):
+        desk.post(f"/workspace/{desk.slug}/update", **settings)
+        desk.ask("Why?", mode="chat")
+        assert upstream.requests[-1].json["model"] == asked
+    desk.post(f"/workspace/{desk.slug}/update", chatProvider="nowhere")
+    path = f"/api/v1/workspace/{desk.slug}/chat"
+    response = fetch(desk.gateway.address, "POST", path, {"message": "Why?", "mode": "chat"})
+    assert (response.status, "'vendor/small'" in response.json["error"]) == (404, True)
+
+
+def test_earlier_sources_that_are_gone_are_told_no_more(desk: Desk, upstream: Upstream) -> None:
+    document = desk.add()
+    desk.add("The lighthouse has a brass lamp.", "Lighthouse")
+    desk.ask("When does the harbour open?", mode="query")
+    desk.ask("And why?", mode="chat")
+    assert "six in the morning" in system_of(upstream)
+    desk.post(f"/workspace/{desk.slug}/update-embeddings", deletes=[document["location"]])
+    desk.ask("And why?", mode="chat")
+    assert "six in the morning" not in system_of(upstream)
+    (frame,) = desk.ask("And why?", mode="query")
+    assert frame["textResponse"] == REFUSAL
+
+
 def test_a_conversation_that_a_client_brings_is_kept_apart(desk: Desk, upstream: Upstream) -> None:
     with openai.OpenAI(base_url=f"{desk.gateway.url}/v1", api_key="none") as client:
         for more in ({}, {"store": False}):

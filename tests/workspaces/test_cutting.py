@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import examples
+from tidegate.workspaces import cutting
 from tidegate.workspaces.cutting import cut
 from tidegate.workspaces.document import Page
 
@@ -109,3 +113,29 @@ def test_nothing_is_lost_and_bounds_hold(pages: list[str], size: int, overlap: i
 @examples(100)
 def test_without_overlap_the_passages_are_the_text(text: str, size: int) -> None:
     assert "".join("".join(texts(text, size)).split()) == "".join(text.split())
+
+
+@given(TEXTS, SIZES, st.integers(0, 60))
+@examples(200)
+def test_a_text_is_cut_alike_however_it_is_searched(text: str, size: int, overlap: int) -> None:
+    whole = texts(text, size, overlap)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "_PIECE", 1)
+        assert texts(text, size, overlap) == whole
+
+
+def test_a_long_text_is_searched_in_pieces_so_that_other_threads_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "The tide is high at noon. " * 20_000
+    searched: list[int] = []
+
+    class Pattern:
+        def finditer(self, text: str, begin: int = 0, end: int = sys.maxsize) -> list[re.Match[str]]:
+            searched.append(min(end, len(text)) - begin)
+            return []
+
+    monkeypatch.setattr(cutting, "_BREAKS", (Pattern(),))
+    cut([Page(text)])
+    assert sum(searched) == len(text.rstrip()) + 1
+    assert max(searched) < 40_000

@@ -390,11 +390,12 @@ def test_a_file_moves_nowhere_else(member: Member, to: Any) -> None:
 def test_documents_are_put_in_and_taken_out(member: Member) -> None:
     slug, document = member.new("In and out")["slug"], add(member)
     told = member.post(f"/workspace/{slug}/update-embeddings", adds=[document["location"], "no/such.json", 7])
-    assert list(told) == ["workspace"]
+    assert list(told) == ["workspace", "message"]
+    assert told["message"] == "there is no document 'no/such.json'"
     (placed,) = told["workspace"]["documents"]
     assert placed["docpath"] == document["location"]
     told = member.post(f"/workspace/{slug}/update-embeddings", deletes=[document["location"]])
-    assert told["workspace"]["documents"] == []
+    assert (told["workspace"]["documents"], told["message"]) == ([], None)
     results = member.post(f"/workspace/{slug}/vector-search", query="tides")
     assert results == {"results": [], "message": "No embeddings found for this workspace."}
     unknown = member.ask("POST", "/workspace/nowhere/update-embeddings", {"adds": []})
@@ -426,7 +427,7 @@ def test_removed_documents_are_gone(member: Member) -> None:
 def test_a_body_over_the_limit_is_refused(member: Member) -> None:
     response = upload(member, bytes(300_000), "large.txt")
     assert response.status == 413
-    assert "server.max_body" in response.json["error"]
+    assert "raise server.max_body in tidegate.yaml" in response.json["error"]
 
 
 JSON_ROUTES = [

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from starlette.routing import compile_path
 
 from tests.chat import text_stream
 from tests.raw_http import Response, fetch
 from tests.upstream import Upstream
 from tests.workspaces.conftest import Member, limited_key
 from tests.workspaces.uploads import BOUNDARY, multipart, upload
+from tidegate.server.anythingllm import document_paths, paths
+from tidegate.server.urls import CHAT_POSTS
 
 SECRET = "The combination of the safe is nine four seven."
 QUESTION = "What is the combination of the safe?"
@@ -74,6 +77,14 @@ def requests_of(estate: Estate) -> list[tuple[str, str, dict[str, Any] | None]]:
         ("POST", f"/workspace/{slug}/thread/{thread}/chat", {"message": QUESTION}),
         ("POST", f"/workspace/{slug}/thread/{thread}/stream-chat", {"message": QUESTION, "reset": True}),
         ("DELETE", f"/workspace/{slug}/thread/{thread}", None),
+        ("POST", "/document/upload", {}),
+        ("POST", f"/document/upload/{slug}", {}),
+        ("POST", "/document/upload-link", {"link": "http://127.0.0.1/", "addToWorkspaces": slug}),
+        (
+            "POST",
+            "/document/raw-text",
+            {"textContent": "x", "metadata": {"title": "x"}, "addToWorkspaces": slug},
+        ),
         ("GET", "/documents", None),
         ("GET", "/documents/folder/custom-documents", None),
         ("GET", f"/document/{estate.name}", None),
@@ -98,6 +109,22 @@ def requests_of(estate: Estate) -> list[tuple[str, str, dict[str, Any] | None]]:
     ]
 
 
+OF_NOBODY = {
+    "/api/ping",
+    "/api/v1/auth",
+    "/api/v1/system/env-dump",
+    "/api/v1/workspace/new",
+    "/api/v1/openai/embeddings",
+    "/api/v1/document/accepted-file-types",
+    "/api/v1/document/metadata-schema",
+    "/api/v1/document/create-folder",
+    "/api/v1/document/generated-files/{file}",  # below, by its id
+    "/api/embed/{embed}/{session}",  # for whoever knows both
+    "/api/embed/{uuid}/stream-chat",
+}
+"""Paths at which nothing of a caller's can be asked for by another one."""
+
+
 def _said(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
@@ -119,6 +146,14 @@ def check_untold(response: Response) -> None:
     assert b"combination" not in response.body, response
     assert b"Vault" not in response.body, response
     assert b"Who knows" not in response.body, response
+
+
+def test_every_path_is_asked_with_another_key(estate: Estate) -> None:
+    told = vars(paths) | vars(document_paths) | dict(enumerate(CHAT_POSTS))
+    every = {path for path in told.values() if isinstance(path, str) and path.startswith("/api/")}
+    asked = {f"/api/v1{path.partition('?')[0]}" for _, path, _ in requests_of(estate)}
+    forms = {path: compile_path(path)[0] for path in every - OF_NOBODY}
+    assert {path for path, form in forms.items() if not any(map(form.match, asked))} == set()
 
 
 def test_another_key_finds_changes_and_deletes_nothing(
@@ -208,6 +243,39 @@ def test_a_limited_key_finds_changes_and_deletes_nothing_else(
         for response in asked_as_model(limited, model):
             assert response.status == 404, response
     assert upstream.requests == []
+
+
+def test_a_limited_key_sees_the_streams_of_its_workspaces(
+    estate: Estate, limited: Member, upstream: Upstream
+) -> None:
+    upstream.answer = lambda _: text_stream(["Nine ", "four."])
+    paths = [f"workspace/{slug}/stream-chat" for slug in (estate.slug, "lobby")]
+    vault, lobby = (_stream_of(estate.owner, f"/api/v1/{path}", message=QUESTION) for path in paths)
+    plain = _stream_of(estate.owner, "/v1/chat/completions", model="m", messages=[_said(QUESTION)])
+    own = _stream_of(limited, "/v1/chat/completions", model="m", messages=[_said(QUESTION)])
+    for name in (vault, plain):
+        for method, path in (("GET", ""), ("GET", "?stream=false"), ("DELETE", ""), ("POST", "/input")):
+            response = _send(limited, method, f"/v1/streams/{name}{path}", {"input": "x"})
+            assert response.status == 403, response
+            assert b"Nine" not in response.body
+    assert b"Nine" in _send(limited, "GET", f"/v1/streams/{lobby}").body
+    listed = _send(limited, "GET", "/v1/streams?limit=1").json
+    rest = _send(limited, "GET", f"/v1/streams?limit=1&after={listed['last_id']}").json
+    assert {each["id"] for each in (*listed["data"], *rest["data"])} == {own, lobby}
+    assert (listed["has_more"], rest["has_more"]) == (True, False)
+    assert len(_send(estate.owner, "GET", "/v1/streams").json["data"]) == 4
+
+
+def _send(member: Member, method: str, path: str, body: Mapping[str, Any] | None = None) -> Response:
+    headers = {"Authorization": f"Bearer {member.key}"}
+    return fetch(member.gateway.address, method, path, body if method == "POST" else None, headers)
+
+
+def _stream_of(member: Member, path: str, **body: Any) -> str:
+    """The name of the stream that answers."""
+    response = _send(member, "POST", path, body)
+    assert response.status == 200, response
+    return response.head.get("tidegate-stream") or ""
 
 
 def test_a_limited_key_brings_in_no_document_that_it_does_not_see(estate: Estate, limited: Member) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.properties import examples
 from tests.workspaces.conftest import Member, in_store
@@ -197,7 +198,15 @@ def test_conversations_are_apart(tmp_path: Path) -> None:
             "4.1",
             "4.2",
         ]
-        assert (await chats.count_today(embed), await chats.count_today(embed, "t")) == (3, 0)
+        place = NewChat(workspace=one, prompt="5.0", response={}, embed=embed, session="s", stream="s5")
+        assert not await chats.reserve(place, 3, None)
+        assert not await chats.reserve(place, 4, 3)
+        assert await chats.reserve(place, 4, 4)
+        assert not await chats.reserve(structs.replace(place, session="t", stream="t0"), 4, 1)
+        assert len(await chats.of_embed(embed, limit=9)) == 3
+        await chats.add(structs.replace(place, response={"text": "a"}))
+        chats.release("s5")
+        assert [each.prompt for each in await chats.of_embed(embed, after=1, limit=9)][-1] == "5.0"
         await chats.forget(one, None, None, 3)
         assert len(await chats.listed(one, limit=9)) == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests import chat
 from tests.chat import text_stream
 from tests.gateway import Gateway, gateway_config
 from tests.raw_http import Response, fetch
+from tests.script import Gate, WaitFor
 from tests.upstream import Upstream
 from tests.workspaces.conftest import Member
 
@@ -140,6 +142,36 @@ def test_quotas_end(door: Door) -> None:
     # What a visitor forgets counts all the same.
     fetch(door.owner.gateway.address, "DELETE", f"/api/embed/{door.uuid}/{SESSION}")
     assert door.ask(body).status == 429
+
+
+def test_visits_under_way_count(door: Door, upstream: Upstream) -> None:
+    door.set(max_chats_per_day=1)
+    held = Gate()
+    upstream.answer = lambda _: [WaitFor(held), *text_stream(("It opens ", "at six."))]
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(door.say)
+        upstream.request()
+        assert door.ask({"message": "hi", "sessionId": OTHER}).status == 429
+        assert door.owner.get(f"/embed/{door.uuid}/chats") == {"chats": []}
+        held.open()
+        assert told(first.result()) == "It opens at six."
+    assert len(door.owner.get(f"/embed/{door.uuid}/chats")["chats"]) == 1
+
+
+def test_a_visit_that_is_not_answered_is_no_chat(door: Door, upstream: Upstream) -> None:
+    door.set(max_chats_per_day=1)
+    upstream.answer = lambda _: chat.error(400)
+    assert door.ask({"message": "hi", "sessionId": SESSION}).status == 400
+    assert door.ask({"message": "hi", "sessionId": SESSION, "attachments": 7}).status == 400
+    upstream.answer = lambda _: text_stream(("It opens ", "at six."))
+    assert told(door.say()) == "It opens at six."
+    assert door.ask({"message": "hi", "sessionId": SESSION}).status == 429
+
+
+def test_a_visitor_has_no_say_in_what_is_kept(door: Door) -> None:
+    door.set(max_chats_per_day=1)
+    door.say(store=False)
+    assert door.ask({"message": "hi", "sessionId": SESSION}).status == 429
 
 
 def test_a_visitor_chooses_nothing_that_is_not_allowed(door: Door, upstream: Upstream) -> None:

@@ -118,12 +118,13 @@ def test_research_searches_the_workspaces_of_the_request(keyed: Gateway, upstrea
 
 
 @pytest.fixture
-def desk(gateway: Gateway, upstream: Upstream, request: pytest.FixtureRequest) -> Desk:
-    """A workspace whose documents are not found before the model searches."""
+def desk(gateway: Gateway, upstream: Upstream, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """A workspace whose documents are not found before the model searches; it is gone afterwards."""
     upstream.answer = searching(lambda _: text_stream(ANSWER))
     made = Desk(gateway, request.node.name[:60], similarityThreshold=0.5)
     made.add()
-    return made
+    yield made
+    made.send("DELETE", f"/workspace/{made.slug}")
 
 
 def test_a_message_to_the_agent_has_the_model_search(desk: Desk, upstream: Upstream) -> None:

@@ -29,7 +29,7 @@ from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, all_providers, discover
 from tidegate.sources.engine import EngineSource
-from tidegate.sources.told import told_facts
+from tidegate.sources.told import common_facts, told_facts
 from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
 
 DEMO: Final = "demo"
@@ -86,6 +86,8 @@ class Wiring:
         self._agents = agents
         self._surroundings = surroundings
         self._workspaces = workspaces
+        self._told: Mapping[tuple[str, str], Mapping[str, Any]] = {}
+        """What providers tell of their models."""
         self._upstreams = {
             name: upstream(each, config.server.max_frame, pool, clock) for name, each in providers.items()
         }
@@ -93,6 +95,9 @@ class Wiring:
     def routes(self, found: Sequence[Found]) -> Routes:
         """The routes: what is configured, else what was found, and the demo model last."""
         config = self._config
+        self._told = {
+            (each.provider.name, name): facts for each in found for name, facts in each.models.items()
+        }
         routes = {model.name: self._configured(model) for model in config.models.values()}
         for path in config.server.gguf:
             if path.stem not in routes:
@@ -135,7 +140,7 @@ class Wiring:
             name = engine_deployment(model.name)
             deployments = [Deployment(name, source, self._health_of(name), same_as=model.same_as)]
         else:
-            facts = {"owned_by": "tidegate"}
+            facts = self._told_of(model)
             deployments = [self._deployment(model, each) for each in model.use]
         return Route(
             model.name,
@@ -147,6 +152,14 @@ class Wiring:
             model.thinking_to_content,
             model.on_break,
         )
+
+    def _told_of(self, model: Model) -> dict[str, Any]:
+        """What is known of a model with deployments: what was configured, and what their providers told."""
+        told = [self._told.get((each.provider, each.model), {}) for each in model.use]
+        known = common_facts([told_facts(facts, "") for facts in told])
+        if model.context is not None:
+            known["context_length"] = model.context
+        return {**known, "owned_by": "tidegate"}
 
     def _agent(self, model: Model, agent: Agent) -> Route:
         """The route of an agent: it is asked once, and has all its time for each token."""
@@ -228,7 +241,7 @@ class Wiring:
         told = {
             "owned_by": "local",
             "type": "chat" if settings.purpose == "generation" else settings.purpose,
-            "context_length": model.context or facts.context_length,
+            "context_length": model.context or facts.loaded_context,
         }
         return source, told
 

@@ -21,7 +21,7 @@ from tidegate.config.values import (
     ranged,
 )
 
-_ENGINE_SETTINGS: Final = ("context", "slots", "threads", "preload", "embedding", "rerank")
+_ENGINE_SETTINGS: Final = ("slots", "threads", "preload", "embedding", "rerank")
 _EXAMPLE: Final = "such as use: [openai/gpt-4o-mini]"
 
 
@@ -83,6 +83,8 @@ def _read_model(
     if sum(each is not None for each in (use, gguf, agent, command)) != 1:
         value.complain(f"needs one of use, gguf, agent and exec, {_EXAMPLE}")
         gguf = None
+    if gguf is None and use is None:
+        _refuse_settings(section, ("context",), "belongs to a model with gguf or use; remove it")
     if gguf is None:
         _refuse_settings(section, _ENGINE_SETTINGS, "belongs to a model with gguf; remove it")
     if agent is None and command is None:

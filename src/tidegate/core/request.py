@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -145,6 +145,17 @@ class Header(Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     depth: int = 0
     """How many streams this one is within."""
+
+    def is_within(self, workspaces: Collection[str] | None) -> bool:
+        """Whether a key that is for these workspaces alone may know of the stream; None is a key for all.
+
+        It may know of what these workspaces were asked, and of what such a key has asked.
+        """
+        if workspaces is None:
+            return True
+        kind, slug, *_ = *self.model.split("/"), ""
+        mine = kind == "workspace" and slug in workspaces
+        return mine or (self.workspaces is not None and set(self.workspaces) <= set(workspaces))
 
     @property
     def body_hash(self) -> str:

@@ -59,6 +59,10 @@ class InvalidGguf(ConfigError):
     """The file that was given as a model is none; the message is a sentence that names the file."""
 
 
+_LOADED_CONTEXT: Final = 8192
+"""Models are trained for far more than most machines have memory for."""
+
+
 @dataclass(frozen=True, slots=True)
 class GgufFile:
     """What one model file says about itself. Sizes are in bytes, lengths in tokens."""
@@ -79,6 +83,11 @@ class GgufFile:
     """Bytes of text that one token stands for at most, 0 where the vocabulary is not in the file."""
     pooling: int | None = None
     """How a text's vector is made of its tokens', by llama.cpp's numbers (0: not at all), if it says."""
+
+    @property
+    def loaded_context(self) -> int:
+        """Tokens of context that it is loaded with where nobody says how many."""
+        return min(self.context_length or _LOADED_CONTEXT, _LOADED_CONTEXT)
 
     def cache_bytes(self, context: int) -> int:
         """The size of a key-value cache of ``context`` tokens with 16-bit values, windows not considered."""

@@ -19,7 +19,6 @@ from tidegate.engines.llama_log import reason_for_failed_load
 from tidegate.engines.machine import NOT_INSTALLED, local_engine_problem, physical_memory, usable_cores
 from tidegate.engines.prompt_batch import prompt_batch
 
-_DEFAULT_CONTEXT: Final = 8192  # models are trained for far more than most machines have memory for
 _PROMPT_CACHE: Final = 1 << 30  # bytes of old conversations; llama.cpp's own default is 8 GiB
 _LAST_LOG_LINE: Final = "exiting due to"
 _LOG_PATIENCE: Final = 1.0  # seconds; llama.cpp writes its log from a thread of its own
@@ -52,7 +51,7 @@ def load(options: ChildOptions) -> LoadedModel:
         model = read_gguf(options.model)
     except InvalidGguf as error:
         raise LoadFailed(str(error)) from None
-    context = options.context or min(model.context_length or _DEFAULT_CONTEXT, _DEFAULT_CONTEXT)
+    context = options.context or model.loaded_context
     _check_memory(model, context * options.slots)
     params = _parameters(xllamacpp, options, model, context)
     listener = Path(options.socket).with_name("llama.sock")

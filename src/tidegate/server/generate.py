@@ -128,10 +128,11 @@ class Service:
         """Answer who comes without a key to a workspace's embed."""
         origin = exchange.header(b"origin")
         headers = {} if origin is None else {"origin": origin.decode("latin-1")}
+        name = self.ids()
         try:
             if self.keys.open:
                 _check_loopback(exchange.headers)
-            owner = await admit(self.workspaces, exchange.path, exchange.body, headers)
+            owner = await admit(self.workspaces, exchange.path, exchange.body, headers, name)
         except TidegateError as error:
             self.refuse(exchange, failure(error))
             return
@@ -140,7 +141,9 @@ class Service:
             self.refuse(exchange, Failure("the gateway failed; its log says why"))
             return
         if not exchange.disconnected:
-            self._generate(exchange, visited=owner)
+            self._generate(exchange, visited=owner, name=name)
+        if self.gateway.streams.get(name) is None:
+            self.workspaces.chats.release(name)
 
     async def _generate_later(self, exchange: Exchange) -> None:
         """Answer a request whose key the store may know."""
@@ -152,7 +155,9 @@ class Service:
         if not exchange.disconnected:
             self._generate(exchange, sure=True)
 
-    def _generate(self, exchange: Exchange, *, sure: bool = False, visited: Caller | None = None) -> None:
+    def _generate(
+        self, exchange: Exchange, *, sure: bool = False, visited: Caller | None = None, name: str = ""
+    ) -> None:
         dialect = self._dialects[exchange.dialect]
         cors = self.cors.headers(exchange.header(b"origin"))
         try:
@@ -168,7 +173,9 @@ class Service:
             ):
                 self._own(self._answer_later(exchange, caller, request, policies))
                 return
-            stream = self.gateway.start(caller.id, request, policies, exchange.body, keyless(exchange.path))
+            stream = self.gateway.start(
+                caller.id, request, policies, exchange.body, keyless(exchange.path), name
+            )
         except _MayBeNew:
             raise
         except TidegateError as error:
@@ -190,7 +197,7 @@ class Service:
         asked = read_asked(exchange)
         if asked.response and await self.responses.is_deleted(caller.id, f"resp_{asked.stream}"):
             raise not_found(f"resp_{asked.stream}")
-        await self._resuming.answer(exchange, caller.id, asked, self.pace, cors)
+        await self._resuming.answer(exchange, caller, asked, self.pace, cors)
 
     def _respond(
         self, exchange: Exchange, stream: Readable, caller: Caller, request: Request, headers: bytes
@@ -270,7 +277,7 @@ class Service:
     ) -> Readable | str:
         """What an idempotency key stands for, or the name of the stream that it is to stand for."""
         body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
-        return await self.gateway.claim(caller.id, key, body_hash)
+        return await self.gateway.claim(caller.id, key, body_hash, caller.workspaces)
 
     async def _repeat(self, exchange: Exchange, found: Readable, request: Request, headers: bytes) -> None:
         """Answer with a stream that was started before."""

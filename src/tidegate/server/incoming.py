@@ -28,6 +28,12 @@ def read_limit(asked: Mapping[str, str], most: int, default: int) -> int:
     return int(limit)
 
 
+def over_limit(most: int) -> str:
+    """What is said of a body of more than ``most`` bytes."""
+    shown = f"{most >> 20} MiB" if most % (1 << 20) == 0 else f"{most} bytes"
+    return f"the request body is over the limit of {shown}; raise server.max_body in tidegate.yaml to take it"
+
+
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     """The whole body. Raises BodyTooLarge, also for what is announced as such, or Gone."""
     announced = header_of(scope, b"content-length")
@@ -42,5 +48,5 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         size += len(parts[-1])
         more = message.get("more_body", False) and size <= most
     if size > most:
-        raise BodyTooLarge(f"the request body is over the limit of {most} bytes (server.max_body)")
+        raise BodyTooLarge(over_limit(most))
     return b"".join(parts)

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from tidegate.core.event import Failure
 from tidegate.errors import Overloaded
 from tidegate.server.exchange import Exchange
+from tidegate.server.incoming import over_limit
 from tidegate.server.urls import GENERATIONS, canonical, dialect_of, generation_at, stream_at
 
 _MOST_HEAD = 64 * 1024
@@ -325,14 +326,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _refuse_body(self) -> None:
         if not self._refused:
-            limit = self._front.max_body
-            self._refuse(
-                Failure(
-                    f"the request body is over the limit of {limit} bytes (server.max_body)",
-                    "invalid_request_error",
-                    status=413,
-                )
-            )
+            sentence = over_limit(self._front.max_body)
+            self._refuse(Failure(sentence, "invalid_request_error", status=413))
 
     def _watch(self, size: int) -> None:
         """Give a request that has not arrived whole a deadline: slow ones must not pile up."""

@@ -10,8 +10,9 @@ from tidegate.errors import TidegateError
 from tidegate.observe.metrics import Metrics
 from tidegate.server.generate import Service
 from tidegate.server.handover import HAS, Answers
-from tidegate.server.streams.endpoints import Wanted, listed
+from tidegate.server.streams.endpoints import listed
 from tidegate.server.streams.state import Json
+from tidegate.streams.listing import Wanted
 
 METRICS: Final = "metrics"
 _STREAMS: Final = "streams"

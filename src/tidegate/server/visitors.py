@@ -13,7 +13,7 @@ import msgspec
 
 from tidegate.access import Caller
 from tidegate.errors import InvalidRequest, NotFound, Overloaded, RequestError
-from tidegate.store.embeds import Embed
+from tidegate.store.chats import NewChat
 from tidegate.workspaces.embeds import read_embed_settings
 from tidegate.workspaces.service import Workspaces
 
@@ -32,10 +32,11 @@ def is_visit(path: str) -> bool:
     return _PATH.fullmatch(path) is not None
 
 
-async def admit(kept: Workspaces, path: str, body: bytes, headers: Mapping[str, str]) -> Caller:
+async def admit(kept: Workspaces, path: str, body: bytes, headers: Mapping[str, str], stream: str) -> Caller:
     """The owner of the workspace, who answers for its visitors. ``headers`` may hold ``origin``.
 
-    Raises RequestError with the guard's words, and StoreError.
+    ``stream`` is what will answer: its chat has a place from here on, so that visits which come at the same
+    time do not all find one left. Raises RequestError with the guard's words, and StoreError.
     """
     found = _PATH.fullmatch(path)
     embed = await kept.embeds.get(found[1]) if found is not None else None
@@ -52,10 +53,21 @@ async def admit(kept: Workspaces, path: str, body: bytes, headers: Mapping[str, 
         raise NotFound("Invalid session ID.", param="sessionId")
     if not isinstance(asked.message, str) or not asked.message.strip():
         raise InvalidRequest("Message is empty", param="message")
-    await _check_quota(kept, embed, asked.sessionId)
     workspace = await kept.workspaces.by_id(embed.workspace)
     if workspace is None:
         raise NotFound("there is no such embed", code="embed_not_found")
+    day, session = settings.max_chats_per_day, settings.max_chats_per_session
+    if day is not None or session is not None:
+        place = NewChat(
+            workspace=workspace.id,
+            prompt=asked.message,
+            response={},
+            session=asked.sessionId,
+            embed=embed.id,
+            stream=stream,
+        )
+        if not await kept.chats.reserve(place, day, session):
+            raise RequestError(_QUOTA, status=429, type="rate_limit_error")
     return Caller(workspace.owner, workspace.owner)
 
 
@@ -66,10 +78,3 @@ def _read(body: bytes) -> _Asked:
         raise InvalidRequest("the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-
-
-async def _check_quota(kept: Workspaces, embed: Embed, session: str) -> None:
-    settings = read_embed_settings(embed.settings)
-    for most, of in ((settings.max_chats_per_day, None), (settings.max_chats_per_session, session)):
-        if most is not None and await kept.chats.count_today(embed.id, of) >= most:
-            raise RequestError(_QUOTA, status=429, type="rate_limit_error")

@@ -25,8 +25,9 @@ def read_request(
     request = dialect.read_request(body, headers, path)
     if strict and (dialect.name == "anythingllm" or OPENAI_OF_WORKSPACES.fullmatch(path)):
         request = replace(request, form=STRICT)
-    if is_visit(path):  # visitors have no say in what else the owner's key may ask
-        return replace(request, fallback_models=())
+    if is_visit(path):  # visitors have no say in what else the owner's key may ask, nor in what is kept
+        fields = {name: value for name, value in request.fields.items() if name != "store"}
+        return replace(request, fallback_models=(), fields=fields)
     named = request.model is not None and not request.model.startswith(_PREFIX)
     if not named or not OPENAI_OF_WORKSPACES.fullmatch(path):
         return request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TYPES = frozenset({"chat", "embedding", "rerank", "image", "audio", "moderation", "transcription"})
@@ -26,6 +26,22 @@ def told_facts(told: Mapping[str, Any], provider: str) -> dict[str, Any]:
         "capabilities": _flags(told.get("capabilities")),
         "pricing": _pricing(told.get("pricing")),
     }
+
+
+def common_facts(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What holds of a model whichever of its deployments answers, each of which told this much.
+
+    As little as the least of them takes, of those that say; what all of them can do, and are for.
+    """
+    facts: dict[str, Any] = {}
+    for name in ("context_length", "max_output_tokens"):
+        facts[name] = min((each[name] for each in told if each[name] is not None), default=None)
+    kinds = {each["type"] for each in told}
+    facts["type"] = kinds.pop() if len(kinds) == 1 else None
+    flags = [each["capabilities"] for each in told]
+    names = flags[0] if flags else {}
+    facts["capabilities"] = {name: True for name in names if all(each.get(name) for each in flags)}
+    return facts
 
 
 def _text(value: Any) -> str | None:

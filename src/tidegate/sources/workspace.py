@@ -7,6 +7,7 @@ looked up for a question is a step: after a crash the model is asked the very sa
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,7 @@ from tidegate.core.inner import Inner
 from tidegate.core.request import Header, Request
 from tidegate.core.source import Output
 from tidegate.dialects.translation.citations import CITATION
-from tidegate.errors import Forbidden
+from tidegate.errors import Forbidden, NotFound, TidegateError
 from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.workspace_place import ANYTHINGLLM, Found, Place
 from tidegate.sources.workspace_question import question_of, visited
@@ -100,6 +101,10 @@ class _Answering:
         try:
             async for piece in self._answer(question, context):
                 yield piece
+        except TidegateError:
+            if self._embed is not None and not self._said:  # who was not answered has not had a chat
+                self._shared.chats.release(self._header.id)
+            raise
         finally:
             if self._said and not self._kept and self._header.keep:
                 # Who left may want to read what came, and go on from it.
@@ -107,7 +112,8 @@ class _Answering:
                 self._shared.chats.post(chat)
 
     async def _answer(self, question: Question, context: Context) -> AsyncIterator[str]:
-        model = self._model(self._chosen(question.model) or self._settings.chat_model)
+        settings = self._settings
+        model = self._model(self._chosen(question.model), (settings.chat_provider, settings.chat_model))
         if question.for_agent or self._is_automatic(question, model):
             async for piece in self._with_tools(question, context):
                 yield piece
@@ -137,9 +143,19 @@ class _Answering:
         told = self._shared.inner.facts(self._header, model).get("capabilities")
         return isinstance(told, Mapping) and any(told.get(name) for name in _CALLS_TOOLS)
 
-    def _model(self, named: str | None) -> str:
-        """The public name of the model that answers. Raises NotFound, Forbidden."""
-        return self._shared.inner.model(self._header, named or self._shared.model)
+    def _model(self, asked: str | None, of_workspace: tuple[str | None, str | None]) -> str:
+        """The public name of the model that answers: one that is asked for, else the workspace's.
+
+        A workspace names it by itself, or has its provider beside it. Raises NotFound, Forbidden.
+        """
+        inner, (provider, named) = self._shared.inner, of_workspace
+        try:
+            return inner.model(self._header, asked or named or self._shared.model)
+        except NotFound:
+            if named and provider and not asked:
+                with suppress(NotFound):
+                    return inner.model(self._header, f"{provider}/{named}")
+            raise  # in the words of the name that was given
 
     def _chosen(self, named: str | None) -> str | None:
         """The model that a visitor names. Raises Forbidden for what may do more than answer."""
@@ -166,7 +182,10 @@ class _Answering:
 
     async def _with_tools(self, question: Question, context: Context) -> AsyncIterator[str]:
         """Let an agent answer that may search the workspace as often as it wants."""
-        model = self._model(question.model or self._settings.agent_model or self._settings.chat_model)
+        settings = self._settings
+        of_agent = (settings.agent_provider, settings.agent_model)
+        of_chat = (settings.chat_provider, settings.chat_model)
+        model = self._model(question.model, of_agent if settings.agent_model else of_chat)
         text = question.text.lstrip().removeprefix(AGENT).strip()
         searching = msgspec.structs.replace(question, text=text, message={"role": "user", "content": text})
         asked = await self._asked(msgspec.structs.replace(searching, mode="chat"), context, model)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
 from tidegate.store.database import Database
 from tidegate.store.schema import chats, users, workspaces
@@ -18,6 +18,8 @@ MOST_READ: Final = 8 << 20
 """Characters of prompts and responses that are read to go on from."""
 
 _DAY_MS: Final = 24 * 3600 * 1000
+_UNANSWERED: Final = b"{}"
+"""The response of a chat that has none yet."""
 
 
 class Chat(Struct, frozen=True, kw_only=True):
@@ -77,14 +79,41 @@ class ChatStore:
         """The same for whoever cannot wait; a failure is logged."""
         self._database.post(self._adding(chat))
 
-    def _adding(self, chat: NewChat) -> Callable[[Connection], int]:
-        row = {
+    async def reserve(self, chat: NewChat, day: int | None, session: int | None) -> bool:
+        """Keep a place for the chat of an embed that is about to be answered; False where there is none.
+
+        There is none when the embed has had ``day`` chats within the last 24 hours, or the chat's session has
+        had ``session`` of them, answered or not. :meth:`add` fills the place; until then nobody is shown it.
+        """
+        row = self._row(structs.replace(chat, response={}, include=False))
+        recent = (chats.c.embed == chat.embed) & (chats.c.created_ms >= self._now_ms() - _DAY_MS)
+        counted = select(func.count()).where(recent)
+
+        def work(connection: Connection) -> bool:
+            for most, asked in ((day, counted), (session, counted.where(chats.c.session == chat.session))):
+                if most is not None and (connection.scalar(asked) or 0) >= most:
+                    return False
+            connection.execute(insert(chats).values(row))
+            return True
+
+        return await self._database.run(work)
+
+    def release(self, stream: str) -> None:
+        """Give a place back that was kept for what this stream would answer, where it did not."""
+        this = (chats.c.stream == stream) & (chats.c.response == _UNANSWERED)
+        self._database.post(lambda connection: connection.execute(delete(chats).where(this)))
+
+    def _row(self, chat: NewChat) -> dict[str, Any]:
+        return {
             **structs.asdict(chat),
             "prompt": chat.prompt.encode("utf-8", "replace").decode(),  # a lone surrogate cannot be stored
             "response": ascii_json(chat.response).encode("ascii"),
             "created_ms": self._now_ms(),
             "feedback": None,
         }
+
+    def _adding(self, chat: NewChat) -> Callable[[Connection], int]:
+        row = self._row(chat)
 
         def work(connection: Connection) -> int:
             if chat.stream is not None:
@@ -155,17 +184,10 @@ class ChatStore:
     ) -> Sequence[Chat]:
         """The chats of an embed, or of one of its visitors, from the one behind the id ``after`` on."""
         asked = select(*_COLUMNS).where(chats.c.embed == embed, chats.c.id > after)
+        asked = asked.where(chats.c.response != _UNANSWERED)
         if session is not None:
             asked = asked.where(chats.c.session == session)
         return await self._list(asked.order_by(chats.c.id).limit(limit))
-
-    async def count_today(self, embed: int, session: str | None = None) -> int:
-        """How many chats an embed, or one of its visitors, had within the last 24 hours."""
-        since = self._now_ms() - _DAY_MS
-        asked = select(func.count()).where(chats.c.embed == embed, chats.c.created_ms >= since)
-        if session is not None:
-            asked = asked.where(chats.c.session == session)
-        return await self._database.read(lambda connection: connection.scalar(asked) or 0)
 
     async def forget(
         self,

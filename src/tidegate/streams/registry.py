@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from functools import partial
 
 from tidegate.core.attempt import Attempt, Seam
@@ -16,6 +16,7 @@ from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.behind import Behind
 from tidegate.streams.finished import Finished
+from tidegate.streams.listing import Wanted, archived
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.readable import Elsewhere, Readable
@@ -256,10 +257,11 @@ class Streams:
             stream = above
         return stream.header
 
-    async def find(self, stream: str, caller: str) -> Readable:
+    async def find(self, stream: str, caller: str, workspaces: Collection[str] | None = None) -> Readable:
         """The stream of this id. Raises NotFound, Forbidden for another caller's, Gone for an expired one.
 
-        Raises Elsewhere when another process has it.
+        ``workspaces`` are those that the caller's key is for, None being all, here and below. Raises
+        Elsewhere when another process has it.
         """
         found: Readable | None = self._streams.get(stream)
         if found is None:
@@ -271,26 +273,24 @@ class Streams:
                 raise Elsewhere(holder)
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
-        if found.header.caller != caller:
+        if found.header.caller != caller or not found.header.is_within(workspaces):
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
 
-    async def listed(
-        self, caller: str, before: tuple[int, str] | None, most: int, status: str | None = None
-    ) -> list[Readable | Summary]:
-        """A caller's streams as an archive lists them; ``status`` is an outcome or ``running``."""
+    async def listed(self, wanted: Wanted) -> list[Readable | Summary]:
+        """A caller's streams, as an archive lists them."""
+        status = wanted.status
         found: dict[str, Readable | Summary] = {}
         if status != "running":
-            kept = await self.archive.listed(caller, before, most, status)
-            found = {summary.header.id: summary for summary in kept}
+            found = {summary.header.id: summary for summary in await archived(self.archive, wanted)}
         for name, stream in self._streams.items():
-            header, end = stream.header, stream.end
-            wanted = status in (None, "running" if end is None else end.outcome)
-            mine = header.caller == caller and header.parent is None
-            if wanted and mine and is_behind(header.created * 1000, name, before):
+            created, end = stream.header.created * 1000, stream.end
+            as_wanted = status in (None, "running" if end is None else end.outcome)
+            mine = wanted.takes(stream.header) and stream.header.parent is None
+            if as_wanted and mine and is_behind(created, name, wanted.before):
                 found[name] = stream
         newest = sorted(found.values(), key=lambda each: (-each.header.created, each.header.id))
-        return newest[:most]
+        return newest[: wanted.most]
 
     def __len__(self) -> int:
         return self.under_way

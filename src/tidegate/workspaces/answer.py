@@ -6,7 +6,7 @@ answered from documents or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -74,7 +74,7 @@ class Answers:
         pinned = await self._pinned(workspace, int(window * _PINNED_SHARE))
         attached = [await self._read(each) for each in question.attached]
         found = await self._found(workspace, question.text, settings, {each["id"] for each in pinned})
-        backfill = _backfill(found, pinned, remembered, settings.top_n)
+        backfill = await self._backfill(workspace, remembered, [*found, *pinned], settings.top_n - len(found))
         if backfill and mode == "query" and not found:
             goes_on = await self._knowledge.may_go_on(workspace.id, question.text)
             backfill = backfill if goes_on else []
@@ -151,6 +151,23 @@ class Answers:
         )
         return await self._sources(hits)
 
+    async def _backfill(
+        self,
+        workspace: Workspace,
+        chats: Sequence[Chat],
+        have: Sequence[Mapping[str, Any]],
+        room: int,
+    ) -> list[Mapping[str, Any]]:
+        """Passages that earlier answers were from, the newest first, for as many as too few were found.
+
+        What has been deleted since, or read anew, is told no more.
+        """
+        earlier = _earlier(chats, {str(each["id"]) for each in have}) if room > 0 else {}
+        if not earlier:
+            return []
+        there = await self._knowledge.there(workspace.id, [int(each) for each in earlier])
+        return [source for name, source in earlier.items() if int(name) in there][:room]
+
     async def _sources(self, hits: Sequence[Hit]) -> list[Mapping[str, Any]]:
         known: dict[str, Document | None] = {}
         found: list[Mapping[str, Any]] = []
@@ -184,20 +201,13 @@ def _shown_pinned(source: Mapping[str, Any]) -> dict[str, Any]:
     return {**source, "text": f"{text[:_SHOWN_OF_PINNED]}{_CONTINUED}"}
 
 
-def _backfill(
-    found: Sequence[Mapping[str, Any]],
-    pinned: Sequence[Mapping[str, Any]],
-    chats: Sequence[Chat],
-    top: int,
-) -> list[Mapping[str, Any]]:
-    """Passages that earlier answers were from, the newest first, for as many as too few were found."""
-    have = {each.get("id") for each in (*found, *pinned)}
-    filled: list[Mapping[str, Any]] = []
-    for chat in reversed(chats):
-        for source in chat.response.get("sources") or ():
-            if len(found) + len(filled) >= top:
-                return filled
-            if source.get("id") not in have and "score" in source and source.get("text"):
-                have.add(source["id"])
-                filled.append(source)
-    return filled
+def _earlier(chats: Sequence[Chat], have: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """The passages that earlier answers were from, by their ids, those of the newest first."""
+    sources = (source for chat in reversed(chats) for source in chat.response.get("sources") or ())
+    passages = (source for source in sources if "score" in source and source.get("text"))
+    earlier: dict[str, Mapping[str, Any]] = {}
+    for source in passages:
+        name = str(source.get("id"))
+        if name.isdecimal() and name not in have:
+            earlier.setdefault(name, source)
+    return earlier

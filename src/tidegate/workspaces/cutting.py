@@ -31,6 +31,10 @@ _BREAKS: Final[Breaks] = tuple(
     )
 )
 _INK: Final = re.compile(r"\S")
+_WITHIN_A_WORD: Final = re.compile(r"\w(?=\w)")
+"""Where no break is under way."""
+_PIECE: Final = 32 * 1024
+"""Characters that are searched in one go: for so long no other thread runs, and streams wait."""
 
 
 def cut(pages: Iterable[Page], size: int = SIZE, overlap: int = OVERLAP) -> list[Entry]:
@@ -69,7 +73,8 @@ def _joined(text: str, above: dict[int, str], size: int) -> Iterator[tuple[dict[
 
 def _spans(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Where each passage begins and ends, without space at its edges."""
-    ends = [[match.end() for match in each.finditer(text)] for each in _BREAKS]
+    pieces = list(_pieces(text))
+    ends = [[match.end() for piece in pieces for match in each.finditer(text, *piece)] for each in _BREAKS]
     begin, reached, length = 0, 0, len(text.rstrip())
     while reached < length and (found := _INK.search(text, begin)) is not None:
         begin = found.start()
@@ -79,6 +84,16 @@ def _spans(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
         reached = _end(ends, begin, max(reached, begin), begin + size)
         yield begin, begin + len(text[begin:reached].rstrip())
         begin = _again(ends, reached, overlap)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Parts of a text, in each of which breaks are found as they would be in the whole."""
+    begin, length = 0, len(text)
+    while begin < length:
+        found = _WITHIN_A_WORD.search(text, min(begin + _PIECE, length))
+        end = found.end() if found is not None else length
+        yield begin, end
+        begin = end
 
 
 def _end(ends: Sequence[Sequence[int]], begin: int, reached: int, limit: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -93,6 +93,9 @@ class DocumentKnowledge:
             rerank=partial(self._models.rerank, owner, reranker) if reranker and wants_order else None,
             documents=among,
         )
+
+    async def there(self, workspace: int, passages: Sequence[int]) -> Collection[int]:
+        return {each.id for each in await self._index.passages(workspace, passages)}
 
     async def may_go_on(self, workspace: int, query: str) -> bool:
         return len(set(query_words(query))) < _SEVERAL or bool(await self._index.lexical(workspace, query, 1))

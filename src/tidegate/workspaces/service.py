@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,6 +60,10 @@ class Knowledge(Protocol):
 
         Documents in ``without`` are not looked into.
         """
+        ...
+
+    async def there(self, workspace: int, passages: Sequence[int]) -> Collection[int]:
+        """Those of some passages that the workspace still has."""
         ...
 
     async def may_go_on(self, workspace: int, query: str) -> bool:

@@ -23,6 +23,16 @@ def test_a_pdf_has_pages_and_its_bookmarks_are_headings(read_file: Read) -> None
     assert (parsed.title, parsed.author, parsed.published) == ("Rules", "A. Keeper", "2024-02-29T10:15:00")
 
 
+@pytest.mark.parametrize("title", ["(anonymous)", "untitled", "Untitled.", "(unspecified)", ""])
+def test_words_of_programs_are_no_title(read_file: Read, title: str) -> None:
+    assert (
+        read_file(
+            documents.pdf([HARBOUR], title=title.replace("(", "\\(").replace(")", "\\)")), "a.pdf"
+        ).title
+        == ""
+    )
+
+
 def test_a_word_document_keeps_headings_lists_and_tables(read_file: Read) -> None:
     parsed = read_file(documents.docx(), "rules.docx")
     assert parsed.pages == (

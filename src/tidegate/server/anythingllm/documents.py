@@ -28,6 +28,8 @@ _NOT_MOVED: Final = "{}/{} files not moved. Unembed them from all workspaces."
 _STAYS: Final = f"{DEFAULT_FOLDER} is where documents come in; remove the documents in it instead"
 _LISTED: Final = ("folder", "documents", "totalCount", "hasMore")
 _LONGEST_NAME: Final = 255
+_MOST_TOLD: Final = 20
+"""Locations that one answer complains of."""
 
 
 class DocumentEndpoints:
@@ -177,14 +179,14 @@ class DocumentEndpoints:
         if workspace is None:
             return phrase(400)
         caller = caller_of(request)
-        added = [await self._at(caller, name) for name in _names(asked.get("adds"))]
-        for name in _names(asked.get("deletes")):
-            document = await self._at(caller, name)
-            if document is not None:
-                await self._library.take_out(workspace.id, document)
-        await self._library.put_into([workspace.id], [each for each in added if each is not None])
-        changed = await self._kept.workspaces.by_id(workspace.id)
-        return answer({"workspace": await self._workspaces.whole(request, changed or workspace)})
+        adds, deletes = ([*_names(asked.get(name))] for name in ("adds", "deletes"))
+        known = {name: await self._at(caller, name) for name in (*adds, *deletes)}
+        for document in filter(None, map(known.get, deletes)):
+            await self._library.take_out(workspace.id, document)
+        await self._library.put_into([workspace.id], [*filter(None, map(known.get, adds))])
+        changed = await self._kept.workspaces.by_id(workspace.id) or workspace
+        whole = await self._workspaces.whole(request, changed)
+        return answer({"workspace": whole, "message": _what_failed(known, adds, whole["documents"])})
 
     async def update_pin(self, request: Request) -> Response:
         """``POST /workspace/{slug}/update-pin``."""
@@ -227,6 +229,17 @@ def _file(document: Document, pinned: Mapping[str, Sequence[int]]) -> dict[str, 
         "watched": False,
         "canWatch": False,
     }
+
+
+def _what_failed(
+    known: Mapping[str, Document | None], adds: Sequence[str], there: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """What became of locations that are not as they were asked to be; None where all are."""
+    told = [f"there is no document {name!r:.300}" for name, found in known.items() if found is None]
+    errors = {each["docId"]: each["error"] for each in there if each["error"]}
+    added = {found.id: name for name in adds if (found := known[name]) is not None}
+    told += [f"{name}: {errors[document]}" for document, name in added.items() if document in errors]
+    return "; ".join(told[:_MOST_TOLD]) or None
 
 
 def _names(value: Any) -> Sequence[str]:

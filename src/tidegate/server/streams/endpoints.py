@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tidegate.access import Caller
 from tidegate.agents.questions import Questions, read_reply
 from tidegate.errors import InvalidRequest, NotFound
 from tidegate.server.incoming import read_body, read_limit
 from tidegate.server.stopping import stop
 from tidegate.server.streams.state import Json, state, told, whole_state
 from tidegate.streams.archive import Summary
+from tidegate.streams.listing import Wanted
 from tidegate.streams.registry import Readable, Streams
 from tidegate.wire.ascii_json import ascii_json
 
@@ -24,22 +25,13 @@ _MOST_INPUT: Final = 1024 * 1024
 _STATUSES: Final = ("running", "completed", "failed", "cancelled", "interrupted")
 
 
-class Wanted(Struct, frozen=True):
-    """A page of a caller's streams, as :meth:`tidegate.streams.registry.Streams.listed` takes it."""
-
-    caller: str
-    before: tuple[int, str] | None
-    most: int
-    status: str | None
-
-
 Others = Callable[[Wanted], Awaitable[list[list[Json]]]]
 """The same page as each of the other worker processes has it."""
 
 
 async def listed(streams: Streams, questions: Questions, wanted: Wanted) -> list[Json]:
     """The page as this process has it."""
-    page = await streams.listed(wanted.caller, wanted.before, wanted.most, wanted.status)
+    page = await streams.listed(wanted)
     return [_listed(each, questions) for each in page]
 
 
@@ -53,7 +45,7 @@ class StreamEndpoints:
 
     async def stream(self, request: Request) -> Response:
         """``GET``: the stream's state. ``DELETE``: stop it."""
-        found = await self._streams.find(request.path_params["stream_id"], _caller(request))
+        found = await self._found(request.path_params["stream_id"], _caller(request))
         if request.method == "DELETE":
             return await self._stop(found)
         return _json(await whole_state(found, self._questions))
@@ -63,7 +55,7 @@ class StreamEndpoints:
         body = await read_body(request.scope, request.receive, _MOST_INPUT)
         request.scope["tidegate.body"] = body  # goes with the request if another process has the stream
         reply = read_reply(body)
-        found = await self._streams.find(request.path_params["stream_id"], _caller(request))
+        found = await self._found(request.path_params["stream_id"], _caller(request))
         question = await self._questions.answer(found.header.id, reply)
         return _json({"object": "stream.input", "stream": found.header.id, "id": question.id})
 
@@ -78,7 +70,7 @@ class StreamEndpoints:
             raise InvalidRequest(f"'status' must be one of {', '.join(_STATUSES)}", param="status")
         after = asked.get("after")
         before = await self._before(after, caller) if after else None
-        wanted = Wanted(caller, before, limit + 1, status)
+        wanted = Wanted(caller.id, before, limit + 1, status, caller.workspaces)
         page = await listed(self._streams, self._questions, wanted)
         for more in await self._others(wanted):
             page += more
@@ -95,20 +87,23 @@ class StreamEndpoints:
         }
         return _json(told)
 
-    async def _claimed(self, key: str | None, caller: str) -> Readable:
+    async def _claimed(self, key: str | None, caller: Caller) -> Readable:
         if not key:
             raise InvalidRequest(
                 "say which stream is to stop: DELETE /v1/streams/ID, or ?idempotency_key=KEY of its request",
                 param="idempotency_key",
             )
-        claim = await self._streams.archive.claimed(caller, key)
+        claim = await self._streams.archive.claimed(caller.id, key)
         if claim is None:
             raise NotFound(f"no request came with the Idempotency-Key {key!r:.100}", code="stream_not_found")
-        return await self._streams.find(claim.stream, caller)
+        return await self._found(claim.stream, caller)
 
-    async def _before(self, stream: str, caller: str) -> tuple[int, str]:
-        header = (await self._streams.find(stream, caller)).header
+    async def _before(self, stream: str, caller: Caller) -> tuple[int, str]:
+        header = (await self._found(stream, caller)).header
         return header.created * 1000, header.id
+
+    async def _found(self, stream: str, caller: Caller) -> Readable:
+        return await self._streams.find(stream, caller.id, caller.workspaces)
 
     async def _stop(self, stream: Readable) -> Response:
         if stream.end is None:
@@ -123,9 +118,9 @@ def _listed(stream: Readable | Summary, questions: Questions) -> Json:
     return state(stream, questions)
 
 
-def _caller(request: Request) -> str:
-    caller: Any = request.scope["tidegate.caller"]
-    return str(caller.id)
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope["tidegate.caller"]
+    return caller
 
 
 def _json(value: Json, status: int = 200) -> Response:

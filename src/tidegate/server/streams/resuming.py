@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import msgspec
 
+from tidegate.access import Caller
 from tidegate.agents.questions import Questions
 from tidegate.core.event import Failure, failure
 from tidegate.core.request import Header
@@ -45,7 +46,9 @@ class Resuming:
         self._hand_over = hand_over
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def answer(self, exchange: Exchange, caller: str, asked: Asked, pace: Pace, headers: bytes) -> None:
+    async def answer(
+        self, exchange: Exchange, caller: Caller, asked: Asked, pace: Pace, headers: bytes
+    ) -> None:
         """Answer as asked. Raises TidegateError when that is not possible, before anything is written."""
         stream = await self._found(asked, caller)
         if asked.form == "state":
@@ -93,12 +96,12 @@ class Resuming:
             raise
         await sink.begin(place)
 
-    async def _found(self, asked: Asked, caller: str) -> Readable:
+    async def _found(self, asked: Asked, caller: Caller) -> Readable:
         if not asked.response:
-            return await self._streams.find(asked.stream, caller)
+            return await self._streams.find(asked.stream, caller.id, caller.workspaces)
         missing = NotFound(f"Response with id 'resp_{asked.stream}' not found.", type="invalid_request_error")
         try:
-            stream = await self._streams.find(asked.stream, caller)
+            stream = await self._streams.find(asked.stream, caller.id, caller.workspaces)
         except NotFound:
             raise missing from None
         if stream.header.dialect != asked.dialect:

@@ -16,6 +16,8 @@ _MOST_BOOKMARKS: Final = 5_000
 _DEEPEST_BOOKMARK: Final = 6
 _DATE: Final = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?")
 
+_UNTOLD: Final = frozenset({"", "anonymous", "unspecified", "untitled", "unknown"})
+
 _HYPHEN: Final = re.compile("[\ufffe\x02\xad]\n?")
 """What stands for a hyphen at the end of a line that is none of the word's own."""
 
@@ -47,9 +49,9 @@ def read(file: File) -> Parsed:
         )
     return Parsed(
         pages=pages,
-        title=facts.get("Title", ""),
-        author=facts.get("Author", ""),
-        description=facts.get("Subject", ""),
+        title=_said(facts.get("Title", "")),
+        author=_said(facts.get("Author", "")),
+        description=_said(facts.get("Subject", "")),
         published=_date(facts.get("CreationDate", "")),
     )
 
@@ -96,6 +98,11 @@ def _bookmarks(document: Any) -> dict[int, dict[str, int]]:
         if page is not None and title:
             found[page].setdefault(title, mark.level + 1)
     return found
+
+
+def _said(fact: str) -> str:
+    """A fact, where whoever made the document told it: programs write these words in its place."""
+    return "" if fact.strip("() .").lower() in _UNTOLD else fact
 
 
 def _date(text: str) -> str:
