@@ -6,8 +6,9 @@ is in the envelope of its path's dialect.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -33,8 +34,7 @@ from tidegate.observe.sum import add_up
 from tidegate.routing.table import Route as AnyRoute
 from tidegate.routing.table import Routes
 from tidegate.server import anythingllm, count_tokens, google, models, openapi, pages, urls
-from tidegate.server.anythingllm import reach
-from tidegate.server.anythingllm.paths import is_public
+from tidegate.server.anythingllm import paths, reach
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
@@ -122,7 +122,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
             for path in (*urls.GENERATIONS, *urls.CHAT_POSTS, urls.FILES_SPLIT)
         ),
         *_routes_of_what_is_kept(service),
-        *(_call_route(service, *paths) for paths in {**urls.CALLS, **urls.CALLS_OF_WORKSPACES}.items()),
+        *(_call_route(service, *pair) for pair in {**urls.CALLS, **urls.CALLS_OF_WORKSPACES}.items()),
         *anythingllm.routes(service),
     ]
     inner = Starlette(
@@ -149,19 +149,22 @@ async def _workspaces(service: Service, request: Request, routes: Routes) -> lis
 
 def _routes_of_pages(service: Service) -> list[Route]:
     async def show_openapi(_: Request) -> Response:
-        return AsciiJSONResponse(openapi.document())
-
-    reference = pages.docs()
+        return Response(await asyncio.to_thread(_openapi), media_type="application/json")
 
     async def docs(_: Request) -> Response:
-        return _page(reference)
+        return _page(await asyncio.to_thread(pages.docs))
 
     async def landing(request: Request) -> Response:
         url = pages.base_url(request.scope["scheme"], request.headers.get("host"), request.scope["server"])
         # The page is public: which models there are is told where the list itself needs no key.
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
-    return [Route(urls.OPENAPI, show_openapi), Route(urls.DOCS, docs), Route(urls.LANDING, landing)]
+    return [
+        Route(urls.OPENAPI, show_openapi),
+        Route(urls.DOCS, docs),
+        Route(paths.DOCS, docs),
+        Route(urls.LANDING, landing),
+    ]
 
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
@@ -207,7 +210,7 @@ class _Front:
         scope["tidegate.request"] = request.decode("ascii")
         lines = cors.headers(origin) + b"x-request-id: %b\r\n" % request
         try:
-            public = scope["path"] in urls.PUBLIC or is_public(scope["path"])
+            public = scope["path"] in urls.PUBLIC or paths.is_public(scope["path"])
             if not public or self._service.keys.open:
                 scope["tidegate.caller"] = await self._service.identify_surely(headers, _google_query(scope))
         except TidegateError as error:
@@ -236,6 +239,12 @@ def _google_query(scope: Scope) -> str:
 def _call_route(service: Service, path: str, upstream_path: str) -> Route:
     answer = CallEndpoint(service.gateway, service.ids, lambda: service.max_body, upstream_path)
     return Route(path, answer, methods=["POST"])
+
+
+@cache
+def _openapi() -> bytes:
+    """The OpenAPI document, which takes too long to write while streams wait."""
+    return ascii_json(openapi.document()).encode("ascii")
 
 
 def _page(html: str) -> Response:
