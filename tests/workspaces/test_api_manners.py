@@ -89,6 +89,21 @@ def test_a_wrong_method_is_told(member: Member, method: str, path: str) -> None:
     assert list(response.json) == ["id", "type", "textResponse", "sources", "close", "error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/workspace/a/chat", {"POST"}),
+        ("/workspace/a", {"GET", "HEAD", "DELETE"}),
+        ("/embed/a", {"POST", "DELETE"}),
+        ("/workspace/a/thread/t", {"DELETE"}),
+        ("/workspace/new", {"POST"}),
+    ],
+)
+def test_every_method_that_there_is_is_allowed(member: Member, path: str, allow: set[str]) -> None:
+    told = member.ask("PROPFIND", path).head.get("allow") or ""
+    assert set(told.split(", ")) == allow
+
+
 def test_what_is_not_there_is_told(member: Member) -> None:
     response = member.ask("GET", "/nothing/here")
     assert (response.status, response.json["type"]) == (404, "abort")

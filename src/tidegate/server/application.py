@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import cache, partial
+from itertools import chain
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
@@ -49,6 +50,8 @@ from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """What a path of a generation may be asked for in vain; POST never gets here."""
+_IN_VAIN: Final = "POST alone"
+"""The name of such routes."""
 
 
 class AsciiJSONResponse(JSONResponse):
@@ -108,7 +111,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_POSTS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS, name=_IN_VAIN) for path in urls.GOOGLE_POSTS),
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -118,7 +121,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.METRICS, show_metrics),
         *_routes_of_pages(service),
         *(
-            Route(path, wrong_method, methods=_OTHER_METHODS)
+            Route(path, wrong_method, methods=_OTHER_METHODS, name=_IN_VAIN)
             for path in (*urls.GENERATIONS, *urls.CHAT_POSTS, urls.FILES_SPLIT)
         ),
         *_routes_of_what_is_kept(service),
@@ -332,10 +335,19 @@ async def _tell_http(request: Request, error: Exception) -> Response:
             failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")),
         )
     if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "GET")
+        allow = _allowed(request)
         told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
         return _error_response(request.scope, failure(told), {"allow": allow})
     return _error_response(request.scope, failure(Forbidden(error.detail, status=error.status_code)))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of a path, of which one alone knows but its own."""
+    routes: list[Route] = request.app.routes
+    path = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    of_path = (each for each in routes if each.path == path)
+    methods = (["POST"] if each.name == _IN_VAIN else sorted(each.methods or ()) for each in of_path)
+    return ", ".join(dict.fromkeys(chain.from_iterable(methods)))
 
 
 async def _tell_defect(request: Request, error: Exception) -> Response:
