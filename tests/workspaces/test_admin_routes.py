@@ -121,3 +121,27 @@ def test_settings_are_told_and_not_changed(member: Member) -> None:
     assert told["newValues"] == {}
     assert "tidegate.yaml" in told["error"]
     assert member.get("/system/vector-count") == {"vectorCount": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "bio", "limit"),
+    [
+        ({"bio": {"not": "a text"}}, "", 7),
+        ({"bio": "x" * 1001}, "Hello", 7),
+        ({"dailyMessageLimit": {}}, "Hello", 7),
+        ({"dailyMessageLimit": 0}, "Hello", 7),
+        ({"dailyMessageLimit": 2**70}, "Hello", 7),
+        ({"dailyMessageLimit": None}, "Hello", None),
+        ({"dailyMessageLimit": "12"}, "Hello", 12),
+    ],
+)
+def test_only_what_makes_sense_is_kept_of_a_user(
+    admin: Member, change: dict[str, Any], bio: str, limit: int | None
+) -> None:
+    user = new_user(admin)["id"]
+    assert admin.post(f"/admin/users/{user}", bio="Hello", dailyMessageLimit=7)["success"]
+    kept = bio != "Hello" or limit != 7
+    assert admin.post(f"/admin/users/{user}", **change)["success"] == kept
+    (found,) = admin.get("/admin/users")["users"]
+    assert (found["bio"], found["dailyMessageLimit"]) == (bio, limit)
+    admin.ask("DELETE", f"/admin/users/{user}")

@@ -18,11 +18,22 @@ from tidegate.store.users import User, UserStore
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.service import Workspaces
 from tidegate.workspaces.settings import MOST, read_number
-from tidegate.workspaces.users import check_role, check_username, hashed, invite_object, user_object
+from tidegate.workspaces.users import (
+    check_bio,
+    check_limit,
+    check_role,
+    check_username,
+    hashed,
+    invite_object,
+    user_object,
+)
 
 _SINGLE: Final = "Instance is not in Multi-User mode. Permission denied."
 _NO_SSO: Final = "Simple SSO is not enabled. It must be enabled to validate or issue temporary auth tokens."
 _DONE: Final = {"success": True, "error": None}
+
+_FACTS: Final = {"dailyMessageLimit": check_limit, "bio": check_bio}
+"""What is said of a user besides, and how it is read."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -184,7 +195,7 @@ async def _changes(user: User, asked: dict[str, Any]) -> dict[str, Any]:
         changes["password"] = await asyncio.to_thread(hashed, asked["password"])
     if "suspended" in asked:
         changes["suspended"] = asked["suspended"] in (1, True, "1")
-    facts = {name: asked[name] for name in ("dailyMessageLimit", "bio") if name in asked}
+    facts = {name: check(asked[name]) for name, check in _FACTS.items() if name in asked}
     if facts:
         changes["facts"] = {**user.facts, **facts}
     return changes

@@ -25,6 +25,7 @@ from tidegate.server.openapi.anythingllm.forms import (
 )
 from tidegate.server.openapi.anythingllm.workspaces import SLUG
 from tidegate.server.openapi.shared import object_of, ref
+from tidegate.workspaces.settings import MOST
 from tidegate.workspaces.users import ROLES
 
 Json = dict[str, Any]
@@ -72,7 +73,7 @@ def schemas() -> Json:
     invite = {
         "id": NUMBER,
         "code": STRING,
-        "status": {"enum": ["pending", "disabled"]},
+        "status": {"enum": ["pending", "claimed", "disabled"]},
         "claimedBy": NOTHING,
         "workspaceIds": {**MAYBE_STRING, "description": "Numbers, separated by commas."},
         "createdAt": MOMENT,
@@ -135,7 +136,7 @@ def _change_user() -> Json:
             "password": {"type": "string", "minLength": 8, "maxLength": 250},
             "role": _ROLE,
             "suspended": {"enum": [0, 1, False, True, "0", "1"]},
-            "dailyMessageLimit": {**MAYBE_NUMBER, "minimum": 1},
+            "dailyMessageLimit": {**MAYBE_NUMBER, "minimum": 1, "maximum": MOST},
             "bio": {"type": ["string", "null"], "maxLength": 1000},
         },
         [],
