@@ -145,3 +145,20 @@ def test_only_what_makes_sense_is_kept_of_a_user(
     (found,) = admin.get("/admin/users")["users"]
     assert (found["bio"], found["dailyMessageLimit"]) == (bio, limit)
     admin.ask("DELETE", f"/admin/users/{user}")
+
+
+@pytest.mark.parametrize("number", ["{}.5", "{}x", "{}e0", "0x{}", "{}%00", "99999999999999999999", "-{}"])
+def test_only_its_own_number_names_a_user_or_an_invite(admin: Member, number: str) -> None:
+    user = new_user(admin)["id"]
+    invite = admin.post("/admin/invite/new")["invite"]["id"]
+    admin.ask("DELETE", f"/admin/users/{number.format(user)}")
+    assert admin.ask("POST", f"/admin/users/{number.format(user)}", {"bio": "x"}).status == 404
+    assert admin.ask("DELETE", f"/admin/invite/{number.format(invite)}").status == 404
+    assert [each["id"] for each in admin.get("/admin/users")["users"]] == [user]
+    admin.ask("DELETE", f"/admin/users/{user}")
+
+
+def test_an_invite_names_each_workspace_once(admin: Member) -> None:
+    number = admin.new("Docs")["id"]
+    told = admin.post("/admin/invite/new", workspaceIds=[number, number, str(number), number + 0.5, "x"])
+    assert told["invite"]["workspaceIds"] == str(number)

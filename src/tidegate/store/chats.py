@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
 
 from tidegate.store.database import Database
-from tidegate.store.schema import chats, users, workspaces
+from tidegate.store.schema import chats, threads, users, workspaces
 from tidegate.wire.ascii_json import ascii_json
 
 _COLUMNS: Final = [column for column in chats.c if column.name != "stream"]
@@ -69,15 +69,18 @@ class ChatStore:
         self._database = database
         self._now_ms = now_ms
 
-    async def add(self, chat: NewChat) -> int:
-        """Keep a chat and return its id. What its stream answered before is replaced."""
+    async def add(self, chat: NewChat) -> int | None:
+        """Keep a chat and return its id. What its stream answered before is replaced.
+
+        Where its workspace or thread was deleted meanwhile, nothing is kept.
+        """
         return await self._database.run(self._adding(chat))
 
     def post(self, chat: NewChat) -> None:
         """The same for whoever cannot wait; a failure is logged."""
         self._database.post(self._adding(chat))
 
-    def _adding(self, chat: NewChat) -> Callable[[Connection], int]:
+    def _adding(self, chat: NewChat) -> Callable[[Connection], int | None]:
         row = {
             **structs.asdict(chat),
             "prompt": chat.prompt.encode("utf-8", "replace").decode(),  # a lone surrogate cannot be stored
@@ -86,7 +89,13 @@ class ChatStore:
             "feedback": None,
         }
 
-        def work(connection: Connection) -> int:
+        place = [select(workspaces.c.id).where(workspaces.c.id == chat.workspace)]
+        if chat.thread is not None:
+            place.append(select(threads.c.id).where(threads.c.id == chat.thread))
+
+        def work(connection: Connection) -> int | None:
+            if any(connection.scalar(each) is None for each in place):
+                return None
             if chat.stream is not None:
                 this = (chats.c.stream == chat.stream) & (chats.c.workspace == chat.workspace)
                 known = connection.scalar(select(chats.c.id).where(this))

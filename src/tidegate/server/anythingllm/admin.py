@@ -17,7 +17,7 @@ from tidegate.server.anythingllm.told import answer
 from tidegate.store.users import User, UserStore
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.service import Workspaces
-from tidegate.workspaces.settings import MOST, read_number
+from tidegate.workspaces.settings import read_id
 from tidegate.workspaces.users import (
     check_bio,
     check_limit,
@@ -128,7 +128,7 @@ class AdminEndpoints:
 
     async def delete_invite(self, request: Request) -> Response:
         """``DELETE /admin/invite/{invite}``."""
-        number = _number(request.path_params["invite"])
+        number = read_id(request.path_params["invite"])
         found = number is not None and await self._users.disable_invite(caller_of(request).id, number)
         if not found:
             return answer({"success": False, "error": "Invite not found"}, 404)
@@ -171,7 +171,7 @@ class AdminEndpoints:
         return answer(_DONE)
 
     async def _user(self, request: Request) -> User | None:
-        number = _number(request.path_params["user"])
+        number = read_id(request.path_params["user"])
         return None if number is None else await self._users.get(caller_of(request).id, number)
 
     async def _owned(self, owner: str, numbers: Sequence[int]) -> list[Workspace]:
@@ -201,11 +201,6 @@ async def _changes(user: User, asked: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _number(value: Any) -> int | None:
-    number = read_number(value)
-    return int(number) if number is not None and 1 <= number <= MOST else None
-
-
 def _numbers(value: Any) -> list[int]:
     given = value if isinstance(value, list) else []
-    return [number for each in given[:1000] if (number := _number(each)) is not None]
+    return list(dict.fromkeys(number for each in given[:1000] if (number := read_id(each)) is not None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -143,9 +144,14 @@ class DocumentEndpoints:
         check_may_create(caller)
         files = asked.get("files")
         wanted = [each for each in files if isinstance(each, dict)] if isinstance(files, list) else []
+        moves = [(str(each.get("from") or ""), str(each.get("to") or "")) for each in wanted]
+        known = set(await self._library.documents.among(caller.id, [each for each, _ in moves]))
         stayed = 0
-        for each in wanted:
-            stayed += not await self._move(caller.id, str(each.get("from") or ""), str(each.get("to") or ""))
+        for location, to in moves:
+            if location in known and await self._move(caller.id, location, to):
+                known.add(to)
+            else:
+                stayed += 1
         message = _NOT_MOVED.format(stayed, len(wanted)) if stayed else None
         return answer({"success": True, "message": message})
 
@@ -166,8 +172,9 @@ class DocumentEndpoints:
         """``DELETE /system/remove-documents``: from everywhere."""
         asked = await read_asked(request, self._max_body)
         check_may_create(caller_of(request))
-        for name in _names(asked.get("names")):
-            await self._library.remove(caller_of(request).id, name)
+        owner = caller_of(request).id
+        for name in await self._library.documents.among(owner, _names(asked.get("names"))):
+            await self._library.remove(owner, name)
         return answer({"success": True, "message": "Documents removed successfully"})
 
     async def update_embeddings(self, request: Request) -> Response:
@@ -177,12 +184,12 @@ class DocumentEndpoints:
         if workspace is None:
             return phrase(400)
         caller = caller_of(request)
-        added = [await self._at(caller, name) for name in _names(asked.get("adds"))]
-        for name in _names(asked.get("deletes")):
-            document = await self._at(caller, name)
-            if document is not None:
-                await self._library.take_out(workspace.id, document)
-        await self._library.put_into([workspace.id], [each for each in added if each is not None])
+        seen = await within(self._kept, caller)
+        found = partial(self._library.documents.among, caller.id, within=seen)
+        added = await found(_names(asked.get("adds")))
+        for document in (await found(_names(asked.get("deletes")))).values():
+            await self._library.take_out(workspace.id, document)
+        await self._library.put_into([workspace.id], list(added.values()))
         changed = await self._kept.workspaces.by_id(workspace.id)
         return answer({"workspace": await self._workspaces.whole(request, changed or workspace)})
 

@@ -139,7 +139,7 @@ class UploadEndpoints:
         if not isinstance(add_to, str):
             raise InvalidRequest(f"{_ADD_TO}{add_to!r}"[:300], param="addToWorkspaces")
         found = []
-        for slug in filter(None, (each.strip() for each in add_to.split(","))):
+        for slug in dict.fromkeys(filter(None, (each.strip() for each in add_to.split(",")))):
             workspace = await find(self._kept, caller_of(request), slug)
             if workspace is None:
                 raise InvalidRequest(f"{_ADD_TO}{slug!r}"[:300], param="addToWorkspaces")
