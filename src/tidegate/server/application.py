@@ -202,7 +202,7 @@ class _Front:
             await self._inner(scope, receive, send)
             return
         scope["tidegate.path"] = scope["path"]
-        scope["path"] = urls.canonical(scope["path"])
+        scope["path"] = urls.routed(scope["path"], scope.get("raw_path", b"").decode("latin-1"))
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         cors = self._service.cors
         origin = next((value for name, value in headers if name == b"origin"), None)
