@@ -16,6 +16,8 @@ from tidegate.store.documents import Document, DocumentStore, NewDocument
 from tidegate.store.placements import PlacementStore
 from tidegate.store.schema import documents
 from tidegate.store.workspaces import Workspace, WorkspaceStore
+from tidegate.workspaces import full_text
+from tidegate.workspaces.document import Entry
 from tidegate.workspaces.ingestion import Ingestion
 from tidegate.workspaces.passages import SqlitePassages
 
@@ -179,6 +181,31 @@ def test_what_was_deleted_a_moment_ago_is_not_placed_and_waited_for(tmp_path: Pa
         async with asyncio.timeout(DEADLINE):
             await desk.ingestion.settle(docs.id)
         assert await desk.placements.of(docs.id) == []
+
+    check(tmp_path, work)
+
+
+def test_no_words_stay_of_a_workspace_that_is_deleted_while_one_is_put_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(desk: Desk, docs: Workspace) -> None:
+        put = desk.index.put
+
+        async def meanwhile(workspace: int, document: str, entries: Sequence[Entry]) -> None:
+            await desk.workspaces.delete(workspace)
+            await desk.index.drop(workspace)
+            await put(workspace, document, entries)
+
+        monkeypatch.setattr(desk.index, "put", meanwhile)
+        await desk.place(docs, "one")
+        other = await desk.workspaces.create(OWNER, "Other", {})
+        async with working(desk.ingestion):
+            await desk.ingestion.settle(docs.id)
+            monkeypatch.setattr(desk.index, "put", put)
+            await desk.place(other, "two")  # what comes after it is settled after it
+            await desk.ingestion.settle(other.id)
+        assert not await desk.database.read(lambda connection: full_text.exists(connection, docs.id))
+        assert await desk.index.count(docs.id) == 0
 
     check(tmp_path, work)
 
