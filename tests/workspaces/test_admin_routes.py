@@ -162,3 +162,9 @@ def test_an_invite_names_each_workspace_once(admin: Member) -> None:
     number = admin.new("Docs")["id"]
     told = admin.post("/admin/invite/new", workspaceIds=[number, number, str(number), number + 0.5, "x"])
     assert told["invite"]["workspaceIds"] == str(number)
+
+
+def test_preferences_are_short(admin: Member) -> None:
+    assert admin.ask("POST", "/admin/preferences", {"x": "y" * 1000}).status == 200
+    response = admin.ask("POST", "/admin/preferences", {"x": "y" * 2**16})
+    assert (response.status, response.json["type"]) == (400, "abort")

@@ -15,10 +15,12 @@ from tidegate.store.database import Database
 from tidegate.store.documents import Document, DocumentStore, NewDocument
 from tidegate.store.placements import PlacementStore
 from tidegate.store.schema import documents
+from tidegate.store.users import UserStore
 from tidegate.store.workspaces import Workspace, WorkspaceStore
 from tidegate.workspaces import full_text
 from tidegate.workspaces.document import Entry
 from tidegate.workspaces.ingestion import Ingestion
+from tidegate.workspaces.knowledge import DocumentKnowledge
 from tidegate.workspaces.passages import SqlitePassages
 
 OWNER = "caller-a"
@@ -235,5 +237,29 @@ def test_documents_are_found_by_their_words_while_no_vectors_can_be_made(
                 await desk.ingestion.settle(docs.id)
         assert len(await desk.found(docs, "pilot")) == 2
         assert not await desk.index.vector_count(docs.id, embedder)
+
+    check(tmp_path, work)
+
+
+@pytest.mark.parametrize(("question", "may"), [("{filler} pilot", True), ("{filler} pilot {filler}", False)])
+def test_of_a_question_as_long_as_a_book_only_the_ends_are_looked_for(
+    tmp_path: Path, question: str, may: bool
+) -> None:
+    """All its words would take a minute, in which nobody else is answered."""
+
+    async def work(desk: Desk, docs: Workspace) -> None:
+        async with working(desk.ingestion):
+            await desk.place(docs, "one")
+            await desk.ingestion.settle(docs.id)
+        knowledge = DocumentKnowledge(
+            desk.documents,
+            desk.placements,
+            desk.index,
+            UserStore(desk.database, lambda: 1),
+            desk.models,
+            lambda: None,
+        )
+        asked = question.format(filler=" ".join(f"w{number}" for number in range(5000)))
+        assert await knowledge.may_go_on(docs.id, asked) is may
 
     check(tmp_path, work)

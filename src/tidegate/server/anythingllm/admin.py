@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -30,6 +31,7 @@ from tidegate.workspaces.users import (
 
 _SINGLE: Final = "Instance is not in Multi-User mode. Permission denied."
 _NO_SSO: Final = "Simple SSO is not enabled. It must be enabled to validate or issue temporary auth tokens."
+_MOST_PREFERENCES: Final = 2**16
 _DONE: Final = {"success": True, "error": None}
 
 _FACTS: Final = {"dailyMessageLimit": check_limit, "bio": check_bio}
@@ -167,6 +169,8 @@ class AdminEndpoints:
     async def preferences(self, request: Request) -> Response:
         """``POST /admin/preferences``: kept, and looked at by nothing here."""
         asked = await read_asked(request, self._max_body)
+        if len(msgspec.json.encode(asked)) > _MOST_PREFERENCES:
+            raise InvalidRequest(f"preferences may have {_MOST_PREFERENCES} bytes in one request")
         await self._users.prefer(caller_of(request).id, asked)
         return answer(_DONE)
 
