@@ -223,6 +223,22 @@ def test_hostile_members_are_answered_as_documented(world: World, path: str, met
             fits(path, method, response)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_method_that_there_is_not_is_refused(world: World, path: str) -> None:
+    response = world.send("patch", path, b"{}")
+    assert response.status == 405
+    allowed = {each.lower() for each in (response.head.get("allow") or "").split(", ")}
+    assert allowed - {"head", "options"} == set(PATHS[path])
+    conforms(ABORT, response.json)
+
+
+def test_the_page_of_the_api_is_where_anythingllm_has_it(world: World) -> None:
+    page = fetch(world.gateway.address, "GET", "/api/docs")
+    assert page.status == 200
+    assert page.body == fetch(world.gateway.address, "GET", "/docs").body
+    assert b"/api/v1/workspace/{slug}/stream-chat" in page.body
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_without_a_key_nothing_is_told(world: World, path: str, method: str) -> None:
     if PATHS[path][method].get("security") == []:

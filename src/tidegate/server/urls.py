@@ -101,7 +101,6 @@ PUBLIC: Final = frozenset({HEALTH, READY, DOCS, OPENAPI, LANDING})
 
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH: Final = re.compile("%2f", re.IGNORECASE)
-_DOCUMENTS: Final = "/api/v1/document/"
 
 
 def dialect_of(path: str) -> str:
@@ -158,7 +157,8 @@ def routed(path: str, raw: str) -> str:
     choose another route by a slash in it. Documents are named by paths there, in either form.
     """
     plain = canonical(path)
-    if not plain.startswith("/api/") or plain.startswith(_DOCUMENTS) or not _ENCODED_SLASH.search(raw):
+    by_location = plain.startswith("/api/v1/document/")
+    if by_location or not plain.startswith("/api/") or not _ENCODED_SLASH.search(raw):
         return plain
     return canonical("/".join(unquote(step).replace("/", "%2F") for step in raw.split("/")))
 

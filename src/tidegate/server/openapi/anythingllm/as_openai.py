@@ -63,7 +63,7 @@ def _chat() -> Json:
 def _embeddings() -> Json:
     row = {"object": {"const": "embedding"}, "embedding": list_of({"type": "number"}), "index": COUNT}
     told = {"object": {"const": "list"}, "data": list_of(object_of(row)), "model": STRING}
-    texts = {"oneOf": [STRING, {**STRINGS, "minItems": 1}]}
+    texts = {"oneOf": [STRING, {**STRINGS, "minItems": 1, "maxItems": 2048}]}
     answers = {
         "200": answer("The vectors.", object_of(told)),
         "400": aborted("`input` is no text, no model makes vectors, or the body is no JSON object."),

@@ -113,7 +113,11 @@ def _question() -> Json:
         {
             "message": {"type": "string", "description": "Not empty, unless `reset` is true."},
             "mode": {"enum": [*_MODES, None], "description": "Without it the workspace's own."},
-            "sessionId": {"type": ["string", "integer", "null"], "description": "Parts conversations."},
+            "sessionId": {
+                "type": ["string", "integer", "null"],
+                "maxLength": 1000,
+                "description": "Parts conversations.",
+            },
             "userId": {**MAYBE_NUMBER, "maximum": MOST},
             "attachments": {"type": ["array", "null"], "items": attachment},
             "reset": {"type": ["boolean", "null"], "description": "Begin anew."},

@@ -26,7 +26,7 @@ DONE: Final = object_of({"success": FLAG, "error": MAYBE_STRING})
 """Whether it was done, and if not, why."""
 
 ABORT: Final = ref("schemas", "AnythingLLMAbort")
-_BAD_BODY: Final = "The body is no JSON object."
+_BAD_BODY: Final = "The body is no JSON object, or has far too many values."
 _SOME_ONLY: Final = "The key is missing or wrong, or for some workspaces only; or it is not from here."
 _NO_KEY: Final = (
     "The key is missing or wrong; or, while access is open, `Host` or `Origin` is not this machine."
