@@ -208,6 +208,7 @@ def members_of(schema: Any) -> list[str]:
     return [*schema.get("properties", {}), *inside]
 
 
+@pytest.mark.hypothesis  # the soak run takes it too
 @pytest.mark.parametrize(("path", "method"), [each for each in WITH_BODIES if each[0] != AS_OPENAI])
 def test_hostile_members_are_answered_as_documented(world: World, path: str, method: str) -> None:
     """All at once, and in the soak run one by one too."""
