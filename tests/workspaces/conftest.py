@@ -57,9 +57,11 @@ class Member:
         """Keep a chat in the store of the running gateway, as an answer would."""
         response = {"text": "Because.", "type": "chat", "sources": [], "metrics": {}}
         told = {"response": response, **more}
-        return in_store(
+        number = in_store(
             self.gateway, lambda _, chats: chats.add(NewChat(workspace=workspace, prompt=prompt, **told))
         )
+        assert number is not None
+        return number
 
 
 def in_store(gateway: Gateway, work: Callable[[WorkspaceStore, ChatStore], Awaitable[T]]) -> T:

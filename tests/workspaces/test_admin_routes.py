@@ -165,3 +165,50 @@ def test_settings_are_told_and_not_changed(member: Member) -> None:
     assert told["newValues"] == {}
     assert "tidegate.yaml" in told["error"]
     assert member.get("/system/vector-count") == {"vectorCount": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "bio", "limit"),
+    [
+        ({"bio": {"not": "a text"}}, "", 7),
+        ({"bio": "x" * 1001}, "Hello", 7),
+        ({"dailyMessageLimit": {}}, "Hello", 7),
+        ({"dailyMessageLimit": 0}, "Hello", 7),
+        ({"dailyMessageLimit": 2**70}, "Hello", 7),
+        ({"dailyMessageLimit": None}, "Hello", None),
+        ({"dailyMessageLimit": "12"}, "Hello", 12),
+    ],
+)
+def test_only_what_makes_sense_is_kept_of_a_user(
+    admin: Member, change: dict[str, Any], bio: str, limit: int | None
+) -> None:
+    user = new_user(admin)["id"]
+    assert admin.post(f"/admin/users/{user}", bio="Hello", dailyMessageLimit=7)["success"]
+    kept = bio != "Hello" or limit != 7
+    assert admin.post(f"/admin/users/{user}", **change)["success"] == kept
+    (found,) = admin.get("/admin/users")["users"]
+    assert (found["bio"], found["dailyMessageLimit"]) == (bio, limit)
+    admin.ask("DELETE", f"/admin/users/{user}")
+
+
+@pytest.mark.parametrize("number", ["{}.5", "{}x", "{}e0", "0x{}", "{}%00", "99999999999999999999", "-{}"])
+def test_only_its_own_number_names_a_user_or_an_invite(admin: Member, number: str) -> None:
+    user = new_user(admin)["id"]
+    invite = admin.post("/admin/invite/new")["invite"]["id"]
+    admin.ask("DELETE", f"/admin/users/{number.format(user)}")
+    assert admin.ask("POST", f"/admin/users/{number.format(user)}", {"bio": "x"}).status == 404
+    assert admin.ask("DELETE", f"/admin/invite/{number.format(invite)}").status == 404
+    assert [each["id"] for each in admin.get("/admin/users")["users"]] == [user]
+    admin.ask("DELETE", f"/admin/users/{user}")
+
+
+def test_an_invite_names_each_workspace_once(admin: Member) -> None:
+    number = admin.new("Docs")["id"]
+    told = admin.post("/admin/invite/new", workspaceIds=[number, number, str(number), number + 0.5, "x"])
+    assert told["invite"]["workspaceIds"] == str(number)
+
+
+def test_preferences_are_short(admin: Member) -> None:
+    assert admin.ask("POST", "/admin/preferences", {"x": "y" * 1000}).status == 200
+    response = admin.ask("POST", "/admin/preferences", {"x": "y" * 2**16})
+    assert (response.status, response.json["type"]) == (400, "abort")

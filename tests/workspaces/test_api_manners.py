@@ -89,6 +89,40 @@ def test_a_wrong_method_is_told(member: Member, method: str, path: str) -> None:
     assert list(response.json) == ["id", "type", "textResponse", "sources", "close", "error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/workspace/a/chat", {"POST"}),
+        ("/workspace/a", {"GET", "HEAD", "DELETE"}),
+        ("/embed/a", {"POST", "DELETE"}),
+        ("/workspace/a/thread/t", {"DELETE"}),
+        ("/workspace/new", {"POST"}),
+    ],
+)
+def test_every_method_that_there_is_is_allowed(member: Member, path: str, allow: set[str]) -> None:
+    told = member.ask("PROPFIND", path).head.get("allow") or ""
+    assert set(told.split(", ")) == allow
+
+
+@pytest.mark.parametrize("slash", ["%2F", "%2f"])
+def test_a_slash_in_a_name_leads_to_no_other_route(member: Member, slash: str) -> None:
+    """A client that encodes what its own user calls a workspace asks for that workspace."""
+    member.new("Steps")
+    thread = member.post("/workspace/steps/thread/new", slug="t")["thread"]["slug"]
+    name = f"steps{slash}thread{slash}{thread}"
+    assert member.ask("DELETE", f"/workspace/{name}").body == b"Bad Request"
+    assert member.ask("POST", f"/workspace/{name}/update", {"name": "Other"}).body == b"Bad Request"
+    assert member.get(f"/workspace/steps{slash}chats") == {"workspace": []}
+    assert member.get("/workspace/steps")["workspace"][0]["threads"] == [{"user_id": None, "slug": "t"}]
+
+
+@pytest.mark.parametrize("slash", ["/", "%2F", "%2f"])
+def test_a_document_is_named_by_its_path_in_either_form(member: Member, slash: str) -> None:
+    told = member.post("/document/raw-text", textContent="Tides turn.", metadata={"title": "Tides"})
+    location = told["documents"][0]["location"]
+    assert member.get(f"/document/{location.replace('/', slash)}")["document"]["title"] == "Tides"
+
+
 def test_what_is_not_there_is_told(member: Member) -> None:
     response = member.ask("GET", "/nothing/here")
     assert (response.status, response.json["type"]) == (404, "abort")

@@ -424,6 +424,34 @@ def test_removed_documents_are_gone(member: Member) -> None:
     assert member.get(f"/workspace/{slug}")["workspace"][0]["documents"] == []
 
 
+def test_thousands_of_names_are_looked_up_together(member: Member) -> None:
+    """Each alone would take minutes, and go on when its client is gone."""
+    location = add(member)["location"]
+    names = [f"a/{number}" for number in range(9000)]
+    slug = member.new("Many")["slug"]
+    many = [*names, location, location.partition("/")[2]]
+    told = member.post(f"/workspace/{slug}/update-embeddings", adds=many, deletes=names)
+    assert [each["docpath"] for each in told["workspace"]["documents"]] == [location]
+    moved = member.post("/document/move-files", files=[{"from": each, "to": each} for each in names[:4000]])
+    assert moved["message"].startswith("4000/4000 files not moved")
+    assert member.ask("DELETE", "/system/remove-documents", {"names": many}).status == 200
+    assert member.ask("GET", f"/document/{location}").status == 404
+
+
+def test_a_file_moves_twice(member: Member) -> None:
+    location = add(member)["location"]
+    moves = [{"from": location, "to": "b/x.json"}, {"from": "b/x.json", "to": "c/x.json"}]
+    assert member.post("/document/move-files", files=moves)["message"] is None
+    assert member.get("/document/c/x.json")
+
+
+def test_a_workspace_that_is_named_often_is_looked_up_once(member: Member) -> None:
+    slug = member.new("Often")["slug"]
+    location = add(member, addToWorkspaces=",".join([slug] * 15_000))["location"]
+    (told,) = member.get(f"/workspace/{slug}")["workspace"]
+    assert [each["docpath"] for each in told["documents"]] == [location]
+
+
 def test_a_body_over_the_limit_is_refused(member: Member) -> None:
     response = upload(member, bytes(300_000), "large.txt")
     assert response.status == 413

@@ -15,8 +15,12 @@ from tidegate.store.database import Database
 from tidegate.store.documents import Document, DocumentStore, NewDocument
 from tidegate.store.placements import PlacementStore
 from tidegate.store.schema import documents
+from tidegate.store.users import UserStore
 from tidegate.store.workspaces import Workspace, WorkspaceStore
+from tidegate.workspaces import full_text
+from tidegate.workspaces.document import Entry
 from tidegate.workspaces.ingestion import Ingestion
+from tidegate.workspaces.knowledge import DocumentKnowledge
 from tidegate.workspaces.passages import SqlitePassages
 
 OWNER = "caller-a"
@@ -183,6 +187,31 @@ def test_what_was_deleted_a_moment_ago_is_not_placed_and_waited_for(tmp_path: Pa
     check(tmp_path, work)
 
 
+def test_no_words_stay_of_a_workspace_that_is_deleted_while_one_is_put_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(desk: Desk, docs: Workspace) -> None:
+        put = desk.index.put
+
+        async def meanwhile(workspace: int, document: str, entries: Sequence[Entry]) -> None:
+            await desk.workspaces.delete(workspace)
+            await desk.index.drop(workspace)
+            await put(workspace, document, entries)
+
+        monkeypatch.setattr(desk.index, "put", meanwhile)
+        await desk.place(docs, "one")
+        other = await desk.workspaces.create(OWNER, "Other", {})
+        async with working(desk.ingestion):
+            await desk.ingestion.settle(docs.id)
+            monkeypatch.setattr(desk.index, "put", put)
+            await desk.place(other, "two")  # what comes after it is settled after it
+            await desk.ingestion.settle(other.id)
+        assert not await desk.database.read(lambda connection: full_text.exists(connection, docs.id))
+        assert await desk.index.count(docs.id) == 0
+
+    check(tmp_path, work)
+
+
 def test_one_document_is_waited_for_and_not_all_before_the_next_answer(tmp_path: Path) -> None:
     async def work(desk: Desk, docs: Workspace) -> None:
         first, _ = await desk.place(docs, "first", "second")
@@ -208,5 +237,29 @@ def test_documents_are_found_by_their_words_while_no_vectors_can_be_made(
                 await desk.ingestion.settle(docs.id)
         assert len(await desk.found(docs, "pilot")) == 2
         assert not await desk.index.vector_count(docs.id, embedder)
+
+    check(tmp_path, work)
+
+
+@pytest.mark.parametrize(("question", "may"), [("{filler} pilot", True), ("{filler} pilot {filler}", False)])
+def test_of_a_question_as_long_as_a_book_only_the_ends_are_looked_for(
+    tmp_path: Path, question: str, may: bool
+) -> None:
+    """All its words would take a minute, in which nobody else is answered."""
+
+    async def work(desk: Desk, docs: Workspace) -> None:
+        async with working(desk.ingestion):
+            await desk.place(docs, "one")
+            await desk.ingestion.settle(docs.id)
+        knowledge = DocumentKnowledge(
+            desk.documents,
+            desk.placements,
+            desk.index,
+            UserStore(desk.database, lambda: 1),
+            desk.models,
+            lambda: None,
+        )
+        asked = question.format(filler=" ".join(f"w{number}" for number in range(5000)))
+        assert await knowledge.may_go_on(docs.id, asked) is may
 
     check(tmp_path, work)

@@ -17,7 +17,7 @@ from tests.properties import examples
 from tests.workspaces.conftest import Member, in_store
 from tidegate.store.chats import ChatStore, NewChat
 from tidegate.store.database import Database
-from tidegate.store.embeds import EmbedStore
+from tidegate.store.embeds import Embed, EmbedStore
 from tidegate.store.slugs import slugify
 from tidegate.store.workspaces import WorkspaceStore
 
@@ -41,6 +41,12 @@ def with_stores(folder: Path, check: Check) -> None:
             await database.close()
 
     asyncio.run(main())
+
+
+async def new_embed(embeds: EmbedStore, workspace: int, **settings: object) -> Embed:
+    made = await embeds.create(workspace, settings)
+    assert made is not None
+    return made
 
 
 @pytest.mark.parametrize(
@@ -140,6 +146,22 @@ def test_what_belongs_to_a_workspace_goes_with_it(tmp_path: Path) -> None:
     with_stores(tmp_path, check)
 
 
+def test_nothing_is_kept_of_what_was_deleted_meanwhile(tmp_path: Path) -> None:
+    async def check(store: WorkspaceStore, chats: ChatStore, embeds: EmbedStore) -> None:
+        gone, stays = [await store.create("a", name, {}) for name in ("gone", "stays")]
+        thread = await store.create_thread(stays.id, "T")
+        assert thread is not None
+        await store.delete(gone.id)
+        await store.delete_thread(thread.id)
+        said = {"prompt": "p", "response": {"text": "r"}}
+        assert await chats.add(NewChat(workspace=gone.id, **said)) is None  # type: ignore[arg-type]
+        assert await chats.add(NewChat(workspace=stays.id, thread=thread.id, **said)) is None  # type: ignore[arg-type]
+        assert await embeds.create(gone.id, {}) is None
+        assert [await chats.numbers(each.id) for each in (gone, stays)] == [[], []]
+
+    with_stores(tmp_path, check)
+
+
 def test_threads_are_bounded_by_their_workspace(tmp_path: Path) -> None:
     async def check(store: WorkspaceStore, chats: ChatStore, _: EmbedStore) -> None:
         one, two = [await store.create("a", name, {}) for name in ("one", "two")]
@@ -169,10 +191,12 @@ def test_threads_are_bounded_by_their_workspace(tmp_path: Path) -> None:
 def test_conversations_are_apart(tmp_path: Path) -> None:
     async def check(store: WorkspaceStore, chats: ChatStore, embeds: EmbedStore) -> None:
         one = (await store.create("a", "one", {})).id
-        embed = (await embeds.create(one, {})).id
+        embed = (await new_embed(embeds, one)).id
+        thread = await store.create_thread(one, "T")
+        assert thread is not None
         places = [
             {},
-            {"thread": 7},
+            {"thread": thread.id},
             {"session": "s"},
             {"session": "t"},
             {"embed": embed, "session": "s"},
@@ -237,7 +261,7 @@ def test_pages_hold_an_owners_chats_only(tmp_path: Path) -> None:
         mine, second, foreign = [
             (await store.create(owner, name, {})).id for owner, name in (("a", "x"), ("a", "y"), ("b", "x"))
         ]
-        embed = (await embeds.create(mine, {})).id
+        embed = (await new_embed(embeds, mine)).id
         for number in range(5):
             await chats.add(NewChat(workspace=mine, prompt=f"x{number}", response={"text": "r"}))
             await chats.add(NewChat(workspace=second, prompt=f"y{number}", response={"text": "r"}))
@@ -260,7 +284,7 @@ def test_pages_hold_an_owners_chats_only(tmp_path: Path) -> None:
 def test_embeds_are_found_by_their_owner_and_by_who_has_no_key(tmp_path: Path) -> None:
     async def check(store: WorkspaceStore, chats: ChatStore, embeds: EmbedStore) -> None:
         one = await store.create("a", "One", {})
-        made = await embeds.create(one.id, {"chat_mode": "chat"})
+        made = await new_embed(embeds, one.id, chat_mode="chat")
         await chats.add(
             NewChat(workspace=one.id, embed=made.id, session="s", prompt="p", response={"text": "r"})
         )

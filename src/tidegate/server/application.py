@@ -6,15 +6,17 @@ is in the envelope of its path's dialect.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.core.event import Failure, failure
@@ -33,8 +35,7 @@ from tidegate.observe.sum import add_up
 from tidegate.routing.table import Route as AnyRoute
 from tidegate.routing.table import Routes
 from tidegate.server import anythingllm, count_tokens, google, models, openapi, pages, urls
-from tidegate.server.anythingllm import reach
-from tidegate.server.anythingllm.paths import is_public
+from tidegate.server.anythingllm import paths, reach
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
@@ -49,6 +50,8 @@ from tidegate.wire.ascii_json import ascii_json
 
 _OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """What a path of a generation may be asked for in vain; POST never gets here."""
+_IN_VAIN: Final = "POST alone"
+"""The name of such routes."""
 
 
 class AsciiJSONResponse(JSONResponse):
@@ -108,7 +111,7 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         raise MethodNotAllowed(f"{_asked(request)} takes POST, not {request.method}")
 
     routes = [
-        *(Route(path, wrong_method, methods=_OTHER_METHODS) for path in urls.GOOGLE_POSTS),
+        *(Route(path, wrong_method, methods=_OTHER_METHODS, name=_IN_VAIN) for path in urls.GOOGLE_POSTS),
         *of_google.routes(),
         Route(urls.MODELS, list_models),
         Route(urls.MODEL, one_model),
@@ -118,11 +121,11 @@ def application(service: Service, metrics: Metrics) -> ASGIApp:
         Route(urls.METRICS, show_metrics),
         *_routes_of_pages(service),
         *(
-            Route(path, wrong_method, methods=_OTHER_METHODS)
+            Route(path, wrong_method, methods=_OTHER_METHODS, name=_IN_VAIN)
             for path in (*urls.GENERATIONS, *urls.CHAT_POSTS, urls.FILES_SPLIT)
         ),
         *_routes_of_what_is_kept(service),
-        *(_call_route(service, *paths) for paths in {**urls.CALLS, **urls.CALLS_OF_WORKSPACES}.items()),
+        *(_call_route(service, *pair) for pair in {**urls.CALLS, **urls.CALLS_OF_WORKSPACES}.items()),
         *anythingllm.routes(service),
     ]
     inner = Starlette(
@@ -149,19 +152,22 @@ async def _workspaces(service: Service, request: Request, routes: Routes) -> lis
 
 def _routes_of_pages(service: Service) -> list[Route]:
     async def show_openapi(_: Request) -> Response:
-        return AsciiJSONResponse(openapi.document())
-
-    reference = pages.docs()
+        return Response(await asyncio.to_thread(_openapi), media_type="application/json")
 
     async def docs(_: Request) -> Response:
-        return _page(reference)
+        return _page(await asyncio.to_thread(pages.docs))
 
     async def landing(request: Request) -> Response:
         url = pages.base_url(request.scope["scheme"], request.headers.get("host"), request.scope["server"])
         # The page is public: which models there are is told where the list itself needs no key.
         return _page(pages.landing(service.gateway.routes if service.keys.open else None, url))
 
-    return [Route(urls.OPENAPI, show_openapi), Route(urls.DOCS, docs), Route(urls.LANDING, landing)]
+    return [
+        Route(urls.OPENAPI, show_openapi),
+        Route(urls.DOCS, docs),
+        Route(paths.DOCS, docs),
+        Route(urls.LANDING, landing),
+    ]
 
 
 def _routes_of_what_is_kept(service: Service) -> list[Route]:
@@ -196,7 +202,7 @@ class _Front:
             await self._inner(scope, receive, send)
             return
         scope["tidegate.path"] = scope["path"]
-        scope["path"] = urls.canonical(scope["path"])
+        scope["path"] = urls.routed(scope["path"], scope.get("raw_path", b"").decode("latin-1"))
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         cors = self._service.cors
         origin = next((value for name, value in headers if name == b"origin"), None)
@@ -207,7 +213,7 @@ class _Front:
         scope["tidegate.request"] = request.decode("ascii")
         lines = cors.headers(origin) + b"x-request-id: %b\r\n" % request
         try:
-            public = scope["path"] in urls.PUBLIC or is_public(scope["path"])
+            public = scope["path"] in urls.PUBLIC or paths.is_public(scope["path"])
             if not public or self._service.keys.open:
                 scope["tidegate.caller"] = await self._service.identify_surely(headers, _google_query(scope))
         except TidegateError as error:
@@ -236,6 +242,12 @@ def _google_query(scope: Scope) -> str:
 def _call_route(service: Service, path: str, upstream_path: str) -> Route:
     answer = CallEndpoint(service.gateway, service.ids, lambda: service.max_body, upstream_path)
     return Route(path, answer, methods=["POST"])
+
+
+@cache
+def _openapi() -> bytes:
+    """The OpenAPI document, which takes too long to write while streams wait."""
+    return ascii_json(openapi.document()).encode("ascii")
 
 
 def _page(html: str) -> Response:
@@ -323,10 +335,19 @@ async def _tell_http(request: Request, error: Exception) -> Response:
             failure(NotFound(f"there is nothing at {_asked(request)}; GET /docs lists what there is")),
         )
     if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "GET")
+        allow = _allowed(request)
         told = MethodNotAllowed(f"{_asked(request)} takes {allow}, not {request.method}")
         return _error_response(request.scope, failure(told), {"allow": allow})
     return _error_response(request.scope, failure(Forbidden(error.detail, status=error.status_code)))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of a path, of which one alone knows but its own."""
+    routes: list[Route] = request.app.routes
+    path = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    of_path = (each for each in routes if each.path == path)
+    methods = (["POST"] if each.name == _IN_VAIN else sorted(each.methods or ()) for each in of_path)
+    return ", ".join(dict.fromkeys(chain.from_iterable(methods)))
 
 
 async def _tell_defect(request: Request, error: Exception) -> Response:

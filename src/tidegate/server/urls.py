@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 GENERATIONS: Final = {
     "/chat/completions": "openai-chat",
@@ -100,6 +100,7 @@ PUBLIC: Final = frozenset({HEALTH, READY, DOCS, OPENAPI, LANDING})
 """Paths that need no key: they tell nothing that is worth one."""
 
 _SLASHES = re.compile("/{2,}")
+_ENCODED_SLASH: Final = re.compile("%2f", re.IGNORECASE)
 
 
 def dialect_of(path: str) -> str:
@@ -147,6 +148,19 @@ def _without_host(target: str) -> str:
     if "://" in target and not target.startswith("/"):  # as one writes to a proxy (RFC 9112 section 3.2.2)
         return "/" + target.partition("://")[2].partition("/")[2]
     return target
+
+
+def routed(path: str, raw: str) -> str:
+    """The canonical path that is looked up in the table; ``raw`` is what ``path`` was decoded from.
+
+    Below ``/api`` clients encode the names that they put into paths, and whoever chose a name is not to
+    choose another route by a slash in it. Documents are named by paths there, in either form.
+    """
+    plain = canonical(path)
+    by_location = plain.startswith("/api/v1/document/")
+    if by_location or not plain.startswith("/api/") or not _ENCODED_SLASH.search(raw):
+        return plain
+    return canonical("/".join(unquote(step).replace("/", "%2F") for step in raw.split("/")))
 
 
 def canonical(path: str) -> str:

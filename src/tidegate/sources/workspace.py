@@ -251,7 +251,7 @@ class _Answering:
         if not self._header.keep:
             return None
         chat = self._chat(question, metrics, include=include)
-        number: int = await context.step("chat", lambda: self._shared.chats.add(chat))
+        number: int | None = await context.step("chat", lambda: self._shared.chats.add(chat))
         self._kept = True
         return number
 

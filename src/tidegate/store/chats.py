@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
 from tidegate.store.database import Database
-from tidegate.store.schema import chats, users, workspaces
+from tidegate.store.schema import chats, threads, users, workspaces
 from tidegate.wire.ascii_json import ascii_json
 
 _COLUMNS: Final = [column for column in chats.c if column.name != "stream"]
@@ -71,8 +71,11 @@ class ChatStore:
         self._database = database
         self._now_ms = now_ms
 
-    async def add(self, chat: NewChat) -> int:
-        """Keep a chat and return its id. What its stream answered before is replaced."""
+    async def add(self, chat: NewChat) -> int | None:
+        """Keep a chat and return its id. What its stream answered before is replaced.
+
+        Where its workspace or thread was deleted meanwhile, nothing is kept.
+        """
         return await self._database.run(self._adding(chat))
 
     def post(self, chat: NewChat) -> None:
@@ -90,6 +93,8 @@ class ChatStore:
         counted = select(func.count()).where(recent)
 
         def work(connection: Connection) -> bool:
+            if _is_gone(connection, chat):  # then its answer will not be kept either
+                return True
             for most, asked in ((day, counted), (session, counted.where(chats.c.session == chat.session))):
                 if most is not None and (connection.scalar(asked) or 0) >= most:
                     return False
@@ -112,10 +117,12 @@ class ChatStore:
             "feedback": None,
         }
 
-    def _adding(self, chat: NewChat) -> Callable[[Connection], int]:
+    def _adding(self, chat: NewChat) -> Callable[[Connection], int | None]:
         row = self._row(chat)
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> int | None:
+            if _is_gone(connection, chat):
+                return None
             if chat.stream is not None:
                 this = (chats.c.stream == chat.stream) & (chats.c.workspace == chat.workspace)
                 known = connection.scalar(select(chats.c.id).where(this))
@@ -243,6 +250,14 @@ class ChatStore:
 
 def _is(column: ColumnElement[Any], value: int | str | None) -> ColumnElement[bool]:
     return column.is_(None) if value is None else column == value
+
+
+def _is_gone(connection: Connection, chat: NewChat) -> bool:
+    """Whether the workspace or the thread of a chat was deleted."""
+    places = [select(workspaces.c.id).where(workspaces.c.id == chat.workspace)]
+    if chat.thread is not None:
+        places.append(select(threads.c.id).where(threads.c.id == chat.thread))
+    return any(connection.scalar(each) is None for each in places)
 
 
 def _conversation(

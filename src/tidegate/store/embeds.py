@@ -40,8 +40,8 @@ class EmbedStore:
         self._database = database
         self._now_ms = now_ms
 
-    async def create(self, workspace: int, settings: Mapping[str, Any]) -> Embed:
-        """A new embed, which is enabled."""
+    async def create(self, workspace: int, settings: Mapping[str, Any]) -> Embed | None:
+        """A new embed, which is enabled; None when its workspace is gone."""
         row: dict[str, Any] = {
             "uuid": str(uuid.uuid4()),
             "workspace": workspace,
@@ -50,7 +50,9 @@ class EmbedStore:
             "created_ms": self._now_ms(),
         }
 
-        def work(connection: Connection) -> Embed:
+        def work(connection: Connection) -> Embed | None:
+            if connection.scalar(select(workspaces.c.id).where(workspaces.c.id == workspace)) is None:
+                return None
             made = connection.execute(insert(embeds).values(row)).inserted_primary_key
             assert made is not None
             return Embed(id=made[0], **row)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from tidegate.store.database import Database
-from tidegate.store.schema import invites, members, preferences, users
+from tidegate.store.schema import invites, members, preferences, users, workspaces
 
 Role = Literal["default", "manager", "admin"]
 
@@ -120,9 +120,14 @@ class UserStore:
         return await self._database.read(lambda each: [_user(row) for row in each.execute(asked)])
 
     async def set_members(self, workspace: int, chosen: Sequence[int], *, reset: bool) -> None:
-        """Let users use a workspace, beside those who do or, with ``reset``, in their place."""
+        """Let users use a workspace, beside those who do or, with ``reset``, in their place.
+
+        Nothing happens where it is gone.
+        """
 
         def work(connection: Connection) -> None:
+            if connection.scalar(select(workspaces.c.id).where(workspaces.c.id == workspace)) is None:
+                return
             there = set(connection.scalars(select(members.c.user_id).where(members.c.workspace == workspace)))
             if reset:
                 connection.execute(delete(members).where(members.c.workspace == workspace))

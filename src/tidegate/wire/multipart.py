@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
@@ -10,6 +10,9 @@ from python_multipart.multipart import parse_options_header
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+
+_MOST_PARTS: Final = 1000
 
 
 class Part(NamedTuple):
@@ -64,6 +67,8 @@ class _Reading:
         }
 
     def _begin(self) -> None:
+        if len(self.parts) >= _MOST_PARTS:
+            raise ValueError(f"the multipart body has more than {_MOST_PARTS} parts")
         self._headers = {}
         self._start = self._end = -1
 

@@ -20,6 +20,9 @@ MESSAGES: Final = 20
 """How many earlier messages an embed's model sees where nothing is said."""
 
 
+_MOST_ORIGINS: Final = 1000
+
+
 class EmbedSettings(Struct, frozen=True, kw_only=True):
     """What an embed lets its visitors do.
 
@@ -46,8 +49,9 @@ def _origins(value: Any) -> list[str] | None:
     if not value:
         return None
     named = value.split(",") if isinstance(value, str) else value
-    given = [each.strip() for each in named if isinstance(each, str)] if isinstance(named, list) else []
-    return [found for each in given if (found := _origin(each)) is not None]
+    given = named[:_MOST_ORIGINS] if isinstance(named, list) else []
+    texts = [each.strip() for each in given if isinstance(each, str)]
+    return [found for each in texts if (found := _origin(each)) is not None]
 
 
 def _origin(domain: str) -> str | None:

@@ -208,7 +208,11 @@ class Ingestion:
             await self._placements.settle(placement, content_hash, error=told)
             return
         kept = await self._placements.settle(placement, content_hash, passages=len(entries))
-        if not kept and placement.document not in await self._documents_of(placement.workspace):
+        if kept:
+            return
+        if await self._workspaces.by_id(placement.workspace) is None:  # its table was made anew
+            await self._index.drop(placement.workspace)
+        elif placement.document not in await self._documents_of(placement.workspace):
             await self._index.remove(placement.workspace, placement.document)
 
     async def _documents_of(self, workspace: int) -> set[str]:

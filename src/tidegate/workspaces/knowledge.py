@@ -14,7 +14,7 @@ from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.document import Hit
 from tidegate.workspaces.embedding import embed_whole
 from tidegate.workspaces.index import PassageIndex
-from tidegate.workspaces.retrieval import search
+from tidegate.workspaces.retrieval import search, searched
 from tidegate.workspaces.settings import moment, read_settings
 from tidegate.workspaces.words import query_words
 
@@ -98,6 +98,7 @@ class DocumentKnowledge:
         return {each.id for each in await self._index.passages(workspace, passages)}
 
     async def may_go_on(self, workspace: int, query: str) -> bool:
+        query = searched(query)
         return len(set(query_words(query))) < _SEVERAL or bool(await self._index.lexical(workspace, query, 1))
 
     async def vectors(self, owner: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:

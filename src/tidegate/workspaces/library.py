@@ -109,7 +109,7 @@ class Library:
         title = str(facts.get("title") or "")
         parsed = Parsed(pages=(Page(text),), title=title)
         told = {"url": f"file:///{quote(title)}.txt", "docSource": "raw text added by the user."}
-        digest = sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()
+        digest = await asyncio.to_thread(_digest, f"{title}\0{text}".encode("utf-8", "replace"))
         # A title is not the name of a file: two texts that share one are two documents.
         name = f"raw-{title[:80] or 'text'}-{digest[:8]}"
         return await self._keep(owner, DEFAULT_FOLDER, name, digest, parsed, {**told, **facts}, within)

@@ -34,6 +34,7 @@ MOST: Final = 2**31 - 1
 
 _LONGEST_NAME: Final = 255
 _UNNAMED: Final = "My Workspace"
+_ID: Final = re.compile("[0-9]{1,10}")
 _FLOAT: Final = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
@@ -72,6 +73,15 @@ def read_number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def read_id(value: Any) -> int | None:
+    """The number of a row, from 1 to :data:`MOST`; None for anything else, such as 1.5 or "1x"."""
+    if isinstance(value, str) and _ID.fullmatch(value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 1 <= value <= MOST else None
 
 
 def read_whole(value: Any, default: int, least: int) -> int:

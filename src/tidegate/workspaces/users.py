@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from tidegate.errors import InvalidRequest
 from tidegate.store.users import Invite, User
-from tidegate.workspaces.settings import moment
+from tidegate.workspaces.settings import MOST, moment, read_number
 
 ROLES: Final = ("default", "admin", "manager")
 
 _USERNAME: Final = re.compile(r"[a-z][a-z0-9._@-]{1,99}", re.ASCII)
 _SHORTEST_PASSWORD: Final = 8
 _LONGEST_PASSWORD: Final = 250
+_LONGEST_BIO: Final = 1000
 _N, _R, _P = 2**14, 8, 1
 
 
@@ -36,6 +37,26 @@ def check_role(role: Any) -> str:
     if role not in ROLES:
         raise InvalidRequest(f"Invalid role. Allowed roles are: {', '.join(ROLES)}", param="role")
     return str(role)
+
+
+def check_limit(limit: Any) -> int | None:
+    """How many messages a user may send in a day. Raises InvalidRequest."""
+    if limit is None:
+        return None
+    number = read_number(limit)
+    if number is None or not 1 <= number <= MOST:
+        raise InvalidRequest(
+            f"Daily message limit must be null or a number from 1 to {MOST}.", param="dailyMessageLimit"
+        )
+    return int(number)
+
+
+def check_bio(bio: Any) -> str:
+    """What a user says of themselves; nothing where this is no text. Raises InvalidRequest."""
+    text = bio if isinstance(bio, str) else ""
+    if len(text) > _LONGEST_BIO:
+        raise InvalidRequest(f"Bio cannot be longer than {_LONGEST_BIO} characters.", param="bio")
+    return text
 
 
 def hashed(password: Any) -> str:

@@ -36,6 +36,7 @@ _READ: Final = (
 _DATA: Final = re.compile(r"data:([^;,]*)[^,]*;base64,")
 _ADDRESSES: Final = ("https://", "http://")
 _SHOWN: Final = 100
+_LONGEST_SESSION: Final = 1000
 _MOST: Final = 2**31 - 1
 """The greatest id that AnythingLLM's database takes; whoever has another one is nobody."""
 
@@ -116,7 +117,7 @@ def asked(request: Request) -> Asked:
     return Asked(
         message=message,
         mode=mode,
-        session=_word(said.get("sessionId")),
+        session=_session(said.get("sessionId")),
         user=_number(said.get("userId")),
         reset=reset,
         documents=documents,
@@ -172,10 +173,14 @@ def _image(url: str) -> MediaPart:
         raise InvalidRequest(f"an attachment cannot be read: {error}", param="attachments") from None
 
 
-def _word(value: Any) -> str | None:
-    """A name, which some clients write as a number."""
+def _session(value: Any) -> str | None:
+    """The name of a session, which some clients write as a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
+    if len(str(value)) > _LONGEST_SESSION:
+        raise InvalidRequest(
+            f"'sessionId' may have {_LONGEST_SESSION} characters; send a shorter one", param="sessionId"
+        )
     return str(value) or None
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -17,12 +18,24 @@ from tidegate.server.anythingllm.told import answer
 from tidegate.store.users import User, UserStore
 from tidegate.store.workspaces import Workspace
 from tidegate.workspaces.service import Workspaces
-from tidegate.workspaces.settings import MOST, read_number
-from tidegate.workspaces.users import check_role, check_username, hashed, invite_object, user_object
+from tidegate.workspaces.settings import read_id
+from tidegate.workspaces.users import (
+    check_bio,
+    check_limit,
+    check_role,
+    check_username,
+    hashed,
+    invite_object,
+    user_object,
+)
 
 _SINGLE: Final = "Instance is not in Multi-User mode. Permission denied."
 _NO_SSO: Final = "Simple SSO is not enabled. It must be enabled to validate or issue temporary auth tokens."
+_MOST_PREFERENCES: Final = 2**16
 _DONE: Final = {"success": True, "error": None}
+
+_FACTS: Final = {"dailyMessageLimit": check_limit, "bio": check_bio}
+"""What is said of a user besides, and how it is read."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -117,7 +130,7 @@ class AdminEndpoints:
 
     async def delete_invite(self, request: Request) -> Response:
         """``DELETE /admin/invite/{invite}``."""
-        number = _number(request.path_params["invite"])
+        number = read_id(request.path_params["invite"])
         found = number is not None and await self._users.disable_invite(caller_of(request).id, number)
         if not found:
             return answer({"success": False, "error": "Invite not found"}, 404)
@@ -156,11 +169,13 @@ class AdminEndpoints:
     async def preferences(self, request: Request) -> Response:
         """``POST /admin/preferences``: kept, and looked at by nothing here."""
         asked = await read_asked(request, self._max_body)
+        if len(msgspec.json.encode(asked)) > _MOST_PREFERENCES:
+            raise InvalidRequest(f"preferences may have {_MOST_PREFERENCES} bytes in one request")
         await self._users.prefer(caller_of(request).id, asked)
         return answer(_DONE)
 
     async def _user(self, request: Request) -> User | None:
-        number = _number(request.path_params["user"])
+        number = read_id(request.path_params["user"])
         return None if number is None else await self._users.get(caller_of(request).id, number)
 
     async def _owned(self, owner: str, numbers: Sequence[int]) -> list[Workspace]:
@@ -184,17 +199,12 @@ async def _changes(user: User, asked: dict[str, Any]) -> dict[str, Any]:
         changes["password"] = await asyncio.to_thread(hashed, asked["password"])
     if "suspended" in asked:
         changes["suspended"] = asked["suspended"] in (1, True, "1")
-    facts = {name: asked[name] for name in ("dailyMessageLimit", "bio") if name in asked}
+    facts = {name: check(asked[name]) for name, check in _FACTS.items() if name in asked}
     if facts:
         changes["facts"] = {**user.facts, **facts}
     return changes
 
 
-def _number(value: Any) -> int | None:
-    number = read_number(value)
-    return int(number) if number is not None and 1 <= number <= MOST else None
-
-
 def _numbers(value: Any) -> list[int]:
     given = value if isinstance(value, list) else []
-    return [number for each in given[:1000] if (number := _number(each)) is not None]
+    return list(dict.fromkeys(number for each in given[:1000] if (number := read_id(each)) is not None))

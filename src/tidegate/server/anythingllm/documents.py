@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -145,9 +146,14 @@ class DocumentEndpoints:
         check_may_create(caller)
         files = asked.get("files")
         wanted = [each for each in files if isinstance(each, dict)] if isinstance(files, list) else []
+        moves = [(str(each.get("from") or ""), str(each.get("to") or "")) for each in wanted]
+        known = set(await self._library.documents.among(caller.id, [each for each, _ in moves]))
         stayed = 0
-        for each in wanted:
-            stayed += not await self._move(caller.id, str(each.get("from") or ""), str(each.get("to") or ""))
+        for location, to in moves:
+            if location in known and await self._move(caller.id, location, to):
+                known.add(to)
+            else:
+                stayed += 1
         message = _NOT_MOVED.format(stayed, len(wanted)) if stayed else None
         return answer({"success": True, "message": message})
 
@@ -168,8 +174,9 @@ class DocumentEndpoints:
         """``DELETE /system/remove-documents``: from everywhere."""
         asked = await read_asked(request, self._max_body)
         check_may_create(caller_of(request))
-        for name in _names(asked.get("names")):
-            await self._library.remove(caller_of(request).id, name)
+        owner = caller_of(request).id
+        for name in await self._library.documents.among(owner, _names(asked.get("names"))):
+            await self._library.remove(owner, name)
         return answer({"success": True, "message": "Documents removed successfully"})
 
     async def update_embeddings(self, request: Request) -> Response:
@@ -179,13 +186,15 @@ class DocumentEndpoints:
         if workspace is None:
             return phrase(400)
         caller = caller_of(request)
-        adds, deletes = ([*_names(asked.get(name))] for name in ("adds", "deletes"))
-        known = {name: await self._at(caller, name) for name in (*adds, *deletes)}
-        for document in filter(None, map(known.get, deletes)):
+        seen = await within(self._kept, caller)
+        adds, deletes = (_names(asked.get(name)) for name in ("adds", "deletes"))
+        found = await self._library.documents.among(caller.id, (*adds, *deletes), within=seen)
+        for document in filter(None, map(found.get, deletes)):
             await self._library.take_out(workspace.id, document)
-        await self._library.put_into([workspace.id], [*filter(None, map(known.get, adds))])
+        await self._library.put_into([workspace.id], [*filter(None, map(found.get, adds))])
         changed = await self._kept.workspaces.by_id(workspace.id) or workspace
         whole = await self._workspaces.whole(request, changed)
+        known = {name: found.get(name) for name in (*adds, *deletes)}
         return answer({"workspace": whole, "message": _what_failed(known, adds, whole["documents"])})
 
     async def update_pin(self, request: Request) -> Response:

@@ -76,9 +76,9 @@ class EmbedEndpoints:
         if not isinstance(slug, str) or not slug:
             return answer({"error": "workspace_slug is missing: name the workspace to lead into"}, 400)
         found = await find(self._kept, caller_of(request), slug)
-        if found is None:
+        made = await self._kept.embeds.create(found.id, embed_changes(asked)) if found is not None else None
+        if made is None:
             return answer({"error": "Workspace not found"}, 404)
-        made = await self._kept.embeds.create(found.id, embed_changes(asked))
         return answer({"embed": embed_as_object(made), "error": None})
 
     async def update(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,9 @@ from tidegate.server.anythingllm.asked import caller_of, read_asked
 from tidegate.server.anythingllm.reach import all_of
 from tidegate.server.anythingllm.told import answer
 from tidegate.workspaces.service import Workspaces
+
+_MOST_TEXTS: Final = 2048
+"""What OpenAI takes in one request."""
 
 
 class ListingEndpoints:
@@ -55,6 +59,10 @@ class ListingEndpoints:
         texts = [given] if isinstance(given, str) else given
         if not isinstance(texts, list) or not texts or not all(isinstance(each, str) for each in texts):
             raise InvalidRequest("'input' must be a text, or a list of texts", param="input")
+        if len(texts) > _MOST_TEXTS:
+            raise InvalidRequest(
+                f"'input' may have {_MOST_TEXTS} texts; send them in several requests", param="input"
+            )
         model, vectors = await self._kept.knowledge.vectors(caller_of(request).id, texts)
         data = [
             {"object": "embedding", "embedding": vector, "index": number}

@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 PING: Final = "/api/ping"
+DOCS: Final = "/api/docs"
+"""Where AnythingLLM shows its own API; here that is the page of ours."""
 AUTH: Final = "/api/v1/auth"
 ENV_DUMP: Final = "/api/v1/system/env-dump"
 EXPORT_CHATS: Final = "/api/v1/system/export-chats"
@@ -36,7 +38,7 @@ EMBED_SESSION_CHATS: Final = f"{EMBED_CHATS}/{{session}}"
 EMBED_SESSION: Final = "/api/embed/{embed}/{session}"
 """Where a visitor of a web page finds what was said before, without a key."""
 
-_PUBLIC: Final = frozenset({PING, ENV_DUMP})
+_PUBLIC: Final = frozenset({PING, DOCS, ENV_DUMP})
 _PUBLIC_SESSION: Final = re.compile("/api/embed/[^/]+/[^/]+")
 
 

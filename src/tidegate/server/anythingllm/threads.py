@@ -13,7 +13,7 @@ from tidegate.server.anythingllm.reach import workspace_at
 from tidegate.server.anythingllm.told import MOST_CHATS, answer, history_of, phrase
 from tidegate.store.workspaces import Thread
 from tidegate.workspaces.service import Workspaces
-from tidegate.workspaces.settings import MOST, moment, read_number
+from tidegate.workspaces.settings import moment, read_id
 
 _LONGEST_NAME: Final = 255
 
@@ -32,10 +32,11 @@ class ThreadEndpoints:
         if found is None:
             return phrase(400)
         slug = asked.get("slug")
+        named = slug and isinstance(slug, str | int | float)
         made = await self._kept.workspaces.create_thread(
             found.id,
             _name(asked.get("name")) or "Thread",
-            str(slug) if slug and isinstance(slug, str | int | float) else None,
+            str(slug)[:_LONGEST_NAME] if named else None,
             await self._user(caller_of(request).id, asked.get("userId")),
         )
         if made is None:  # its workspace was deleted a moment ago
@@ -83,10 +84,9 @@ class ThreadEndpoints:
         return _not_found("Thread") if thread is None else thread
 
     async def _user(self, owner: str, asked: Any) -> int | None:
-        number = read_number(asked)
-        if number is None or not 1 <= number <= MOST:
-            return None
-        return int(number) if await self._kept.knowledge.knows_user(owner, int(number)) else None
+        number = read_id(asked)
+        known = number is not None and await self._kept.knowledge.knows_user(owner, number)
+        return number if known else None
 
 
 def _name(value: Any) -> str | None:

@@ -33,6 +33,7 @@ _NO_TITLE: Final = (
 )
 _NO_TEXT: Final = "The 'textContent' key cannot have an empty value."
 _LONGEST_FOLDER: Final = 100
+_LONGEST_METADATA: Final = 2**17
 
 
 class UploadEndpoints:
@@ -130,7 +131,8 @@ class UploadEndpoints:
         told = document_object(document)
         if text is not None:
             told["pageContent"] = text
-        return answer({"success": True, "error": None, "documents": [told]})
+        # A book must not keep streams waiting.
+        return await asyncio.to_thread(answer, {"success": True, "error": None, "documents": [told]})
 
     async def _workspaces(self, request: Request, add_to: Any) -> Sequence[Workspace]:
         """The workspaces that are named, separated by commas. Raises InvalidRequest for an unknown one."""
@@ -139,7 +141,7 @@ class UploadEndpoints:
         if not isinstance(add_to, str):
             raise InvalidRequest(f"{_ADD_TO}{add_to!r}"[:300], param="addToWorkspaces")
         found = []
-        for slug in filter(None, (each.strip() for each in add_to.split(","))):
+        for slug in dict.fromkeys(filter(None, (each.strip() for each in add_to.split(",")))):
             workspace = await find(self._kept, caller_of(request), slug)
             if workspace is None:
                 raise InvalidRequest(f"{_ADD_TO}{slug!r}"[:300], param="addToWorkspaces")
@@ -183,6 +185,8 @@ def _text_of(body: bytes, part: Part | None) -> str | None:
 def _facts(metadata: Any) -> dict[str, str]:
     """What the caller says of a document; what is no fact of one is left out."""
     if isinstance(metadata, str):
+        if len(metadata) > _LONGEST_METADATA:
+            return {}
         try:
             metadata = msgspec.json.decode(metadata)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

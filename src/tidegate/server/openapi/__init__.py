@@ -11,6 +11,7 @@ from typing import Any
 from tidegate import __version__
 from tidegate.server import urls
 from tidegate.server.openapi import (
+    anythingllm,
     beside,
     chat,
     chunk,
@@ -37,13 +38,15 @@ redirected. It stands here once, in the form that clients use.
 **Keys.** Open by default on loopback: no key is asked for, and any key that is sent is ignored. Then both \
 `Host` and, where a browser sends one, `Origin` must name this machine, on every path. With \
 a key in the store (`tidegate keys create`), in `TIDEGATE_API_KEYS` or in `auth.list`, every path asks for \
-one but `/`, `/docs`, `/openapi.json`, `/healthz` and `/readyz`. A key may be for some models alone.
+one but `/`, `/docs`, `/openapi.json`, `/healthz` and `/readyz`, and those below `/api` that say so here. A \
+key may be for some models alone.
 
 **Errors** are OpenAI's envelope, `{"error": {"message", "type", "param", "code"}}`, and Anthropic's below \
-`/v1/messages` and at `/v1/models` with an `anthropic-version` header, and Google's on Google's paths. \
-Beside what is listed, every path answers 405 with `Allow` to a method that it does not have, 400 to what \
-is not HTTP/1.1, 408 to a request that does not arrive whole in `server.body_timeout` (30 s), 413 to a \
-body over `server.max_body` (32 MiB) and 431 to a head over 64 KiB.
+`/v1/messages` and at `/v1/models` with an `anthropic-version` header, Google's on Google's paths, and \
+AnythingLLM's below `/api`. Beside what is listed, every path answers 405 with `Allow` to a method that it \
+does not have, 400 to what is not HTTP/1.1, 408 to a request that does not arrive whole in \
+`server.body_timeout` (30 s), 413 to a body over `server.max_body` (32 MiB), 431 to a head over 64 KiB and \
+503 while the store cannot be read or written.
 
 **CORS.** A preflight is answered with 204 for an origin that may call and 403 for one that may not. While \
 access is open, only pages of this machine may; with keys, the origins of `server.cors` (`*` by default)."""
@@ -66,6 +69,7 @@ def document() -> dict[str, Any]:
             *streams.TAGS,
             *beside.TAGS,
             google.TAG,
+            *anythingllm.TAGS,
             {"name": "models", "description": "What can be asked."},
             {"name": "operation", "description": "Watch the gateway."},
             {"name": "pages", "description": "For people."},
@@ -83,6 +87,7 @@ def document() -> dict[str, Any]:
                 **responses.schemas(),
                 **beside.schemas(),
                 **google.schemas(),
+                **anythingllm.schemas(),
                 **streams.schemas(),
                 **service.schemas(),
                 **shared.schemas(),
@@ -113,6 +118,7 @@ def _paths() -> dict[str, Any]:
         **google.paths(),
         urls.DOWNLOAD: {"get": beside.download(named=True)},
         urls.DOWNLOAD_BY_ID: {"get": beside.download(named=False)},
+        **anythingllm.paths(),
         urls.HEALTH: {"get": service.health()},
         urls.READY: {"get": service.ready()},
         urls.METRICS: {"get": service.metrics()},

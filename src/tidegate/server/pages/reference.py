@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from tidegate.server.openapi import document
@@ -12,8 +13,9 @@ from tidegate.server.pages.markup import block, code, link, page, prose, spans, 
 Json = dict[str, Any]
 
 
+@cache
 def docs() -> str:
-    """The page at ``/docs``."""
+    """The page at ``/docs``, which is made once, for the first who asks."""
     source = document()
     info = source["info"]
     operations = list(_operations(source))
