@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import resource
 import statistics
@@ -18,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from tidegate.server.interpreter import settle_interpreter
 from tidegate.store.database import Database
 from tidegate.workspaces.document import Entry
 from tidegate.workspaces.passages import SqlitePassages
@@ -73,8 +73,8 @@ class Scale:
 class Lag:
     """Notes by how much the event loop was late at most, because of this process.
 
-    What other programs on the machine took is left out: no more counts than the time for which this process
-    was running meanwhile.
+    What other programs on the machine took is left out: the time for which the loop's thread was ready and
+    had no core, where the system tells it, and all that is more than the time this process was running.
     """
 
     def __init__(self) -> None:
@@ -83,10 +83,10 @@ class Lag:
 
     async def _watch(self) -> None:
         while True:
-            due, ran = time.perf_counter() + TICK, time.process_time()
+            due, ran, waited = time.perf_counter() + TICK, time.process_time(), _without_core()
             await asyncio.sleep(TICK)
-            late = min(time.perf_counter() - due, time.process_time() - ran)
-            self.most = max(self.most, late)
+            late = time.perf_counter() - due - (_without_core() - waited)
+            self.most = max(self.most, min(late, time.process_time() - ran))
 
     def taken(self) -> float:
         """The most since it was last taken, in milliseconds."""
@@ -135,10 +135,8 @@ class Corpus:
 
 
 async def measure(passages: int) -> Scale:
-    """Fill a workspace in a folder of its own, and search it. The collector is set as in the gateway."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    """Fill a workspace in a folder of its own, and search it. The interpreter is set as in the gateway."""
+    settle_interpreter()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder, "tidegate.db"))
         index = SqlitePassages(database)
@@ -229,6 +227,14 @@ async def _beside(
     while not ingesting.done():
         times += await _searched(index, corpus, 1)
     return times, await ingesting
+
+
+def _without_core() -> float:
+    """For how many seconds this thread was ready to run and did not, so far; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _share(times: Sequence[float], percent: int) -> float:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -18,16 +15,13 @@ from uvicorn.server import ServerState
 
 from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
+from tidegate.server.interpreter import settle_interpreter
 from tidegate.server.handover import Adopt
 from tidegate.server.loads import Counted, Loads
 from tidegate.server.process import Ending
 from tidegate.server.protocol import GatewayProtocol
 
 logger = logging.getLogger("tidegate")
-
-_M_MMAP_THRESHOLD = -3
-_LARGE_BLOCK = 512 * 1024
-"""Blocks of this size go back to the system when they are freed: bodies and images come seldom."""
 
 
 async def serve(
@@ -64,7 +58,7 @@ async def serve(
     service.ready = True
     if serving is not None:
         await serving(connections.serve)
-    _settle_memory()
+    settle_interpreter()
     await ending.stop.wait()
     accepting.close()
     await _wind_down(service, connections.state, shutdown, ending.now)
@@ -124,18 +118,3 @@ async def _wind_down(service: Service, state: ServerState, seconds: float, now: 
         await asyncio.sleep(0.01)
     for connection in list(state.connections):
         connection.transport.abort()
-
-
-def _settle_memory() -> None:
-    """Keep the collector away from what lives as long as the process, and from hurrying over streams.
-
-    Streams free themselves by reference counting; a full collection among thousands of them would stop
-    every one for milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-    if sys.platform == "linux":
-        # glibc raises its threshold with every large block that is freed, and then keeps the next ones.
-        with contextlib.suppress(OSError, AttributeError):  # musl has no such call
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
