@@ -230,7 +230,7 @@ async def _beside(
 
 
 def _without_core() -> float:
-    """For how many seconds this thread was ready to run and did not, so far; 0 where the system does not say."""
+    """For how many seconds this thread was ready to run and had no core, where the system says so; else 0."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):

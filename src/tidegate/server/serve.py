@@ -15,8 +15,8 @@ from uvicorn.server import ServerState
 
 from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
-from tidegate.server.interpreter import settle_interpreter
 from tidegate.server.handover import Adopt
+from tidegate.server.interpreter import settle_interpreter
 from tidegate.server.loads import Counted, Loads
 from tidegate.server.process import Ending
 from tidegate.server.protocol import GatewayProtocol
