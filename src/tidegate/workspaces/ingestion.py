@@ -126,7 +126,7 @@ class Ingestion:
         if known is None or known.embedder not in (None, embedder):
             return True  # all are embedded anew, which may take hours
         count = await self._index.count(workspace)
-        # To look for those that lack them takes a hundred times as long as to count.
+        # To look for those that lack them takes several times as long as to count.
         if has < count or await self._index.without_vectors(workspace, embedder, 1):
             return False
         return known.embedder == embedder or not count
