@@ -86,7 +86,7 @@ def test_codes_tell_cosines() -> None:
         vectors = made(BLOCK + 1, 384, kind)
         vectors, asked = vectors[:-1], vectors[-1]
         coder = Coder(vectors)
-        estimates = coder.codes(vectors).estimates(coder.asked(asked, BLOCK))
+        estimates = coder.codes(vectors).estimates(coder.asked(asked))
         errors = estimates - vectors @ asked
         assert np.std(errors) < 0.05, kind
 

@@ -32,8 +32,6 @@ class Asked(NamedTuple):
     least: float
     step: float
     sum: float
-    common: Words
-    """Room for what a block has in common with it: to be given new memory for each would take as long."""
 
 
 class Codes(NamedTuple):
@@ -48,13 +46,11 @@ class Codes(NamedTuple):
         """About the cosine of each with what is asked for, but for a summand that is the same for all."""
         import numpy as np  # noqa: PLC0415 - an extra, and slow to import
 
-        common = asked.common[..., : self.words.shape[1]]
-        np.bitwise_and(self.words, asked.planes[..., None], out=common)
-        counts = np.add.reduce(np.bitwise_count(common), axis=1, dtype=np.uint16)
-        rounded: Floats = counts[-1].astype(np.float32)
-        for plane in counts[-2::-1]:
-            rounded += rounded
-            rounded += plane
+        counts = np.zeros(self.words.shape[1], dtype=np.uint16)
+        for plane in asked.planes[::-1]:
+            counts += counts
+            counts += np.add.reduce(np.bitwise_count(self.words & plane[:, None]), axis=0, dtype=np.uint16)
+        rounded: Floats = counts.astype(np.float32)
         rounded *= 2 * asked.step
         rounded += np.float32(2 * asked.least) * self.ones - np.float32(asked.sum)
         rounded *= self.scale
@@ -86,8 +82,7 @@ class Coder:
             offset=np.vecdot(away, self._centre),
         )
 
-    def asked(self, vector: Floats, most: int) -> Asked:
-        """A vector, to be compared with codes of at most so many at once."""
+    def asked(self, vector: Floats) -> Asked:
         import numpy as np  # noqa: PLC0415
 
         turned = self._turned((vector - self._centre)[None])[0]
@@ -95,9 +90,7 @@ class Coder:
         step = (float(turned.max()) - least) / _STEPS or 1.0
         rounded = np.rint((turned - least) / step).astype(np.uint8)
         bits = [np.packbits(rounded >> bit & 1).view(np.uint64) for bit in range(_STEPS.bit_length())]
-        planes = np.stack(bits)
-        common = np.empty((*planes.shape, most), dtype=np.uint64)
-        return Asked(planes, least, step, float((least + step * rounded).sum()), common)
+        return Asked(np.stack(bits), least, step, float((least + step * rounded).sum()))
 
     def _turned(self, vectors: Floats) -> Floats:
         """Each vector, with zeros up to whole words, turned so that every number depends on all it had.

@@ -88,13 +88,20 @@ class Sought:
         self._among = None if among is None else np.fromiter(among, dtype=np.int64, count=len(among))
         self._found: list[tuple[Ids, Floats]] = []
 
-    def look(self, ids: Ids, vectors: Floats) -> None:
-        """Look at these vectors too. Raises Broken where they have another number of dimensions."""
+    def cosines(self, vectors: Floats) -> Floats:
+        """The cosine of each with what is asked for. Raises Broken for another number of dimensions."""
         import numpy as np  # noqa: PLC0415
 
         self.check(vectors.shape[1])
         # Not the product of a matrix: it would be shared out among threads that wait for one another.
-        cosines = np.where(self.may_be_found(ids), np.vecdot(vectors, self.vector), np.float32(_LEAST))
+        cosines: Floats = np.vecdot(vectors, self.vector)
+        return cosines
+
+    def look(self, ids: Ids, cosines: Floats) -> None:
+        """Look at these too."""
+        import numpy as np  # noqa: PLC0415
+
+        cosines = np.where(self.may_be_found(ids), cosines, np.float32(_LEAST))
         if len(cosines) > self.most:
             kept = np.argpartition(cosines, -self.most)[-self.most :]
             ids, cosines = ids[kept], cosines[kept]
@@ -107,7 +114,8 @@ class Sought:
         if rows:
             self.last = rows[-1][0]
             alike = [row for row in rows if len(row[2]) == len(rows[0][2])]
-            self.look(np.array([row[1] for row in alike]), unpacked([row[2] for row in alike]))
+            cosines = self.cosines(unpacked([row[2] for row in alike]))
+            self.look(np.array([row[1] for row in alike]), cosines)
 
     def check(self, dimensions: int) -> None:
         """Raises Broken where those that are searched have another number of dimensions."""
@@ -228,7 +236,8 @@ class Matrix:
             self._search_coded(sought, self._coder, fetch)
         for block in self._blocks[-1:]:
             if block.codes is None and block.vectors is not None:
-                sought.look(block.ids[: block.length], block.vectors[: block.length])
+                cosines = sought.cosines(block.vectors[: block.length])
+                sought.look(block.ids[: block.length], cosines)
 
     def _seal(self, block: Block) -> None:
         vectors = block.vectors
@@ -240,7 +249,7 @@ class Matrix:
     def _search_coded(self, sought: Sought, coder: Coder, fetch: Fetch) -> None:
         import numpy as np  # noqa: PLC0415
 
-        asked = coder.asked(sought.vector, BLOCK)
+        asked = coder.asked(sought.vector)
         found = []
         for block in self._blocks:
             if block.codes is not None:
@@ -252,28 +261,27 @@ class Matrix:
         best = np.argpartition(estimates, -closer)[-closer:]
         best = np.sort(best[estimates[best] > -np.inf])
         if self.form == "exact":
-            sought.look(*self._held(best))
+            sought.look(*self._held(best, sought))
             return
-        ids = [int(self._blocks[at // BLOCK].ids[at % BLOCK]) for at in best.tolist()]
-        rows = [row for row in fetch(ids) if len(row[1]) == 2 * self._dimensions]
+        wanted = [int(self._blocks[at // BLOCK].ids[at % BLOCK]) for at in best.tolist()]
+        rows = [row for row in fetch(wanted) if len(row[1]) == 2 * self._dimensions]
         if rows:
-            sought.look(
-                np.array([row[0] for row in rows], dtype=np.int64), unpacked([row[1] for row in rows])
-            )
+            cosines = sought.cosines(unpacked([row[1] for row in rows]))
+            sought.look(np.array([row[0] for row in rows]), cosines)
 
-    def _held(self, places: Ids) -> tuple[Ids, Floats]:
-        """The ids and vectors at places, which are in order, of full blocks."""
+    def _held(self, places: Ids, sought: Sought) -> tuple[Ids, Floats]:
+        """The ids and cosines of vectors at places, which are in order, of full blocks."""
         import numpy as np  # noqa: PLC0415
 
         ids = np.empty(len(places), dtype=np.int64)
-        vectors = np.empty((len(places), self._dimensions), dtype=np.float32)
+        cosines = np.empty(len(places), dtype=np.float32)
         ends = np.searchsorted(places, np.arange(len(self._blocks) + 1) * BLOCK).tolist()
         for block, begin, end in zip(self._blocks, ends, ends[1:], strict=False):
             if begin < end and block.vectors is not None:
                 rows = places[begin:end] % BLOCK
                 ids[begin:end] = block.ids[rows]
-                vectors[begin:end] = block.vectors[rows]
-        return ids, vectors
+                cosines[begin:end] = sought.cosines(block.vectors[rows].astype(np.float32))
+        return ids, cosines
 
 
 def unpacked(vectors: Sequence[bytes]) -> Floats:
