@@ -33,10 +33,12 @@ class Embedders:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.begun = asyncio.Event()
+        self.calls: list[Sequence[str]] = []
 
     async def embed(
         self, owner: str, model: str, texts: Sequence[str], *, query: bool = False
     ) -> list[list[float]]:
+        self.calls.append(texts)
         if model == "slow":
             self.begun.set()
             await self.gate.wait()
@@ -261,5 +263,55 @@ def test_of_a_question_as_long_as_a_book_only_the_ends_are_looked_for(
         )
         asked = question.format(filler=" ".join(f"w{number}" for number in range(5000)))
         assert await knowledge.may_go_on(docs.id, asked) is may
+
+    check(tmp_path, work)
+
+
+def test_a_large_workspace_holds_up_no_vectors_of_others(tmp_path: Path) -> None:
+    async def work(desk: Desk, large: Workspace) -> None:
+        other = await desk.workspaces.create(OWNER, "Other", {})
+        desk.embedder = "slow"
+        many = await desk.add("many", "\n\n".join(f"Ship {at} needs a pilot." * 8 for at in range(200)))
+        await desk.placements.place(large.id, many.id)
+        async with working(desk.ingestion):
+            await desk.models.begun.wait()
+            await desk.place(other, "another")
+            await desk.until(lambda: all_are_indexed(desk, other))
+            desk.models.gate.set()
+            await desk.ingestion.settle(other.id)
+            assert any("another" in text for call in desk.models.calls[:3] for text in call)
+            await desk.ingestion.settle(large.id)
+        assert len(desk.models.calls) > 4
+        assert await desk.index.vector_count(large.id, "slow") == await desk.index.count(large.id)
+
+    check(tmp_path, work)
+
+
+async def all_are_indexed(desk: Desk, workspace: Workspace) -> bool:
+    return set(await desk.states(workspace)) == {"indexed"}
+
+
+def test_another_process_waits_no_longer_than_until_vectors_fail(tmp_path: Path) -> None:
+    """What became of them stands in the store, until they can be made."""
+
+    async def problems(desk: Desk, docs: Workspace) -> list[str | None]:
+        return [placement.error for placement, _ in await desk.placements.of(docs.id)]
+
+    async def work(desk: Desk, docs: Workspace) -> None:
+        elsewhere = desk.another()
+        desk.embedder = "broken"
+        async with working(desk.ingestion):
+            for name in ("one", "two"):  # the second comes while the model is left alone
+                await desk.place(docs, name)
+                await elsewhere.settle(docs.id)
+            assert await desk.states(docs) == ["indexed"] * 2
+            assert (await problems(desk, docs))[0] == "it has no vectors yet: nobody is there"
+            desk.embedder = "a"
+            desk.ingestion.wake()
+            await desk.until(lambda: none_are_told(desk, docs))
+        assert await desk.index.vector_count(docs.id, "a") == 2
+
+    async def none_are_told(desk: Desk, docs: Workspace) -> bool:
+        return await problems(desk, docs) == [None] * 2 and await desk.index.vector_count(docs.id, "a") == 2
 
     check(tmp_path, work)

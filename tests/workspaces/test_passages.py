@@ -16,7 +16,7 @@ from tidegate.store.database import Database
 from tidegate.store.schema import passages, vectors
 from tidegate.workspaces import passage_rows
 from tidegate.workspaces.passages import SqlitePassages
-from tidegate.workspaces.vectors import BLOCK, Best, Matrices, Matrix, packed
+from tidegate.workspaces.vectors import Matrices, Matrix, packed
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ def test_searches_do_not_wait_for_the_store_nor_for_a_write(tmp_path: Path) -> N
 
 def test_the_least_lately_searched_make_room(tmp_path: Path) -> None:
     def matrix(count: int) -> Matrix:
-        made = Matrix(0)
+        made = Matrix(0, "exact")
         made.add([(at + 1, at, packed(angle(at))) for at in range(count)], 0)
         return made
 
@@ -144,20 +144,6 @@ def test_the_least_lately_searched_make_room(tmp_path: Path) -> None:
     kept.keep((3, MODEL), matrix(10))
     assert [kept.get((workspace, MODEL)) is not None for workspace in (1, 2, 3)] == [True, False, True]
     assert kept.bytes <= kept.most_bytes
-
-
-def test_vectors_of_several_blocks_are_all_searched() -> None:
-    numbers = np.random.default_rng(3)
-    made = numbers.standard_normal((2 * BLOCK + 100, 8))
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    stored = [(at + 1, at, packed(row.tolist())) for at, row in enumerate(made)]
-    matrix = Matrix(0)
-    for begin in range(0, len(stored), 3000):
-        matrix.add(stored[begin : begin + 3000], 0)
-    asked = numbers.standard_normal(8)
-    best = [passage for passage, _ in matrix.search(Best(asked.tolist(), 5, None))]
-    assert len(matrix) == len(stored)
-    assert best == np.argsort(-(made @ asked))[:5].tolist()
 
 
 def test_a_vector_is_kept_at_length_one() -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -20,16 +17,13 @@ from tidegate.generation import Gateway
 from tidegate.server.accepting import Accepting
 from tidegate.server.generate import Service
 from tidegate.server.handover import Adopt
+from tidegate.server.interpreter import settle_interpreter
 from tidegate.server.loads import Counted, Loads
 from tidegate.server.process import Ending
 from tidegate.server.protocol import GatewayProtocol
 from tidegate.streams.registry import Stream
 
 logger = logging.getLogger("tidegate")
-
-_M_MMAP_THRESHOLD = -3
-_LARGE_BLOCK = 512 * 1024
-"""Blocks of this size go back to the system when they are freed: bodies and images come seldom."""
 
 
 async def serve(
@@ -66,7 +60,7 @@ async def serve(
     service.ready = True
     if serving is not None:
         await serving(connections.serve)
-    _settle_memory()
+    settle_interpreter()
     await ending.stop.wait()
     accepting.close()
     await _wind_down(service, connections.state, shutdown, ending.now)
@@ -138,18 +132,3 @@ def _pending(gateway: Gateway) -> int:
     """How many streams and calls may end soon. A person may take days, and can answer the next process."""
     waiting = (stream for stream in gateway.streams if stream.producer.is_unhurried)
     return gateway.busy - sum(_goes_on_elsewhere(gateway, stream) for stream in waiting)
-
-
-def _settle_memory() -> None:
-    """Keep the collector away from what lives as long as the process, and from hurrying over streams.
-
-    Streams free themselves by reference counting; a full collection among thousands of them would stop
-    every one for milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-    if sys.platform == "linux":
-        # glibc raises its threshold with every large block that is freed, and then keeps the next ones.
-        with contextlib.suppress(OSError, AttributeError):  # musl has no such call
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from tidegate.store.database import Database
 from tidegate.store.documents import Document
@@ -18,7 +18,10 @@ _OF_DOCUMENTS: Final = [column for column in documents.c if column.name != "page
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """A document in a workspace. ``passages`` is into how many it was cut, ``error`` why it was not."""
+    """A document in a workspace. ``passages`` is into how many it was cut, ``error`` why it was not.
+
+    One that is indexed can have an error too: why it has no vectors.
+    """
 
     id: int
     workspace: int
@@ -167,6 +170,32 @@ class PlacementStore:
             .values(state=state, error=error, passages=passages)
         )
         return await self._database.run(lambda each: each.execute(noted).rowcount > 0)
+
+    async def note_problem(self, workspace: int, problem: str, among: Collection[str]) -> None:
+        """Note why those of a workspace's documents have no vectors that are indexed, and among these."""
+        mine = (placements.c.workspace == workspace) & placements.c.document.in_(among)
+        noted = update(placements).where(mine, placements.c.state == "indexed").values(error=problem)
+        await self._database.run(lambda each: each.execute(noted))
+
+    async def forget_problems(self, workspace: int | None = None) -> None:
+        """Nothing keeps a workspace's documents, or all, from having vectors."""
+        noted = (placements.c.state == "indexed") & placements.c.error.is_not(None)
+        if workspace is not None:
+            noted &= placements.c.workspace == workspace
+        if await self._database.read(lambda each: each.scalar(select(exists().where(noted)))):
+            forgotten = update(placements).where(noted).values(error=None)
+            await self._database.run(lambda each: each.execute(forgotten))
+
+    async def has_problem(self, workspace: int) -> bool:
+        """Whether some of a workspace's documents are indexed and could not be given vectors."""
+        asked = select(
+            exists().where(
+                placements.c.workspace == workspace,
+                placements.c.state == "indexed",
+                placements.c.error.is_not(None),
+            )
+        )
+        return bool(await self._database.read(lambda each: each.scalar(asked)))
 
     async def waits(self, workspace: int, among: Collection[str] | None = None) -> bool:
         """Whether documents of a workspace, or some of these, wait to be indexed."""

@@ -15,25 +15,19 @@ from typing import Final
 from tidegate.errors import StoreError, TidegateError
 from tidegate.store.documents import DocumentStore
 from tidegate.store.placements import Placement, PlacementStore
-from tidegate.store.workspaces import Workspace, WorkspaceStore
+from tidegate.store.workspaces import WorkspaceStore
 from tidegate.workspaces.cutting import cut
 from tidegate.workspaces.document import Entry, Page
-from tidegate.workspaces.embedding import embed_whole
 from tidegate.workspaces.index import PassageIndex
 from tidegate.workspaces.knowledge import Models
-from tidegate.workspaces.vectors import packed, vectors_possible
+from tidegate.workspaces.turns import EmbeddingTurns
+from tidegate.workspaces.vectors import vectors_possible
 
 logger = logging.getLogger("tidegate")
 
 _LOOK_SECONDS: Final = 1.0
 """How often the store is asked what other processes have put in."""
 _SETTLE_SECONDS: Final = 0.05
-_NOTHING: Final = ""
-"""No embedder is called so."""
-_AT_ONCE: Final = 32
-"""Passages that are embedded with one call."""
-_AGAIN_SECONDS: Final = (1.0, 60.0)
-"""When a model that failed is asked again for vectors, at first and at last: the pause doubles each time."""
 _STALLED_SECONDS: Final = 30.0
 """So long vectors are waited for of which none comes."""
 
@@ -66,17 +60,11 @@ class Ingestion:
         self._documents = documents
         self._placements = placements
         self._index = index
-        self._models = models
         self._embedder = embedder
         self._sizes = sizes
         self._documents_came = asyncio.Event()
         self._passages_came = asyncio.Event()
-        self._lacking: set[int] = set()
-        """Workspaces that may have passages without vectors."""
-        self._looked_for: str | None = _NOTHING
-        """The embedder whose vectors all workspaces were looked at for."""
-        self._failed: dict[int, tuple[float, float]] = {}
-        """Workspaces without all their vectors: when they are looked at again, and after how many seconds."""
+        self._turns = EmbeddingTurns(workspaces, placements, index, models, embedder)
 
     def wake(self) -> None:
         """There is something to do."""
@@ -88,7 +76,7 @@ class Ingestion:
         await self._until_done(self._tidy)
         await asyncio.gather(
             self._for_ever(self._ingest_all, self._documents_came),
-            self._for_ever(self._embed_what_lacks, self._passages_came),
+            self._for_ever(self._turns.take, self._passages_came),
         )
 
     async def _for_ever(self, work: Work, news: asyncio.Event) -> None:
@@ -120,24 +108,28 @@ class Ingestion:
         while await self._placements.waits(workspace, documents):  # noqa: ASYNC110 - maybe another's work
             await asyncio.sleep(_SETTLE_SECONDS)
         had, since = -1, 0.0
-        while (embedder := self._wants_vectors(workspace)) is not None:
-            if await self._has_vectors(workspace, embedder):
+        while (embedder := self._embedder()) is not None and vectors_possible():
+            if await self._placements.has_problem(workspace):
                 return
-            has, now = await self._index.vector_count(workspace, embedder), self._now()
+            has, now = await self._index.vector_count(workspace, embedder), asyncio.get_running_loop().time()
+            if await self._has_vectors(workspace, embedder, has):
+                return
             if has != had:
                 had, since = has, now
-            elif now - since > _STALLED_SECONDS:  # another process does the work, and cannot
+            elif now - since > _STALLED_SECONDS:  # the process that does the work hangs
                 return
             await asyncio.sleep(_SETTLE_SECONDS)
 
-    async def _has_vectors(self, workspace: int, embedder: str) -> bool:
-        """Whether nobody need wait for a workspace's vectors."""
+    async def _has_vectors(self, workspace: int, embedder: str, has: int) -> bool:
+        """Whether nobody need wait for a workspace's vectors, of which there are so many."""
         known = await self._workspaces.by_id(workspace)
         if known is None or known.embedder not in (None, embedder):
             return True  # all are embedded anew, which may take hours
-        if await self._index.without_vectors(workspace, embedder, 1):
+        count = await self._index.count(workspace)
+        # To look for those that lack them takes several times as long as to count.
+        if has < count or await self._index.without_vectors(workspace, embedder, 1):
             return False
-        return known.embedder == embedder or not await self._index.count(workspace)
+        return known.embedder == embedder or not count
 
     async def take_out(self, workspace: int, document: str) -> None:
         """Have a workspace answer from a document no more. Raises StoreError."""
@@ -158,35 +150,11 @@ class Ingestion:
             if document not in documents[workspace]:
                 await self._index.remove(workspace, document)
 
-    async def _embed_what_lacks(self) -> None:
-        while self._lacking or self._embedder() != self._looked_for or self._is_due():
-            await self._embed_all()
-
-    async def _embed_all(self) -> None:
-        """Look at the workspaces that may lack vectors: at all of them, for another embedder."""
-        embedder = self._embedder()
-        every = {each.id: each for each in await self._workspaces.every()}
-        if embedder is None or embedder != self._looked_for:
-            self._failed.clear()
-            chosen = set(every)
-        else:
-            chosen = self._lacking | self._failed.keys()
-        for gone in self._failed.keys() - every.keys():
-            del self._failed[gone]
-        self._lacking, self._looked_for = set(), _NOTHING
-        for number in sorted(chosen & every.keys()):
-            await self._embed(every[number])
-        self._looked_for = embedder  # and after a failure of the store, all are looked at
-
-    def _is_due(self) -> bool:
-        now = self._now()
-        return any(when <= now for when, _ in self._failed.values())
-
     async def _ingest_all(self) -> None:
         """Put in all documents that wait."""
         while (waiting := await self._placements.next_waiting()) is not None:
             await self._ingest(*waiting)
-            self._lacking.add(waiting[0].workspace)
+            self._turns.lacks(waiting[0].workspace)
             self._passages_came.set()
 
     async def _ingest(self, placement: Placement, content_hash: str) -> None:
@@ -218,54 +186,6 @@ class Ingestion:
     async def _documents_of(self, workspace: int) -> set[str]:
         return {document.id for _, document in await self._placements.of(workspace)}
 
-    async def _embed(self, workspace: Workspace) -> None:
-        """Get the vectors that a workspace lacks; when all are there, they are the ones to search."""
-        embedder = self._embedder()
-        if embedder is None or not vectors_possible() or not self._may_try(workspace.id):
-            return
-        after = 0
-        while lacking := await self._index.without_vectors(workspace.id, embedder, _AT_ONCE, after):
-            numbers = [number for number, _ in lacking]
-            try:
-                texts = [text for _, text in lacking]
-                found = await embed_whole(self._models, workspace.owner, embedder, texts)
-                vectors = await asyncio.to_thread(_packed, numbers, found)
-            except StoreError:
-                raise
-            except Exception as error:  # the other workspaces have their turn; it is not asked each second
-                self._put_off(workspace, error)
-                return
-            await self._index.add_vectors(workspace.id, embedder, vectors)
-            after = numbers[-1]
-        self._failed.pop(workspace.id, None)
-        if workspace.embedder != embedder and await self._index.count(workspace.id):
-            await self._workspaces.update(workspace.id, embedder=embedder)
-            await self._index.forget_vectors(workspace.id, embedder)
-
-    def _may_try(self, workspace: int) -> bool:
-        return workspace not in self._failed or self._failed[workspace][0] <= self._now()
-
-    def _put_off(self, workspace: Workspace, error: Exception) -> None:
-        """Ask for a workspace's vectors later."""
-        first, last = _AGAIN_SECONDS
-        pause = min(2 * self._failed[workspace.id][1], last) if workspace.id in self._failed else first
-        self._failed[workspace.id] = self._now() + pause, pause
-        if pause == first:  # and not again each time
-            problem = error.message if isinstance(error, TidegateError) else repr(error)
-            logger.warning("workspace %s has no vectors yet: %s", workspace.slug, problem)
-
-    def _wants_vectors(self, workspace: int) -> str | None:
-        """The model whose vectors are on their way."""
-        embedder = self._embedder()
-        return embedder if vectors_possible() and workspace not in self._failed else None
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
 
 def _cut(pages: Sequence[tuple[int | None, str]], size: int, overlap: int) -> list[Entry]:
     return cut([Page(text, number) for number, text in pages], size, overlap)
-
-
-def _packed(numbers: Sequence[int], vectors: Sequence[Sequence[float]]) -> list[tuple[int, bytes]]:
-    return [(number, packed(vector)) for number, vector in zip(numbers, vectors, strict=True)]

@@ -20,6 +20,9 @@ from tidegate.workspaces.vectors import Row
 TOGETHER: Final = 256
 """Passages that are written in one transaction: other writers wait for it."""
 
+SPARE: Final = 14
+"""How many more are looked for than are wanted: some may have been taken out meanwhile."""
+
 _AMONG: Final = "id IN (SELECT value FROM json_each(?))"
 
 
@@ -141,6 +144,14 @@ def visible(connection: Connection, workspace: int, ids: Collection[int]) -> set
     return {int(row[0]) for row in found if row[1] == workspace}
 
 
+def still_there(
+    connection: Connection, workspace: int, found: Sequence[tuple[int, float]]
+) -> list[tuple[int, float]]:
+    """Those of what was found that the workspace has."""
+    there = visible(connection, workspace, [row[0] for row in found])
+    return [row for row in found if row[0] in there]
+
+
 def of_documents(connection: Connection, workspace: int, documents: Collection[str]) -> list[int]:
     """The ids of passages of some documents."""
     found = connection.exec_driver_sql(
@@ -209,8 +220,11 @@ def forget_some(connection: Connection, workspace: int, except_embedder: str | N
 
 def changes(connection: Connection, workspace: int, embedder: str) -> Changes:
     """What has become of an embedder's vectors in a workspace."""
-    row = connection.execute(select(vector_changes).where(*_of(workspace, embedder))).first()
-    return Changes(row.added, row.removed) if row is not None else Changes(0, 0)
+    row = connection.exec_driver_sql(
+        "SELECT added, removed FROM vector_changes WHERE workspace = ? AND embedder = ?",
+        (workspace, embedder),
+    ).first()
+    return Changes(*row) if row is not None else Changes(0, 0)
 
 
 def vectors_behind(connection: Connection, workspace: int, embedder: str, last: int, most: int) -> list[Row]:
@@ -223,10 +237,20 @@ def vectors_behind(connection: Connection, workspace: int, embedder: str, last: 
     return [(row[0], row[1], row[2]) for row in found]
 
 
-def floats(connection: Connection, workspace: int, embedder: str) -> int:
-    """About how many numbers an embedder's vectors have together."""
+def vectors_of(connection: Connection, embedder: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
+    """Those of an embedder's vectors that these passages have, with their ids."""
+    found = connection.exec_driver_sql(
+        "SELECT passage, vector FROM vectors "
+        "WHERE embedder = ? AND passage IN (SELECT value FROM json_each(?))",
+        (embedder, _json(ids)),
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def dimensions(connection: Connection, workspace: int, embedder: str) -> int:
+    """How many numbers the first of an embedder's vectors has; 0 when there is none."""
     behind = vectors_behind(connection, workspace, embedder, 0, 1)
-    return vector_count(connection, workspace, embedder) * len(behind[0][2]) // 2 if behind else 0
+    return len(behind[0][2]) // 2 if behind else 0
 
 
 def vector_count(connection: Connection, workspace: int, embedder: str) -> int:

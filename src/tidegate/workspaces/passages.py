@@ -19,16 +19,10 @@ from tidegate.store.database import Database
 from tidegate.workspaces import full_text, passage_rows
 from tidegate.workspaces.document import Entry
 from tidegate.workspaces.index import Placed
-from tidegate.workspaces.vectors import BLOCK, Best, Matrices, Matrix, Row, vectors_possible
+from tidegate.workspaces.nearest import Nearest
 from tidegate.workspaces.words import query_words
 
-_SPARE: Final = 14
-"""How many more are looked for than are wanted: some may have been taken out meanwhile."""
-
 _TRIES: Final = 3
-
-_STALE: Final = 2_000
-"""Vectors that may be gone and still be in memory, or a fifth of all, before all are read again."""
 
 Ranked = list[tuple[int, float]]
 
@@ -36,30 +30,31 @@ Ranked = list[tuple[int, float]]
 class SqlitePassages:
     """A :class:`tidegate.workspaces.index.PassageIndex` in the file of ``database``.
 
-    It has connections and threads of its own, one to search and one to write, so that neither waits for the
-    other or for the rest of the store. :meth:`open` comes first. Vectors that were searched stay in memory,
-    ``most_bytes`` of them; those of a workspace that has more are read for each search.
+    It has connections and threads of its own, one to write, one to search for words and one for vectors, so
+    that none waits for another or for the rest of the store. :meth:`open` comes first. ``most_bytes`` bounds
+    what is held of vectors, as :class:`tidegate.workspaces.nearest.Nearest` says.
     """
 
     def __init__(self, database: Database, most_bytes: int = 512 * 2**20) -> None:
         path, busy = database.path, database.busy_seconds
         self._reads = Database(path, busy, thread="passages-search")
         self._writes = Database(path, busy, thread="passages-write")
-        self._matrices = Matrices(most_bytes)
-        self._locks: dict[tuple[int, str], asyncio.Lock] = {}
+        self._nearest = Nearest(Database(path, busy, thread="passages-vectors"), most_bytes)
         self._frequencies = full_text.Frequencies()
 
     async def open(self) -> None:
         """Open the file. Raises StoreError."""
-        await self._writes.open()
         try:
+            await self._writes.open()
             await self._reads.open()
+            await self._nearest.open()
         except BaseException:
-            await self._writes.close()
+            await self.close()
             raise
 
     async def close(self) -> None:
         """Close the file. Nothing happens when it is not open."""
+        await self._nearest.close()
         await self._reads.close()
         await self._writes.close()
 
@@ -78,9 +73,7 @@ class SqlitePassages:
         await self._clear(workspace, document)
 
     async def drop(self, workspace: int) -> None:
-        self._matrices.forget(workspace)
-        for key in [each for each in self._locks if each[0] == workspace]:
-            del self._locks[key]
+        await self._nearest.forget(workspace)
         while await self._writes.run(lambda each: passage_rows.drop_some(each, workspace)):
             pass
 
@@ -112,7 +105,7 @@ class SqlitePassages:
             await self._writes.run(partial(_add_vectors, workspace, embedder, batch))
 
     async def forget_vectors(self, workspace: int, except_embedder: str | None) -> None:
-        self._matrices.forget(workspace, except_embedder)
+        await self._nearest.forget(workspace, except_embedder)
         while await self._writes.run(lambda each: passage_rows.forget_some(each, workspace, except_embedder)):
             pass
 
@@ -149,27 +142,7 @@ class SqlitePassages:
         most: int,
         documents: frozenset[str] | None = None,
     ) -> Ranked:
-        if not vectors_possible():
-            return []
-        among = None
-        if documents is not None:
-            wanted = documents
-            among = await self._reads.read(lambda each: passage_rows.of_documents(each, workspace, wanted))
-        matrix = await self._matrix(workspace, embedder)
-        wide = most + _SPARE
-        while True:
-            best = Best(vector, wide, among)
-            if matrix is None:
-                found = await self._in_blocks(workspace, embedder, best)
-            else:
-                found = await asyncio.to_thread(matrix.search, best)
-            there = await self._reads.read(
-                partial(passage_rows.visible, workspace=workspace, ids=[row[0] for row in found])
-            )
-            kept = [row for row in found if row[0] in there]
-            if len(kept) >= most or len(found) < wide:
-                return kept[:most]
-            wide *= 4
+        return await self._nearest.search(workspace, embedder, vector, most, documents)
 
     async def passages(self, workspace: int, ids: Sequence[int]) -> list[Placed]:
         return await self._reads.read(lambda each: passage_rows.fetch(each, workspace, ids))
@@ -191,39 +164,6 @@ class SqlitePassages:
         while await self._writes.run(lambda each: passage_rows.clear_some(each, workspace, name)):
             pass
 
-    async def _matrix(self, workspace: int, embedder: str) -> Matrix | None:
-        """The vectors in memory, as they are now; None when there are too many for it."""
-        key = (workspace, embedder)
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            changes = await self._reads.read(lambda each: passage_rows.changes(each, workspace, embedder))
-            matrix = self._matrices.get(key)
-            if matrix is not None and changes.removed - matrix.removed > max(_STALE, len(matrix) // 5):
-                matrix = None
-            if matrix is None:
-                matrix = Matrix(changes.removed)
-                size = await self._reads.read(lambda each: passage_rows.floats(each, workspace, embedder))
-                if size * 4 > self._matrices.most_bytes:
-                    return None
-            while matrix.last < changes.added:
-                if not await self._reads.read(partial(_read_more, matrix, workspace, embedder)):
-                    break
-            self._matrices.keep(key, matrix)
-            return matrix
-
-    async def _in_blocks(self, workspace: int, embedder: str, best: Best) -> Ranked:
-        """The nearest of vectors that are not held in memory; other searches have their turns between."""
-        last = 0
-        while True:
-            rows = await self._reads.read(
-                partial(
-                    passage_rows.vectors_behind, workspace=workspace, embedder=embedder, last=last, most=BLOCK
-                )
-            )
-            if not rows:
-                return best.result()
-            last = rows[-1][0]
-            await asyncio.to_thread(_look, best, rows)
-
 
 def _insert(
     workspace: int, name: str, batch: Sequence[passage_rows.Prepared], connection: Connection
@@ -235,28 +175,12 @@ def _add_vectors(workspace: int, embedder: str, batch: Mapping[int, bytes], conn
     passage_rows.add_vectors(connection, workspace, embedder, batch)
 
 
-def _read_more(matrix: Matrix, workspace: int, embedder: str, connection: Connection) -> int:
-    """Add a block of what is new to a matrix; how many that were."""
-    removed = passage_rows.changes(connection, workspace, embedder).removed
-    rows = passage_rows.vectors_behind(connection, workspace, embedder, matrix.last, BLOCK)
-    matrix.add(rows, removed)
-    return len(rows)
-
-
-def _look(best: Best, rows: Sequence[Row]) -> None:
-    matrix = Matrix(0)
-    matrix.add(rows, 0)
-    for block in matrix.blocks:
-        best.look(block)
-
-
 def _still_there(connection: Connection, workspace: int, most: int, look: Callable[[int], Ranked]) -> Ranked:
     """The first of what is found that the workspace has."""
-    wide = most + _SPARE
+    wide = most + passage_rows.SPARE
     while True:
         found = look(wide)
-        there = passage_rows.visible(connection, workspace, [row[0] for row in found])
-        kept = [row for row in found if row[0] in there]
+        kept = passage_rows.still_there(connection, workspace, found)
         if len(kept) >= most or len(found) < wide:
             return kept[:most]
         wide *= 4

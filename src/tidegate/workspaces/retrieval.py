@@ -61,16 +61,16 @@ async def search(
         return []
     query = searched(query)
     failed = fell_back or _log
-    lexical, nearest = await asyncio.gather(
+    lexical, nearest, weights = await asyncio.gather(
         index.lexical(workspace, query, MOST, documents),
         _nearest(index, workspace, embedder_name, query, embed, documents, failed),
+        index.weights(workspace, query_words(query)),
     )
     order = fused(lexical, nearest)
     most = max(MOST, top)
     candidates = await index.passages(workspace, order[:most])
     if rerank is not None and len(candidates) > 1:
         candidates = await _reranked(rerank, query, candidates, max(RERANKED, top), failed)
-    weights = await index.weights(workspace, query_words(query))
     return await asyncio.to_thread(_hits, candidates, dict(nearest), weights, threshold, top)
 
 
