@@ -111,6 +111,7 @@ def requests_of(estate: Estate) -> list[tuple[str, str, dict[str, Any] | None]]:
 
 OF_NOBODY = {
     "/api/ping",
+    "/api/docs",
     "/api/v1/auth",
     "/api/v1/system/env-dump",
     "/api/v1/workspace/new",
