@@ -193,6 +193,8 @@ WITH_BODIES: Final = [
 
 @pytest.mark.parametrize(("path", "method"), WITH_BODIES)
 def test_a_body_that_is_no_object_is_refused(world: World, path: str, method: str) -> None:
+    if "{uuid}" in path:  # a request of another test may have switched the embed off
+        world.fill("embed")
     for body in NO_OBJECTS:
         response = world.send(method, path, body)
         assert response.status == 400, (body[:20], response)
