@@ -26,8 +26,8 @@ from tidegate.dialects import Dialect
 from tidegate.errors import Unsupported
 from tidegate.net import Pool
 from tidegate.server.urls import CALLS
+from tidegate.sources.server import upstream as upstream_of
 from tidegate.sources.upstream import UpstreamSource
-from tidegate.sources.upstream import upstream as upstream_of
 
 AUDIO = os.urandom(300_000)
 BODY = {"model": "m", "input": "hi", "query": "q", "documents": ["d"], "prompt": "p"}

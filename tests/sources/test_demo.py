@@ -18,6 +18,7 @@ from tidegate.core.event import AnyEvent, End, Finish, Start, Text, Tool
 from tidegate.core.fold import Fold
 from tidegate.core.request import Begun, Header
 from tidegate.core.source import Flow
+from tidegate.core.steady import Passable, Steady
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken
@@ -47,6 +48,9 @@ class Said:
 
     def drop(self, fields: Sequence[str]) -> None:
         raise AssertionError("the demo model takes everything")
+
+    def steady(self, steady: Steady, upstream: Passable) -> bool:
+        return False
 
     async def ready(self) -> None:
         self.asked += 1

@@ -17,12 +17,14 @@ from tidegate.config.secret import Secret
 from tidegate.core.event import AnyEvent, End, Text
 from tidegate.core.request import Header
 from tidegate.core.source import Flow
+from tidegate.core.steady import Passable, Steady
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect
 from tidegate.errors import Broken, Rejected, SourceError, Unreachable
 from tidegate.net import Address, Pool
 from tidegate.net.address import split_url
-from tidegate.sources.upstream import Upstream, UpstreamSource, request_head, upstream
+from tidegate.sources.server import Upstream, request_head, upstream
+from tidegate.sources.upstream import UpstreamSource
 
 CHAT = load_dialect("openai-chat")
 REQUEST = CHAT.read_request(b'{"model":"ours","messages":[{"role":"user","content":"Hi"}],"x":1.50}')
@@ -64,6 +66,9 @@ class Said:
 
     def drop(self, fields: Sequence[str]) -> None:
         self.dropped = tuple(fields)
+
+    def steady(self, steady: Steady, upstream: Passable) -> bool:
+        return False
 
     async def ready(self) -> None:
         raise AssertionError("an upstream pushes")

@@ -178,12 +178,12 @@ async def test_a_full_disk_stops_the_copying_and_nothing_else(home: Home) -> Non
     process.begin(S, *([event] for event in said))
     pass_by(log, 200)
     assert steps.take()
-    there, none = os.dup(log._segments.file), os.open("/dev/full", os.O_RDWR)
-    os.dup2(none, log._segments.file)
-    log._segments.size = 0  # so that it does not begin another file
+    there, none = os.dup(log._segments.tail.file), os.open("/dev/full", os.O_RDWR)
+    os.dup2(none, log._segments.tail.file)
+    log._segments.tail.size = 0  # so that it does not begin another file
     assert steps.take()
-    os.dup2(there, log._segments.file)
-    log._segments.size = os.fstat(there).st_size
+    os.dup2(there, log._segments.tail.file)
+    log._segments.tail.size = os.fstat(there).st_size
     os.close(there)
     os.close(none)
     assert not steps.take()

@@ -56,12 +56,12 @@ class Disk:
     @contextmanager
     def full(self) -> Iterator[None]:
         """The file that is written to takes no more."""
-        there, none = os.dup(self.segments.file), os.open("/dev/full", os.O_RDWR)
-        os.dup2(none, self.segments.file)
+        there, none = os.dup(self.segments.tail.file), os.open("/dev/full", os.O_RDWR)
+        os.dup2(none, self.segments.tail.file)
         try:
             yield
         finally:
-            os.dup2(there, self.segments.file)
+            os.dup2(there, self.segments.tail.file)
             os.close(there)
             os.close(none)
 

@@ -223,7 +223,7 @@ class StreamMachine(RuleBasedStateMachine):
         if stream is None:
             return None
         old, epoch = stream.producer, self.streams.log.take_over(name)
-        new = Producer(stream.header, self.streams.log, self.clock, epoch, self.streams._over)
+        new = Producer(stream.header, self.streams.log, self.clock, epoch, self.streams.over)
         new.started, new.visible = old.started, old.visible
         stream.producer, model.epoch = new, epoch
         old._over = lambda _: None

@@ -29,8 +29,9 @@ from tidegate.sources.agent import AgentSource, Surroundings
 from tidegate.sources.demo import DemoSource
 from tidegate.sources.discovery import Found, all_providers, discover
 from tidegate.sources.engine import EngineSource
+from tidegate.sources.server import Upstream, upstream
 from tidegate.sources.told import common_facts, told_facts
-from tidegate.sources.upstream import Upstream, UpstreamSource, upstream
+from tidegate.sources.upstream import UpstreamSource
 
 DEMO: Final = "demo"
 _DEMO_FACTS: Final = {"owned_by": "tidegate", "type": "chat"}

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent
 from tidegate.core.request import Header, Request
+from tidegate.core.steady import Passable, Steady
 from tidegate.core.usage import Usage
 
 
@@ -33,6 +34,14 @@ class Output(Protocol):
 
     def emit_all(self, events: Sequence[AnyEvent]) -> None:
         """Append all events of one read at once: they reach every reader in one write."""
+        ...
+
+    def steady(self, steady: Steady, upstream: Passable) -> bool:
+        """Offer that frames of a connection be passed by without the source for as long as they fit.
+
+        False where they cannot be for now. It ends at any read that does not fit, which the connection then
+        receives; what passed is told to ``steady``.
+        """
         ...
 
     async def ready(self) -> None:

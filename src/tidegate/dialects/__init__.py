@@ -8,7 +8,7 @@ from typing import cast
 
 from tidegate.core.event import Failure
 from tidegate.core.request import Header, Prompt, Request
-from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer, Shown
+from tidegate.dialects.api import Continuable, Decoder, Dialect, Naming, Renderer, Shown, Templated
 from tidegate.dialects.translation import Translated
 from tidegate.dialects.translation import translate as _translate
 from tidegate.dialects.translation.shapes import misfit
@@ -22,6 +22,7 @@ __all__ = [
     "Naming",
     "Renderer",
     "Shown",
+    "Templated",
     "Translated",
     "load_dialect",
     "load_shown",

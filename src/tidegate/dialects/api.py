@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, Protocol, runtime_checkable
 
-from tidegate.core.event import AnyEvent, Failure
+from tidegate.core.event import AnyEvent, Failure, Text, Thinking
 from tidegate.core.request import Begun, Header, Prompt, Request
 from tidegate.core.run import Skipped
 from tidegate.core.source import Continues
+from tidegate.core.steady import Steady, Template
 from tidegate.errors import SourceError
 
 DIALECTS: Final = frozenset(
@@ -57,6 +58,23 @@ class Renderer(Protocol):
         ...
 
 
+@runtime_checkable
+class Templated(Protocol):
+    """A renderer whose frames can be made of a template while one delta after another is alike."""
+
+    def template(self, sample: Text | Thinking) -> tuple[Template, int] | None:
+        """What the frame of ``sample`` is made of if it comes next, and the number of that frame, from 0.
+
+        ``sample`` has marks in the places of what differs (:mod:`tidegate.core.steady`); nothing is taken as
+        rendered. None where not only what is marked would differ from frame to frame.
+        """
+        ...
+
+    def passed(self, events: int, text: str) -> None:
+        """Take as rendered so many deltas like the sample, which had this text in all."""
+        ...
+
+
 Recogniser = Callable[[bytes], AnyEvent | None]
 """The event of a piece of a streamed answer that is one frame like those before it; None for any other."""
 
@@ -68,6 +86,10 @@ class Decoder(Protocol):
     """The short way that nearly every delta goes, where one is known and nothing else has begun: whoever
     feeds tries it first, and feeds what it does not recognise.
     """
+
+    def steady(self) -> Steady | None:
+        """What the next frames are expected to be like; None where that is not known, or nobody made it."""
+        ...
 
     def feed(self, data: bytes, events: list[AnyEvent]) -> None:
         """Append the events that a piece of a streamed answer completes.

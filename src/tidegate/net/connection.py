@@ -174,6 +174,19 @@ class Connection(asyncio.Protocol):
         state = "closed" if self.closed else "idle" if self.idle else "busy"
         return f"<Connection {self._name} {state} exchanges={self.exchanges}>"
 
+    @property
+    def steady(self) -> bool:
+        """See :class:`tidegate.core.steady.Passable`, as for all that follow."""
+        return self._direct is not None and not self.closed
+
+    def redirect(self, protocol: object) -> None:
+        assert self._transport is not None
+        self._transport.set_protocol(cast(asyncio.Protocol, protocol))
+
+    def take_back(self) -> None:
+        if self._transport is not None:
+            self._transport.set_protocol(self)
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -18,6 +18,7 @@ from tidegate.core.event import SEAMS, AnyEvent, End, Extra, Finish, Item, Start
 from tidegate.core.overlap import Overlap
 from tidegate.core.request import Header
 from tidegate.core.source import Flow
+from tidegate.core.steady import Passable, Steady
 from tidegate.core.usage import Usage
 from tidegate.errors import Broken
 from tidegate.routing.progress import Progress
@@ -106,6 +107,9 @@ class Splice:
 
     def control(self, flow: Flow | None) -> None:
         self._out.control(flow)
+
+    def steady(self, steady: Steady, upstream: Passable) -> bool:
+        return False  # blocks may have other numbers in the stream
 
     def emit(self, event: AnyEvent) -> None:
         self.emit_all((event,))

@@ -191,6 +191,11 @@ class Exchange:
             head = b"%b%bconnection: close\r\n\r\n" % (STATUS_LINES[200], headers)
             self._transport.write(head + data)
 
+    @property
+    def chunks(self) -> Callable[[bytes], None] | None:
+        """Takes whole chunks of a streamed body, past :meth:`write`; None where it has none."""
+        return self._transport.write if self._chunked else None
+
     def write(self, data: bytes) -> None:
         """More of a streamed body, in one write and one chunk; a keep-alive may be of no bytes at all."""
         if not data:

@@ -18,7 +18,7 @@ from tidegate.dialects.cursor import Numbered
 from tidegate.errors import InvalidRequest
 from tidegate.server.exchange import Exchange
 from tidegate.server.responses.keeping import Keep, cancelled
-from tidegate.streams.reader import Reader
+from tidegate.streams.reader import Reader, Way
 from tidegate.streams.registry import Readable, Streams
 
 _STREAM_HEADERS = (
@@ -255,6 +255,14 @@ class StreamSink(WholeSink):
         else:
             self._open(data)
 
+    def way(self) -> Way | None:
+        """See :class:`tidegate.streams.relay.Opening`."""
+        chunks = self._exchange.chunks if self._opened else None
+        return None if chunks is None else Way(chunks, self._wrote)
+
+    def _wrote(self, writes: int) -> None:
+        self._exchange.writes += writes
+
     def end(self, data: bytes, last: End) -> None:
         self._leave()
         if self._keep is not None:
@@ -279,6 +287,7 @@ class StreamSink(WholeSink):
         reader = self._reader
         if reader is None:
             return
+        self._stream.settle()
         if not self._opened:
             self._stream.commit_start()
             if not self._opened:  # a dialect whose answers begin with their first delta

@@ -12,7 +12,8 @@ from tidegate.dialects import Continuable, load_dialect
 from tidegate.engines import LocalEngine
 from tidegate.net import Pool
 from tidegate.net.address import Address
-from tidegate.sources.upstream import Upstream, UpstreamSource, beside
+from tidegate.sources.server import Upstream, beside
+from tidegate.sources.upstream import UpstreamSource
 
 _CONTINUES: Final = "continue_final_message"
 """How llama.cpp is told to go on with an answer (https://github.com/ggml-org/llama.cpp/pull/23012)."""

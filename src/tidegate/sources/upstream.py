@@ -8,111 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 from urllib.parse import urlencode
 
-from tidegate import __version__
-from tidegate.config import Provider
 from tidegate.core.call import Call, Reply
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Begun, Request
 from tidegate.core.source import Continues, Output
-from tidegate.dialects import Continuable, Decoder, Dialect, Naming, load_dialect, translate
+from tidegate.dialects import Continuable, Decoder, Dialect, Naming, translate
 from tidegate.errors import Broken, Rejected, SourceError, TidegateError, Unreachable, Unsupported
-from tidegate.net import Connection, Pool, ResponseHead
-from tidegate.net.address import Address, split_url
+from tidegate.net import Connection, ResponseHead
 from tidegate.net.fetch import fetch
 from tidegate.net.post import post
+from tidegate.sources.server import Upstream, request_head
 
 logger = logging.getLogger("tidegate")
 
 _LONGEST_ERROR = 64 * 1024
+
+_FEWEST_ALIKE, _MOST_ALIKE = 2, 64
+"""Frames that are alike before it is offered to pass by those that follow."""
 
 _NOT_SPOKEN = frozenset({404, 405, 501})
 """How a server says that it has no such endpoint, or none for this model."""
 
 _SPEAKERS_OF_CALLS = frozenset({"openai-chat", "openai-responses"})
 """Dialects whose servers have OpenAI's other endpoints too, below the same base URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A remote server: where it is, what it speaks, and what every request to it carries."""
-
-    name: str
-    address: Address
-    dialect: Dialect
-    quirks: frozenset[str]
-    path: str
-    """Of its base URL."""
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    """Names in lower case; its credential is among them, or in the query."""
-    max_frame: int
-    """Bytes of one event, and of an answer that is no stream."""
-    pool: Pool
-    clock: Clock
-    settled: frozenset[str] = frozenset()
-    """Names of headers that its settings give: a caller's header of that name is not passed on."""
-    beside: Mapping[str, Dialect] = field(default_factory=dict)
-    """Further dialects that it speaks, for callers of the same."""
-    continues: str | None = None
-    """How it goes on with the beginning of an answer, in a word of :data:`tidegate.config.CONTINUES`."""
-    continues_path: str | None = None
-    """In place of ``path`` where it is asked to go on."""
-
-
-def upstream(provider: Provider, max_frame: int, pool: Pool, clock: Clock) -> Upstream:
-    """The upstream that a provider's settings describe."""
-    address, path = split_url(provider.base_url)
-    dialect = load_dialect(provider.dialect)
-    signed = {name.lower(): value for name, value in provider.signed_headers().items()}
-    return Upstream(
-        provider.name,
-        address,
-        dialect,
-        provider.quirks,
-        path,
-        provider.signed_query(),
-        {**dialect.headers, **signed},
-        max_frame,
-        pool,
-        clock,
-        frozenset(signed),
-        beside(provider.dialect, provider.quirks),
-        provider.continues,
-        provider.continues_path,
-    )
-
-
-def beside(dialect: str, quirks: frozenset[str] = frozenset()) -> dict[str, Dialect]:
-    """What a server of a dialect speaks besides: nearly all that speak Chat complete raw text as well."""
-    if dialect != "openai-chat" or "no_completions" in quirks:
-        return {}
-    return {"openai-completions": load_dialect("openai-completions")}
-
-
-def request_head(server: Upstream, target: str, more: Mapping[str, str] = {}) -> bytes:
-    """The head of a POST below the upstream's base URL, without its last lines: those that differ."""
-    if server.query:
-        target += ("&" if "?" in target else "?") + urlencode(server.query)
-    lines = {
-        "host": server.address.host_header,
-        "user-agent": f"tidegate/{__version__}",
-        "accept": "text/event-stream, application/json",
-        "accept-encoding": "identity",
-        "content-type": "application/json",
-        **server.headers,
-        **more,
-    }
-    head = [f"POST {server.path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
-    return "\r\n".join([*head, ""]).encode("latin-1")
 
 
 class UpstreamSource:
@@ -252,11 +179,13 @@ class _Call:
     """One exchange with an upstream. Implements :class:`tidegate.net.Receiver`."""
 
     __slots__ = (
+        "_alike",
         "_connection",
         "_decoder",
         "_dialect",
         "_done",
         "_emit",
+        "_enough",
         "_head",
         "_out",
         "_server",
@@ -269,6 +198,9 @@ class _Call:
         self._connection = connection
         self._out = out
         self._emit = out.emit
+        self._alike = 0
+        """Frames that were alike since it was last offered to pass them by, and how many that takes."""
+        self._enough = _FEWEST_ALIKE
         self._decoder: Decoder = dialect.decoder(server.max_frame)
         self._head: ResponseHead | None = None
         self._whole: bytearray | None = None
@@ -304,6 +236,9 @@ class _Call:
         if known is not None and (event := known(data)) is not None:
             emit = self._emit
             emit(event)
+            self._alike += 1
+            if self._alike >= self._enough:
+                self._offer()
             return
         if self._whole is None:
             events: list[AnyEvent] = []
@@ -321,6 +256,13 @@ class _Call:
             self._reject()
         elif len(self._whole) > self._server.max_frame:
             raise Broken(f"the upstream sent an answer longer than {self._server.max_frame} bytes")
+
+    def _offer(self) -> None:
+        """Let frames like the last ones go past, at first soon: where that ends at once it costs more."""
+        self._alike = 0
+        self._enough = min(2 * self._enough, _MOST_ALIKE)
+        if self._connection.steady and (frames := self._decoder.steady()) is not None:
+            self._out.steady(frames, self._connection)
 
     def complete(self) -> None:
         if self._done.done():

@@ -19,6 +19,7 @@ from itertools import accumulate
 from typing import Final, Protocol
 
 from tidegate.errors import Full, LogError
+from tidegate.streams.log import Relayed
 from tidegate.streams.records import copied_header
 from tidegate.streams.segments import Segments
 
@@ -45,6 +46,9 @@ class Movable(Protocol):
     places: array[int]
     firsts: array[int]
     size: int
+    relay: Relayed | None
+    copied: bool
+    """It is about to be written elsewhere, and only the log may append to it."""
     broken: str | None
     """Why nothing more of it can be written."""
     deleted: bool
@@ -118,6 +122,9 @@ class Cleaning:
         segments = self._segments
         if not self._may(stream):
             return
+        stream.copied = True
+        if stream.relay is not None:
+            stream.relay.end()
         begun: int | None = None
         old, places = stream.head, array("Q")
         try:
@@ -142,6 +149,7 @@ class Cleaning:
             stream.fixed = True
             logger.error("stream %s cannot be copied: %s", stream.key.hex(), error.message)
         finally:
+            stream.copied = False
             if begun is not None:
                 segments.release(begun)
 

@@ -19,7 +19,7 @@ from tidegate.errors import Fenced, Full, LogError
 from tidegate.streams.cleaning import Cleaning
 from tidegate.streams.gathering import Gathering, Whole
 from tidegate.streams.group_sync import GroupSync
-from tidegate.streams.log import Committed, Follower
+from tidegate.streams.log import Committed, Follower, Place, Relayed
 from tidegate.streams.records import (
     Kept,
     events_record,
@@ -41,6 +41,7 @@ class _Stream:
     __slots__ = (
         "broken",
         "committed",
+        "copied",
         "deleted",
         "epoch",
         "firsts",
@@ -51,6 +52,7 @@ class _Stream:
         "key",
         "notes",
         "places",
+        "relay",
         "seq",
         "size",
         "summaries",
@@ -68,6 +70,9 @@ class _Stream:
         self.places = array("Q")
         """Where each append is, and in ``firsts`` the seq that it begins with."""
         self.firsts = array("Q")
+        self.relay: Relayed | None = None
+        self.copied = False
+        """It is being copied to another place, so no relay may append to it."""
         self.seq = 0
         """Of the last event that is written."""
         self.committed = 0
@@ -131,6 +136,8 @@ class DiskLog:
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
         kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.end()
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
         before = kept.seq
@@ -175,10 +182,42 @@ class DiskLog:
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
         if kept is not None:
+            if kept.relay is not None:
+                kept.relay.end()
             kept.follower = follower
 
-    def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+    def place(self, stream: str, epoch: int) -> Place | None:
         kept = self._streams[stream]
+        alone = self._sync is None and not kept.copied and kept.broken is None and kept.size <= self._most
+        if not alone or epoch != kept.epoch:
+            return None
+        # Where a part is to be summed up, the log has to see the event.
+        last = (kept.seq // _SUMMED_UP + 1) * _SUMMED_UP - 1
+        kept.tail = ()
+        return Place(kept.key, epoch, kept.seq, last, self._most + 1 - kept.size, self._segments.tail)
+
+    def relay(self, stream: str, relay: Relayed | None) -> None:
+        kept = self._streams.get(stream)
+        if kept is not None:
+            kept.relay = relay
+
+    def passed_by(self, stream: str, events: int, size: int, places: bytes, records: bytes) -> None:
+        kept = self._streams[stream]
+        both = array("Q", places)
+        kept.places.extend(both[::2])
+        kept.firsts.extend(both[1::2])
+        kept.size += size
+        kept.seq = kept.committed = kept.seq + events
+
+    def _settled(self, stream: str) -> _Stream:
+        """A stream with everything that went past the log."""
+        kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.settle()
+        return kept
+
+    def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
+        kept = self._settled(stream)
         if after + len(kept.tail) == kept.committed:
             return list(kept.tail[:most])
         events: list[AnyEvent] = []
@@ -191,20 +230,22 @@ class DiskLog:
         return events[: min(most, kept.committed - after)]
 
     def records(self, stream: str, after: int, most: int) -> list[Record]:
-        kept = self._streams[stream]
+        kept = self._settled(stream)
         found = [each for record in self._between(kept, after, most) for each in placed(record)]
         if kept.unkept is not None:
             found.append(Record(kept.epoch, kept.committed, self._now_ms(), kept.unkept))
         return [each for each in found if after < each.seq <= kept.committed][:most]
 
     def last_seq(self, stream: str) -> int:
-        return self._streams[stream].committed
+        return self._settled(stream).committed
 
     def size(self, stream: str) -> int:
-        return self._streams[stream].size
+        return self._settled(stream).size
 
     def take_over(self, stream: str) -> int:
         kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.end()
         kept.epoch += 1
         return kept.epoch
 
@@ -219,8 +260,11 @@ class DiskLog:
         return items, reached
 
     def delete(self, stream: str) -> None:
-        kept = self._streams.pop(stream, None)
+        kept = self._streams.get(stream)
         if kept is not None:
+            if kept.relay is not None:
+                kept.relay.end()
+            del self._streams[stream]
             kept.deleted = True
             self._segments.release(kept.head)
             self._cleaning.look()
@@ -248,6 +292,8 @@ class DiskLog:
         self._segments.close()
 
     def statistics(self) -> dict[str, int]:
+        for stream in self._streams:
+            self._settled(stream)
         return {
             "streams": len(self._streams),
             "events": sum(kept.seq for kept in self._streams.values()),

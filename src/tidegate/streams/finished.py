@@ -55,6 +55,9 @@ class Finished:
     def last_seq(self) -> int:
         return self.summary.last_seq
 
+    def settle(self) -> None:
+        """It has all been counted."""
+
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         return self.summary.attempts

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.event import AnyEvent, End, Record
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
+from tidegate.streams.tail import Tail
 
 Committed = Callable[[str, int], None]
 """Called with a stream's id and the seq up to which its events may be read from now on."""
 
 Follower = Callable[[Sequence[AnyEvent]], None]
 """Takes the events of an append as they are committed: the one reader there is, which has all before them."""
+
+
+class Relayed(Protocol):
+    """What goes past the log's readers and writers, see :mod:`tidegate.streams.relay`."""
+
+    @property
+    def events(self) -> int:
+        """How many have passed that nobody was told of."""
+        ...
+
+    def settle(self) -> None:
+        """Tell all that count what has passed."""
+        ...
+
+    def end(self) -> None:
+        """The same, and everything goes its usual way again."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where records of a stream may be appended to by somebody else."""
+
+    key: bytes
+    epoch: int
+    seq: int
+    """Of the last event."""
+    last: int
+    """The seq that an event may have there at most."""
+    room: int
+    """Bytes."""
+    tail: Tail
+    """Without a file where records are kept in memory."""
 
 
 class StreamLog(Protocol):
@@ -50,6 +83,22 @@ class StreamLog(Protocol):
 
     def follow(self, stream: str, follower: Follower | None) -> None:
         """Name the one reader that has everything so far, if that is all there are; it is then told first."""
+        ...
+
+    def place(self, stream: str, epoch: int) -> Place | None:
+        """Where a relay may append; None where only the log itself can."""
+        ...
+
+    def relay(self, stream: str, relay: Relayed | None) -> None:
+        """Name what appends to a stream past the log, which settles or ends it before it does anything."""
+        ...
+
+    def passed_by(self, stream: str, events: int, size: int, places: bytes, records: bytes) -> None:
+        """So many events were appended by a relay: ``size`` bytes of records, in its order.
+
+        ``places`` has the place of each record and the seq that it begins with, 8 bytes each; ``records`` are
+        the records themselves, where they are kept in memory.
+        """
         ...
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:

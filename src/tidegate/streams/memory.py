@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 
 from tidegate.core.attempt import Answering, Attempt, Seam
 from tidegate.core.clock import Clock
@@ -10,22 +11,78 @@ from tidegate.core.event import AnyEvent, End, Item, Record, Text, Thinking, Too
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
 from tidegate.errors import Fenced, Full
-from tidegate.streams.log import Committed, Follower
+from tidegate.streams.log import Committed, Follower, Place, Relayed
+from tidegate.streams.records import read_events, read_records, stream_key
+from tidegate.streams.tail import Tail
 
 _EVENT_BYTES = 200
 """What an event weighs without its text: the object, its string's head, two list slots, its time."""
 
+_NO_LAST = 2**63
+"""The seq up to which a relay may append, where nothing is summed up."""
+
+
+class _Run:
+    """Events that follow one another, or the records of some that nobody has asked for yet."""
+
+    __slots__ = ("_events", "_records", "_times", "first")
+
+    def __init__(self, first: int, records: bytes = b"") -> None:
+        self.first = first
+        self._records = records
+        self._events: list[AnyEvent] = []
+        self._times: list[tuple[int, int]] = []
+
+    @property
+    def events(self) -> list[AnyEvent]:
+        if self._records:
+            self._open()
+        return self._events
+
+    @property
+    def times(self) -> list[tuple[int, int]]:
+        """For each event its epoch, and when it was appended, Unix time in ms."""
+        if self._records:
+            self._open()
+        return self._times
+
+    @property
+    def is_open(self) -> bool:
+        return not self._records
+
+    def _open(self) -> None:
+        for record in read_records(self._records):
+            found = read_events(record.content)
+            self._events += found
+            self._times += [(record.epoch, record.at_ms)] * len(found)
+        self._records = b""
+
 
 class _Stream:
-    __slots__ = ("epoch", "events", "follower", "size", "times")
+    __slots__ = ("epoch", "follower", "relay", "runs", "seq", "size")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.events: list[AnyEvent] = []
-        self.times: list[tuple[int, int]] = []
-        """For each event its epoch, and when it was appended, Unix time in ms."""
+        self.runs = [_Run(1)]
+        self.seq = 0
         self.follower: Follower | None = None
+        self.relay: Relayed | None = None
         self.size = 0
+
+    def between(self, after: int, most: int) -> Iterator[tuple[_Run, int, int]]:
+        """The runs that hold the events after a seq, and from where to where in each."""
+        last = min(self.seq, after + most)
+        at = max(bisect_right(self.runs, after + 1, key=_first) - 1, 0)
+        while after < last:
+            run = self.runs[at]
+            stop = min(last + 1 - run.first, len(run.events))
+            yield run, after + 1 - run.first, stop
+            after = run.first + stop - 1
+            at += 1
+
+
+def _first(run: _Run) -> int:
+    return run.first
 
 
 class MemoryLog:
@@ -52,19 +109,26 @@ class MemoryLog:
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
         kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.end()
         if epoch != kept.epoch:
             raise Fenced(f"stream {stream} is written by another producer")
         if kept.size > self._most and type(events[-1]) is not End:  # the end always has room
             raise Full(f"the answer outgrew the {self._most} bytes that are kept of one")
-        kept.events += events
-        kept.times += [(epoch, self._clock.now_ms())] * len(events)
+        run = kept.runs[-1]
+        if not run.is_open:
+            run = _Run(kept.seq + 1)
+            kept.runs.append(run)
+        run.events.extend(events)
+        run.times.extend([(epoch, self._clock.now_ms())] * len(events))
+        kept.seq += len(events)
         for event in events:
             kept.size += _EVENT_BYTES + weight(event)
         follower = kept.follower  # in a variable: see sources/upstream.py
         if follower is not None:
             follower(events)
         else:
-            self._committed(stream, len(kept.events))
+            self._committed(stream, kept.seq)
 
     def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
         pass
@@ -75,25 +139,51 @@ class MemoryLog:
     def follow(self, stream: str, follower: Follower | None) -> None:
         kept = self._streams.get(stream)
         if kept is not None:
+            if kept.relay is not None:
+                kept.relay.end()
             kept.follower = follower
 
+    def place(self, stream: str, epoch: int) -> Place | None:
+        kept = self._streams[stream]
+        if epoch != kept.epoch or kept.size > self._most:
+            return None
+        nowhere = Tail()
+        nowhere.file, nowhere.limit = -1, 1
+        return Place(stream_key(stream), epoch, kept.seq, _NO_LAST, self._most + 1 - kept.size, nowhere)
+
+    def relay(self, stream: str, relay: Relayed | None) -> None:
+        kept = self._streams.get(stream)
+        if kept is not None:
+            kept.relay = relay
+
+    def passed_by(self, stream: str, events: int, size: int, places: bytes, records: bytes) -> None:
+        kept = self._streams[stream]
+        kept.runs.append(_Run(kept.seq + 1, records))
+        kept.seq += events
+        kept.size += size
+
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
-        return self._streams[stream].events[after : after + most]
+        kept = self._settled(stream)
+        return [each for run, start, stop in kept.between(after, most) for each in run.events[start:stop]]
 
     def records(self, stream: str, after: int, most: int) -> list[Record]:
-        kept = self._streams[stream]
-        times, events = kept.times[after : after + most], kept.events[after : after + most]
-        found = enumerate(zip(times, events, strict=True), after + 1)
-        return [Record(epoch, seq, at_ms, event) for seq, ((epoch, at_ms), event) in found]
+        found: list[Record] = []
+        for run, start, stop in self._settled(stream).between(after, most):
+            both = zip(run.times[start:stop], run.events[start:stop], strict=True)
+            numbered = enumerate(both, run.first + start)
+            found += [Record(epoch, seq, at_ms, event) for seq, ((epoch, at_ms), event) in numbered]
+        return found
 
     def last_seq(self, stream: str) -> int:
-        return len(self._streams[stream].events)
+        return self._settled(stream).seq
 
     def size(self, stream: str) -> int:
-        return self._streams[stream].size
+        return self._settled(stream).size
 
     def take_over(self, stream: str) -> int:
         kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.end()
         kept.epoch += 1
         return kept.epoch
 
@@ -101,17 +191,31 @@ class MemoryLog:
         return [], 0
 
     def delete(self, stream: str) -> None:
-        self._streams.pop(stream, None)
+        kept = self._streams.get(stream)
+        if kept is not None:
+            if kept.relay is not None:
+                kept.relay.end()
+            del self._streams[stream]
 
     def close(self) -> None:
-        self._streams.clear()
+        for stream in [*self._streams]:
+            self.delete(stream)
 
     def statistics(self) -> dict[str, int]:
+        for stream in self._streams:
+            self._settled(stream)
         return {
             "streams": len(self._streams),
-            "events": sum(len(kept.events) for kept in self._streams.values()),
+            "events": sum(kept.seq for kept in self._streams.values()),
             "bytes": sum(kept.size for kept in self._streams.values()),
         }
+
+    def _settled(self, stream: str) -> _Stream:
+        """A stream with everything that went past the log."""
+        kept = self._streams[stream]
+        if kept.relay is not None:
+            kept.relay.settle()
+        return kept
 
 
 def _never(*_: object) -> None:

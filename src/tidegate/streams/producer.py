@@ -29,9 +29,10 @@ from tidegate.core.event import (
 )
 from tidegate.core.request import Header
 from tidegate.core.source import Flow
+from tidegate.core.steady import Passable, Steady
 from tidegate.core.usage import Usage
 from tidegate.errors import Fenced
-from tidegate.streams.log import StreamLog
+from tidegate.streams.log import Relayed, StreamLog
 
 logger = logging.getLogger("tidegate")
 
@@ -39,6 +40,9 @@ logger = logging.getLogger("tidegate")
 _EVERYTHING = 1 << 62
 _ADOPTED = 512
 """Events of a stream of another process that are appended at once."""
+
+PassBy = Callable[[Steady, Passable], bool]
+"""See :meth:`tidegate.core.source.Output.steady`."""
 
 _DELTAS = frozenset({Text, Thinking, Tool})
 _ENDINGS = frozenset({Finish, End})
@@ -48,13 +52,17 @@ class Producer:
     """Writes one stream. Implements :class:`tidegate.core.source.Output`."""
 
     __slots__ = (
+        "_characters",
+        "_deltas",
         "_epoch",
         "_flow",
         "_flows",
         "_held",
+        "_last_delta_at",
         "_log",
         "_monotonic",
         "_over",
+        "_pass_by",
         "_room",
         "_stream",
         "_unhurried",
@@ -63,17 +71,15 @@ class Producer:
         "answering",
         "attempts",
         "begun_at",
-        "characters",
-        "deltas",
         "dropped",
         "end_event",
         "ended",
         "first_delta_at",
         "header",
-        "last_delta_at",
         "model",
         "paused",
         "pauses",
+        "relay",
         "seams",
         "started",
         "usage",
@@ -87,6 +93,7 @@ class Producer:
         clock: Clock,
         epoch: int = 1,
         over: Callable[[str], None] = lambda _: None,
+        pass_by: PassBy = lambda *_: False,
     ) -> None:
         self.header = header
         self._stream = header.id
@@ -94,6 +101,8 @@ class Producer:
         self._monotonic = clock.monotonic
         self._epoch = epoch
         self._over = over
+        self._pass_by = pass_by
+        self.relay: Relayed | None = None
         self._held: list[AnyEvent] = []
         """What an attempt has said without showing anything."""
         self._flow: Flow | None = None
@@ -112,9 +121,8 @@ class Producer:
         """Persons that are waited for, since when, and for how long before that."""
         self._unhurried_at = self._unhurried_before = 0.0
         self.begun_at = clock.monotonic()
-        self.deltas = 0
-        self.characters = 0
-        """Of text, thinking and arguments."""
+        self._deltas = 0
+        self._characters = 0
         self.usage: Usage | None = None
         """What the present attempt's source has counted, at its start or at its end."""
         self.dropped: tuple[str, ...] = ()
@@ -127,15 +135,15 @@ class Producer:
         """The sources that were asked, in their order."""
         self.seams: tuple[Seam, ...] = ()
         self.first_delta_at: float | None = None
-        self.last_delta_at: float = self.begun_at
+        self._last_delta_at: float = self.begun_at
 
     def emit(self, event: AnyEvent) -> None:
         """See :class:`tidegate.core.source.Output`, as for all that follow."""
         if self._flows and type(event) is Text:  # nearly every call is for one more text
-            self.deltas += 1
-            self.characters += len(event.text)
+            self._deltas += 1
+            self._characters += len(event.text)
             monotonic = self._monotonic  # in a variable: see sources/upstream.py
-            self.last_delta_at = monotonic()
+            self._last_delta_at = monotonic()
             self._log.append(self._stream, self._epoch, (event,))
         else:
             self.emit_all((event,))
@@ -146,9 +154,9 @@ class Producer:
         if not events or self.ended:
             return
         if (deltas := sum(map(shows, events))) > 0:
-            self.deltas += deltas
-            self.characters += sum(map(_length, events))
-            self.last_delta_at = self._monotonic()
+            self._deltas += deltas
+            self._characters += sum(map(_length, events))
+            self._last_delta_at = self._monotonic()
         last = events[-1]
         if type(last) is End:
             self._close(events, last)
@@ -159,8 +167,8 @@ class Producer:
         """Go on from what another process had in its log."""
         self.started = True
         self.visible = self._flows = any(map(shows, events))
-        self.deltas = sum(map(shows, events))
-        self.characters = sum(map(_length, events))
+        self._deltas = sum(map(shows, events))
+        self._characters = sum(map(_length, events))
         last = events[-1]
         for at in range(0, len(events), _ADOPTED):
             part = events[at : at + _ADOPTED]
@@ -168,6 +176,36 @@ class Producer:
                 self._close(part, last)
             else:
                 self._log.append(self._stream, self._epoch, part)
+
+    @property
+    def deltas(self) -> int:
+        """How many deltas were shown, and how many characters of text, thinking and arguments; since when."""
+        self.settle()
+        return self._deltas
+
+    @property
+    def characters(self) -> int:
+        self.settle()
+        return self._characters
+
+    @property
+    def last_delta_at(self) -> float:
+        self.settle()
+        return self._last_delta_at
+
+    def steady(self, steady: Steady, upstream: Passable) -> bool:
+        return self._flows and self._pass_by(steady, upstream)
+
+    def settle(self) -> None:
+        """Count what goes past by now."""
+        if self.relay is not None:
+            self.relay.settle()
+
+    def passed(self, events: int, characters: int, last_at: float) -> None:
+        """See :class:`tidegate.streams.relay.Counting`."""
+        self._deltas += events
+        self._characters += characters
+        self._last_delta_at = last_at
 
     async def ready(self) -> None:
         if self.paused:
@@ -185,8 +223,8 @@ class Producer:
         finally:
             self._unhurried -= 1
             if not self._unhurried:
-                self.last_delta_at = self._monotonic()
-                self._unhurried_before += self.last_delta_at - self._unhurried_at
+                self._last_delta_at = self._monotonic()
+                self._unhurried_before += self._last_delta_at - self._unhurried_at
 
     @property
     def is_unhurried(self) -> bool:
@@ -262,7 +300,7 @@ class Producer:
         """Let the source go on."""
         if self.paused:
             self.paused = False
-            self.last_delta_at = self._monotonic()
+            self._last_delta_at = self._monotonic()
             if self._flow is not None:
                 self._flow.resume_reading()
             if self._room is not None:

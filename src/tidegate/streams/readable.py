@@ -44,6 +44,10 @@ class Readable(Protocol):
         """The last event, once it is there."""
         ...
 
+    def settle(self) -> None:
+        """Have counted what has gone past those who count it."""
+        ...
+
     def attach(self, reader: Reader) -> None:
         """Begin to read: what is there at once or in a moment, then as it comes."""
         ...

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.dialects import Renderer
@@ -32,17 +32,47 @@ class Sink(Protocol):
         ...
 
 
+class Way(NamedTuple):
+    """Where the frames of a reader can go past it."""
+
+    write: Callable[[bytes], object]
+    """Takes whole HTTP chunks."""
+    wrote: Callable[[int], None]
+    """Is told how many writes there were."""
+
+
+@runtime_checkable
+class Opening(Protocol):
+    """A sink into which others may write."""
+
+    def way(self) -> Way | None:
+        """None where only :meth:`Sink.write` will do for now."""
+        ...
+
+
 class Reader:
     """Renders what is committed into a sink as it comes.
 
     :meth:`block` and :meth:`unblock` follow the room in the sink: a blocked reader stays where it is.
     """
 
-    __slots__ = ("_log", "_render", "_sink", "_stream", "behind", "blocked", "finished", "seq", "write")
+    __slots__ = (
+        "_log",
+        "_render",
+        "_sink",
+        "_stream",
+        "behind",
+        "blocked",
+        "finished",
+        "renderer",
+        "seq",
+        "write",
+    )
 
     def __init__(self, stream: str, log: StreamLog, renderer: Renderer, sink: Sink, seq: int = 0) -> None:
         self._stream = stream
         self._log = log
+        self.renderer = renderer
         self._render = renderer.render
         self._sink = sink
         self.seq = seq
@@ -52,6 +82,13 @@ class Reader:
         self.behind = False
         """It catches up, a step at each turn of the event loop."""
         self.finished = False
+
+    def way(self) -> Way | None:
+        """Where its frames can go past it, while it has everything and takes more."""
+        sink = self._sink
+        if self.blocked or self.behind or self.finished or not isinstance(sink, Opening):
+            return None
+        return sink.way()
 
     def redirect(self, sink: Sink) -> None:
         """Go on into another sink, from here."""

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
-from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.clock import Clock
-from tidegate.core.event import AnyEvent, End, Failure
+from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
-from tidegate.core.run import Skipped
 from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.behind import Behind
 from tidegate.streams.finished import Finished
 from tidegate.streams.listing import Wanted, archived
 from tidegate.streams.log import Committed, StreamLog
-from tidegate.streams.producer import Producer
 from tidegate.streams.readable import Elsewhere, Readable
-from tidegate.streams.reader import Reader
 from tidegate.streams.records import Note
+from tidegate.streams.stream import CANCELLED, Stream
 
 logger = logging.getLogger("tidegate")
-
-CANCELLED = Failure("the generation was cancelled", type="cancelled", status=499)
 
 _ARCHIVE_PAUSE = 0.05
 """Seconds in which streams that have ended collect, to be archived in one transaction."""
@@ -33,163 +27,6 @@ _ARCHIVE_PAUSE = 0.05
 _ARCHIVE_RETRY = 2.0
 _SETTLE_SECONDS = 5.0
 """So long the end waits for a store that does not take what has ended; the log keeps it then."""
-
-
-class Stream:
-    """A stream of this process. A lone reader without room pauses the producer, one of several never does."""
-
-    __slots__ = (
-        "_registry",
-        "archived",
-        "header",
-        "left",
-        "passed_on",
-        "producer",
-        "readers",
-        "task",
-        "wanted",
-    )
-
-    def __init__(self, header: Header, producer: Producer, registry: Streams) -> None:
-        self.header = header
-        self.producer = producer
-        self.readers: list[Reader] = []
-        self.task: asyncio.Task[None] | None = None
-        self.archived = False
-        self.passed_on: int | None = None
-        """The last seq, once the log has let go of it for the archive."""
-        self.left = False
-        """It is not ended here: whoever takes over the log goes on with it."""
-        self.wanted: Callable[[], None] | None = None
-        """What a first reader sets off, where nobody may want the rest of a stream any more."""
-        self._registry = registry
-
-    def run(self, generation: Coroutine[None, None, None]) -> None:
-        """Start the task that produces."""
-        self.task = asyncio.get_running_loop().create_task(generation)
-        # A task that is cancelled before its first step runs none of its own code.
-        self.task.add_done_callback(self._ended)
-
-    @property
-    def live(self) -> bool:
-        """See :class:`Readable`, as for all that follow."""
-        return True
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        return self.producer.dropped
-
-    @property
-    def visible(self) -> bool:
-        return self.producer.visible
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        return self.producer.attempts
-
-    @property
-    def seams(self) -> tuple[Seam, ...]:
-        return self.producer.seams
-
-    @property
-    def last_seq(self) -> int:
-        if self.passed_on is not None:
-            return self.passed_on
-        return self._registry.log.last_seq(self.header.id)
-
-    @property
-    def end(self) -> End | None:
-        end = self.producer.end_event
-        if end is None or self._registry.get(self.header.id) is not self:
-            return end
-        return self._registry.told(self) or end
-
-    async def events(self, after: int, most: int) -> list[AnyEvent]:
-        if self.passed_on is not None:
-            return await self._registry.archive.events(self.header.id, after, most)
-        return self._registry.log.read(self.header.id, after, most)
-
-    async def passed(self, upto: int) -> tuple[list[Skipped], int]:
-        if self.passed_on is not None:
-            return await self._registry.archive.passed(self.header.id, upto)
-        return self._registry.log.passed(self.header.id, upto)
-
-    def attach(self, reader: Reader) -> None:
-        if self.wanted is not None:
-            self.wanted()
-        self.readers.append(reader)
-        self._catch_up(reader)
-
-    def detach(self, reader: Reader) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
-        if not self.readers and not self.producer.ended and self.header.on_disconnect == "cancel":
-            # The task ends in the loop's next round; the megabytes that a fast upstream has on the way until
-            # then would be decoded for nobody.
-            self._registry.log.follow(self.header.id, None)
-            self.producer.pause()
-            self.cancel()
-            return
-        self._balance()
-        if not self.readers and self.archived:
-            self._registry.forget(self)
-
-    def block(self, reader: Reader) -> None:
-        reader.blocked = True
-        self._balance()
-
-    def unblock(self, reader: Reader) -> None:
-        reader.blocked = False
-        if not reader.behind:
-            self._catch_up(reader)
-
-    def commit_start(self) -> None:
-        self.producer.commit_start()
-
-    def cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def leave(self) -> None:
-        """Stop producing, for this process ends, and let the next one go on."""
-        self.left = True
-        self.cancel()
-
-    def _ended(self, _: asyncio.Task[None]) -> None:
-        if self.left:
-            return
-        if not self.producer.ended:
-            self._registry.unbegun(self)
-        self.producer.end("cancelled", error=CANCELLED)
-
-    def _catch_up(self, reader: Reader) -> None:
-        """Bring a reader what is there, a step of it at once where nobody else is about to catch up."""
-        if self._registry.behind and not reader.blocked and reader.seq < self.last_seq:
-            reader.behind = True
-            self._registry.behind.add(partial(self._step, reader))
-            self._balance()
-        else:
-            self._step(reader)
-
-    def _step(self, reader: Reader) -> None:
-        """Bring a reader the next piece of what is there, and see to it that the rest follows."""
-        reader.behind = False
-        if reader not in self.readers:  # it has left meanwhile
-            return
-        reader.behind = reader.step()
-        if reader.behind:
-            self._registry.behind.add(partial(self._step, reader))
-        self._balance()
-
-    def _balance(self) -> None:
-        lone = self.readers[0] if len(self.readers) == 1 else None
-        if lone is not None and lone.blocked:
-            self._registry.log.follow(self.header.id, None)
-            self.producer.pause()
-        else:
-            lone = None if lone is not None and lone.behind else lone
-            self._registry.log.follow(self.header.id, lone.take if lone is not None else None)
-            self.producer.resume()
 
 
 class Streams:
@@ -209,7 +46,7 @@ class Streams:
         """Is told of a stream that ended before anything here went on with it."""
         self.archiving: Callable[[], None] = _nothing
         """Is called before streams are archived: what must be stored no later than they are."""
-        self._clock = clock
+        self.clock = clock
         self._streams: dict[str, Stream] = {}
         self._ended: list[Stream] = []
         self.behind = Behind()
@@ -220,8 +57,7 @@ class Streams:
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
         self.log.create(header, epoch)
-        producer = Producer(header, self.log, self._clock, epoch, self._over)
-        stream = self._streams[header.id] = Stream(header, producer, self)
+        stream = self._streams[header.id] = Stream(header, epoch, self)
         self.under_way += 1
         return stream
 
@@ -310,7 +146,7 @@ class Streams:
         """Whether there are streams whose records are needed still."""
         return any(not stream.archived for stream in self._streams.values())
 
-    def _over(self, stream: str) -> None:
+    def over(self, stream: str) -> None:
         """The producer of a stream has ended it."""
         live = self._streams[stream]
         self.under_way -= 1
@@ -358,7 +194,7 @@ class Streams:
 
     def _summed_up(self, stream: Stream, end: End) -> Summary:
         producer, header = stream.producer, stream.header
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         return Summary(
             header=header,
             end=end,

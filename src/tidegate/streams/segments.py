@@ -17,6 +17,7 @@ from typing import Final
 
 from tidegate.errors import ConfigError, Full, LogError
 from tidegate.streams.records import FRAME, HEAD_SIZE, Kept, read_record
+from tidegate.streams.tail import Tail
 
 try:
     import fcntl
@@ -128,11 +129,10 @@ class Segments:
         self._files: dict[int, _File] = {}
         """By the number of the segment, the oldest first."""
         self._number = -1
-        self.file = -1
-        """The descriptor that is written to."""
-        self.size = segment_bytes
-        """Bytes in it; it begins full, so that the first append makes the first file."""
-        self._base = 0
+        self.tail = Tail()
+        """Of the newest; it begins full, so that the first append makes the first file."""
+        self.tail.file = -1
+        self.tail.size = self.tail.limit = segment_bytes
         self._held: dict[int, int] = {}
         """How many streams begin in a segment."""
         self._synced = 0
@@ -157,19 +157,20 @@ class Segments:
 
     def append(self, record: bytes) -> int:
         """Write a record; returns its place. Raises Full when the disk will not take it."""
-        at = self.size
-        if at >= self.segment_bytes:
+        tail = self.tail
+        at = tail.size
+        if at >= tail.limit:
             self._roll()
-            at = self.size
+            at = tail.size
         try:
-            written = os.write(self.file, record)
+            written = os.write(tail.file, record)
         except OSError as error:
             raise Full(_unwritten(error)) from None
         if written != len(record):
             self._cut(at)
             raise Full(_unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-        self.size = at + written
-        return self._base + at
+        tail.size = at + written
+        return tail.base + at
 
     def read(self, place: int) -> Kept:
         """The record at a place. Raises LogError when it is damaged."""
@@ -229,8 +230,8 @@ class Segments:
     def close(self) -> None:
         """Close the files; they stay where they are."""
         self._files.clear()
-        self.file = -1
-        self.size = self.segment_bytes
+        self.tail.file = -1
+        self.tail.size = self.tail.limit
 
     def _roll(self) -> None:
         number = self._number + 1
@@ -247,17 +248,17 @@ class Segments:
         except OSError as error:
             os.close(file)
             raise Full(_unwritten(error)) from None
-        self._number, self.file, self.size = number, file, len(MAGIC)
-        self._base = number << OFFSET_BITS
+        self._number = number
+        self.tail.file, self.tail.size, self.tail.base = file, len(MAGIC), number << OFFSET_BITS
         self._files[number] = _File(file)
         self._drop()
 
     def _cut(self, size: int) -> None:
         """Take back half a record."""
         try:
-            os.ftruncate(self.file, size)
+            os.ftruncate(self.tail.file, size)
         except OSError:  # then nothing more may be written behind it
-            self.size = self.segment_bytes
+            self.tail.size = self.tail.limit
 
     def _drop(self) -> None:
         """Delete the segments before the first that is held."""

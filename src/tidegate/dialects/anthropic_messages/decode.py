@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start
+from tidegate.core.steady import Steady
 from tidegate.dialects.anthropic_messages.blocks import Blocks
 from tidegate.dialects.anthropic_messages.errors import reported_error
 from tidegate.dialects.anthropic_messages.stops import chat_reason
@@ -61,6 +62,11 @@ class MessagesDecoder(FrameReader):
         self._read(data, events)
         form = self._form
         self.known = None if form is None or self._partial or self._ended else form.event
+
+    def steady(self) -> Steady | None:
+        """See :class:`tidegate.dialects.api.Decoder`."""
+        form = self._form
+        return form if form is not None and self.known is not None and form.steady else None
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""

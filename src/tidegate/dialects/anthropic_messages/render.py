@@ -28,6 +28,7 @@ from tidegate.core.event import (
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.core.run import Run
+from tidegate.core.steady import Template, cut
 from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.content import (
     block_object,
@@ -112,6 +113,15 @@ class MessagesStreamRenderer(Framed):
                 for step in self._life.steps((event,)):
                     self._step(step.action, step.event, step.block, frames)
         return "".join(frames).encode("ascii")
+
+    def template(self, sample: Text | Thinking) -> tuple[Template, int] | None:
+        """See :class:`tidegate.dialects.api.Templated`."""
+        frame = self._known_frame(sample)
+        template = None if frame is None else cut(frame.encode("ascii"))
+        return None if template is None else (template, 0)
+
+    def passed(self, events: int, text: str) -> None:
+        """See :class:`tidegate.dialects.api.Templated`: no frame depends on how many came before it."""
 
     def keep_alive(self) -> bytes:
         """See :class:`tidegate.dialects.api.Renderer`."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.core.event import Text, Thinking, Tool
+from tidegate.core.steady import SPACES, TEXT, TEXT_MARK, Template
 from tidegate.wire.payload import UNREADABLE, decode_string
 
 Delta = Text | Thinking | Tool
 
 BETWEEN: Final = b"\n\n"
+_LONGEST_TAIL: Final = 8
 _KEYS: Final = {Text: b'"text":', Thinking: b'"thinking":', Tool: b'"partial_json":'}
 
 
@@ -53,6 +55,27 @@ class Surroundings:
         self.used = True
         kind = self._kind  # in a variable: see the call of this in sources/upstream.py
         return kind(text, 0, self._block, extra=self._extra) if text else None
+
+    @property
+    def steady(self) -> bool:
+        """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
+        return self._kind is not Tool
+
+    @property
+    def pattern(self) -> Template:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        tail = self._tail
+        if tail is None or len(tail) > _LONGEST_TAIL:
+            return (self._before, TEXT, self._after)
+        padded = [part for byte in tail.removesuffix(BETWEEN) for part in (bytes((byte,)), SPACES)]
+        return (self._before, TEXT, *padded, BETWEEN)
+
+    def sample(self) -> Text | Thinking:
+        kind = Text if self._kind is Text else Thinking
+        return kind(TEXT_MARK, 0, self._block, extra=self._extra)
+
+    def passed(self, events: int, characters: int, text: str) -> None:
+        self.used = True
 
 
 def learned(name: bytes, payload: bytes, event: Delta) -> Surroundings | None:

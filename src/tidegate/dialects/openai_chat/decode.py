@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.core.event import AnyEvent, End, Extra, Item, Start, Text, Thinking, Tool
+from tidegate.core.steady import Steady
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import Recogniser
 from tidegate.dialects.openai_chat.choice import REASONING_NAMES, ChoiceDecoder, Shared
@@ -75,6 +76,11 @@ class ChatDecoder(FrameReader):
         self._read(data, events)
         form = self._form
         self.known = None if form is None or self._partial or self._ended else form.event
+
+    def steady(self) -> Steady | None:
+        """See :class:`tidegate.dialects.api.Decoder`."""
+        form = self._form
+        return form if form is not None and self.known is not None and form.steady else None
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.core.event import Text, Thinking, Tool
+from tidegate.core.steady import TEXT, TEXT_MARK, WORD, WORD_MARK, Template
 from tidegate.dialects.openai_chat.choice import ChoiceDecoder
 from tidegate.wire.payload import UNREADABLE, decode_string
 
@@ -68,6 +69,23 @@ class Surroundings:
         kind = self._kind  # in a variable: see the call of this in sources/upstream.py
         return kind(text, self._index, self._block, extra=self._extra)
 
+    @property
+    def steady(self) -> bool:
+        """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
+        return self._kind is not Tool
+
+    @property
+    def pattern(self) -> Template:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        return (self._before, TEXT, self._after)
+
+    def sample(self) -> Text | Thinking:
+        kind = Text if self._kind is Text else Thinking
+        return kind(TEXT_MARK, self._index, self._block, extra=self._extra)
+
+    def passed(self, events: int, characters: int, text: str) -> None:
+        self.said += characters
+
     def settle(self) -> None:
         """Tell the choice how much text was recognised."""
         if self._kind is Text:
@@ -122,11 +140,27 @@ class Twofold:
         if not text or value is None:
             return None
         self.said += len(text)
+        return self._like(text, value)
+
+    def _like(self, text: str, value: str) -> Text:
         like = self._event
         chunk = {**self._chunk, self._key: value}
         extra = like.extra or {}
         extra = {"chunk": chunk} if len(extra) == 1 else {**extra, "chunk": chunk}
         return Text(text, like.choice, like.block, extra=extra)
+
+    steady = True
+
+    @property
+    def pattern(self) -> Template:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        return (self._before, TEXT, b'"' + self._between, WORD, self._after)
+
+    def sample(self) -> Text | Thinking:
+        return self._like(TEXT_MARK, WORD_MARK)
+
+    def passed(self, events: int, characters: int, text: str) -> None:
+        self.said += characters
 
     def settle(self) -> None:
         """See :meth:`Surroundings.settle`."""

@@ -9,7 +9,7 @@ from tidegate.core.request import Header, Prompt, Request
 from tidegate.dialects.api import Decoder, Dialect, Renderer
 from tidegate.dialects.openai_responses import errors, prompt, request, write
 from tidegate.dialects.openai_responses.decode import ResponsesDecoder
-from tidegate.dialects.openai_responses.render import ResponsesStreamRenderer
+from tidegate.dialects.openai_responses.stream import ResponsesStreamRenderer
 from tidegate.dialects.openai_responses.usage import NAME
 from tidegate.dialects.openai_responses.whole import ResponsesWholeRenderer
 from tidegate.errors import SourceError

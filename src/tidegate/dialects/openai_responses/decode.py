@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text, Thinking, Tool
+from tidegate.core.steady import Steady
 from tidegate.dialects.api import Recogniser
 from tidegate.dialects.openai_responses.errors import reported_error
 from tidegate.dialects.openai_responses.kept import NOISE, place, quiet, rest
@@ -69,6 +70,11 @@ class ResponsesDecoder(FrameReader):
         self._read(data, events)
         form = self._form
         self.known = None if form is None or self._partial or self._ended else form.event
+
+    def steady(self) -> Steady | None:
+        """See :class:`tidegate.dialects.api.Decoder`."""
+        form = self._form
+        return form if form is not None and self.known is not None and form.steady else None
 
     def finish(self, events: list[AnyEvent]) -> None:
         """See :class:`tidegate.dialects.api.Decoder`."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, Extra, Text, Thinking, Tool
+from tidegate.core.steady import DIGITS, TEXT, TEXT_MARK, WORD
+from tidegate.core.steady import Template as Frames
 from tidegate.dialects.openai_responses.output import Said
 from tidegate.wire.payload import read_inside
 
@@ -22,7 +24,7 @@ _PADDING = re.compile(rb'"obfuscation": ?"([^"\\\n]*)"')
 
 _MOST_DIGITS = 16
 """Of a number that is counted on; int() refuses thousands."""
-_TEXT, _DIGITS, _WORD = 0, 1, 2
+_TEXT, _DIGITS, _WORD = TEXT, DIGITS, WORD
 # Numbers, since looking for bytes in bytes makes CPython raise and drop an exception first.
 _BACKSLASH, _QUOTE, _LINE_FEED = b'\\"\n'
 
@@ -149,3 +151,23 @@ class Known(Struct, frozen=True):
         if self.kind is Tool:
             return Tool(text, 0, self.block, custom=self.custom, extra=self.extra)
         return Text(text, 0, self.block, refusal=self.refusal, extra=self.extra)
+
+    @property
+    def steady(self) -> bool:
+        """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
+        return self.kind is not Tool and not self.refusal
+
+    @property
+    def pattern(self) -> Frames:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        pieces = (part for kind, _, after in self.template.pieces for part in (kind, after))
+        return (self.template.first, *pieces)
+
+    def sample(self) -> Text | Thinking:
+        kind = Text if self.kind is Text else Thinking
+        return kind(TEXT_MARK, 0, self.block, extra=self.extra)
+
+    def passed(self, events: int, characters: int, text: str) -> None:
+        self.template.used = True
+        self.template.number += events
+        self.said.add(text)

@@ -8,7 +8,6 @@ event that holds the response shows the same ``id``; a failed stream ends in ``r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -27,7 +26,6 @@ from tidegate.core.event import (
 )
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
-from tidegate.core.run import Run
 from tidegate.core.usage import Usage
 from tidegate.dialects.framed import Framed
 from tidegate.dialects.openai_responses.answer import Answer
@@ -63,7 +61,7 @@ _NOTHING: Final[Fields] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class _Hot:
+class Hot:
     """What stands around the text in the frames of the open block."""
 
     kind: type[Text] | type[Thinking] | type[Tool]
@@ -97,7 +95,7 @@ class Rendering(Framed):
         self._items: list[Fields] = []
         """What is ours and has no form here."""
         self._incomplete: Fields | None = None
-        self._hot: _Hot | None = None
+        self._hot: Hot | None = None
         self.response: Fields | None = None
 
     def _take(self, event: AnyEvent) -> None:
@@ -253,7 +251,7 @@ class Rendering(Framed):
         after = f',{rest},"sequence_number":' if rest else ',"sequence_number":'
         # The first event of a block has its item beside it, the others have not.
         extra = event.extra if told is not None and "event" in told and len(told) == 1 else None
-        self._hot = _Hot(type(event), event.block, extra, before, after, way.parts)
+        self._hot = Hot(type(event), event.block, extra, before, after, way.parts)
         if self._telling:
             self._frames.append(f"{before}{quote(text)}{after}{self._number}}}\n\n")
         self._number += 1
@@ -312,76 +310,6 @@ class Rendering(Framed):
             hot.parts.append(event.arguments)
             return event.arguments
         return None
-
-
-class ResponsesStreamRenderer(Rendering):
-    """Renders one stream as server-sent events. ``response`` is the response object, once it has ended."""
-
-    content_type = b"text/event-stream; charset=utf-8"
-
-    def __init__(self, header: Header) -> None:
-        super().__init__(header, telling=True)
-
-    def render(self, events: Sequence[AnyEvent]) -> bytes:
-        """See :class:`tidegate.dialects.api.Renderer`."""
-        hot = self._hot
-        if len(events) == 1 and hot is not None:
-            event = events[0]
-            if (  # nearly every call is for one text like the one before: the shortest way for it
-                type(event) is hot.kind is Text
-                and (event.extra is hot.extra or hot.takes(event.extra))
-                and event.block == hot.block
-                and event.choice == 0
-                and event.logprobs is None
-                and (text := event.text)
-            ):
-                hot.parts.append(text)
-                number = self._number
-                self._number = number + 1
-                return f"{hot.before}{quote(text)}{hot.after}{number}}}\n\n".encode("ascii")
-        for event in events:
-            known = self._known_text(event)
-            if known is None:
-                self._take(event)
-            else:
-                hot = cast(_Hot, self._hot)
-                self._frames.append(f"{hot.before}{quote(known)}{hot.after}{self._number}}}\n\n")
-                self._number += 1
-        body = "".join(self._frames)
-        self._frames.clear()
-        return body.encode("ascii")
-
-    def _skip_event(self, event: AnyEvent) -> int:
-        before, self._telling = self._number, False
-        self._take(event)
-        self._telling = True
-        return self._number - before
-
-    def _skip_more(self, rest: Run) -> int:
-        if self._known_text(rest.event) is None:
-            return self._skip_unshown(rest)
-        self._number += rest.count
-        return rest.count
-
-    def _skip_unshown(self, rest: Run) -> int:
-        event, item = rest.event, self._item
-        if event.choice != 0:
-            return 0
-        if isinstance(item, Call) and item.held and self._lifecycle.continues(event):
-            return self._skip_event(event)
-        return super()._skip_unshown(rest)
-
-    def keep_alive(self) -> bytes:
-        """See :class:`tidegate.dialects.api.Renderer`.
-
-        Codex counts events and no comments. OpenAI's own is ``keepalive``, which the SDK for Node knows: it
-        throws at other unknown kinds, and a second ``response.in_progress`` makes it forget all items. The
-        number is that of the last frame, for it is none of the stream's own.
-        """
-        if not self._started or self.response is not None:
-            return b""
-        told = {"type": "keepalive", "sequence_number": max(self._number - 1, 0)}
-        return f"event: keepalive\ndata: {ascii_json(told)}\n\n".encode("ascii")
 
 
 def _annotation(page: Fields) -> Fields:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from tidegate.core.event import AnyEvent
+from tidegate.core.steady import Steady
 from tidegate.errors import Broken
 from tidegate.wire.sse import SSEDecoder
 
@@ -34,6 +35,10 @@ class FrameReader(ABC):
         self._partial = False
         """A frame has begun whose end has not come."""
         self._learned_in_vain = 0
+
+    def steady(self) -> Steady | None:
+        """See :class:`tidegate.dialects.api.Decoder`."""
+        return None
 
     @abstractmethod
     def _frame(self, name: bytes, payload: bytes, events: list[AnyEvent]) -> None:

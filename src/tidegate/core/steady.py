@@ -1,0 +1,81 @@
+"""Steady streams: frames that differ in their text alone, described once instead of being read one by one.
+
+A *template* is what such frames have in common: fixed bytes, and between them places for what differs. A
+source describes the frames that come in, a renderer those that go out, the log the events in between; what
+passes from one to the other is then no more than the text (``streams/relay.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from tidegate.core.event import Text, Thinking
+
+TEXT, WORD, DIGITS, SPACES, COUNT = range(5)
+"""Places: the inside of a JSON string that is the delta's text, and of one that has printable ASCII and no
+escapes; digits and spaces that say nothing; the number of a frame in a rendering that counts its own.
+"""
+
+Template = tuple[bytes | int, ...]
+
+TEXT_MARK: Final = "tidegate-text-stands-here"
+WORD_MARK: Final = "tidegate-word-stands-here"
+_KINDS: Final = {TEXT_MARK.encode(): TEXT, WORD_MARK.encode(): WORD}
+
+
+def cut(made: bytes) -> Template | None:
+    """The template of something that was made with the marks in place; None where the text does not show."""
+    template: list[bytes | int] = [made]
+    for mark, kind in _KINDS.items():
+        parts = [part for piece in template for part in _parted(piece, mark, kind)]
+        if parts.count(kind) > 1:
+            return None
+        template = parts
+    return tuple(template) if TEXT in template else None
+
+
+def _parted(piece: bytes | int, mark: bytes, kind: int) -> list[bytes | int]:
+    if isinstance(piece, int):
+        return [piece]
+    first, *rest = piece.split(mark)
+    return [first, *(each for part in rest for each in (kind, part))]
+
+
+class Steady(Protocol):
+    """Frames of an upstream that stand for one event after another like ``sample``."""
+
+    @property
+    def pattern(self) -> Template:
+        """Framing included. What follows a text or a word begins with the quote that ends it."""
+        ...
+
+    def sample(self) -> Text | Thinking:
+        """The event of such a frame, with the marks in the places of what differs."""
+        ...
+
+    def passed(self, events: int, characters: int, text: str) -> None:
+        """So many frames were not decoded, because they only had this text in addition."""
+        ...
+
+
+class Passable(Protocol):
+    """A connection whose bytes can be sent another way for a while."""
+
+    @property
+    def steady(self) -> bool:
+        """It stands between two chunks of a chunked body."""
+        ...
+
+    def redirect(self, protocol: object) -> None:
+        """Have an :class:`asyncio.Protocol` receive what comes, as it comes."""
+        ...
+
+    def take_back(self) -> None:
+        """Receive again."""
+        ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def eof_received(self) -> bool | None: ...
+
+    def connection_lost(self, exc: Exception | None) -> None: ...

@@ -1,0 +1,303 @@
+/* Bytes for _relay.c: buffers, templates, JSON literals, records. Nothing here knows of a stream. */
+
+#define RECORD_HEAD 56 /* see records.py */
+#define CHUNK_HEAD 12  /* room for the line that an HTTP chunk begins with */
+
+typedef struct {
+    char *bytes;
+    size_t size, room;
+} Buffer;
+
+static int
+reserve(Buffer *buffer, size_t more)
+{
+    if (buffer->size + more <= buffer->room)
+        return 0;
+    size_t room = (buffer->size + more) * 2;
+    char *bytes = PyMem_Realloc(buffer->bytes, room);
+    if (bytes == NULL)
+        return -1;
+    buffer->bytes = bytes;
+    buffer->room = room;
+    return 0;
+}
+
+static int
+put(Buffer *buffer, const char *bytes, size_t size)
+{
+    if (reserve(buffer, size))
+        return -1;
+    if (size) /* a pointer to nothing may be NULL */
+        memcpy(buffer->bytes + buffer->size, bytes, size);
+    buffer->size += size;
+    return 0;
+}
+
+static const char *
+bytes_of(const Buffer *buffer)
+{
+    return buffer->bytes == NULL ? "" : buffer->bytes;
+}
+
+/* Fixed pieces and places between them: a text or a plain word inside of a JSON string, digits or spaces that
+   say nothing, and the number of the frame. */
+enum { FIXED = -1, TEXT, WORD, DIGITS, SPACES, COUNT };
+
+enum { MOST_PIECES = 16 };
+
+typedef struct {
+    int kind;
+    uint32_t at, size;
+} Piece;
+
+typedef struct {
+    int pieces;
+    Piece piece[MOST_PIECES];
+    char *bytes; /* of all pieces, one after the other */
+} Template;
+
+/* Take a template from a tuple of bytes and kinds. */
+static int
+read_template(Template *template, PyObject *tuple)
+{
+    size_t size = 0;
+    Py_ssize_t pieces = PyTuple_GET_SIZE(tuple);
+    if (pieces > MOST_PIECES) {
+        PyErr_SetString(PyExc_ValueError, "a template has at most 16 pieces");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < pieces; i++) {
+        PyObject *each = PyTuple_GET_ITEM(tuple, i);
+        Piece *piece = &template->piece[i];
+        piece->kind = FIXED;
+        piece->at = (uint32_t)size;
+        piece->size = 0;
+        if (PyBytes_Check(each)) {
+            piece->size = (uint32_t)PyBytes_GET_SIZE(each);
+            size += piece->size;
+        } else {
+            long kind = PyLong_AsLong(each);
+            if (kind < TEXT || kind > COUNT) {
+                if (!PyErr_Occurred())
+                    PyErr_SetString(PyExc_ValueError, "a place of a template is of no known kind");
+                return -1;
+            }
+            piece->kind = (int)kind;
+        }
+    }
+    char *bytes = PyMem_Realloc(template->bytes, size + 1);
+    if (bytes == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    template->bytes = bytes;
+    template->pieces = (int)pieces;
+    for (Py_ssize_t i = 0; i < pieces; i++) {
+        const Piece *piece = &template->piece[i];
+        if (piece->kind == FIXED)
+            memcpy(bytes + piece->at, PyBytes_AS_STRING(PyTuple_GET_ITEM(tuple, i)), piece->size);
+    }
+    return 0;
+}
+
+/* Up to the end of what a JSON string can hold as it is, in ASCII. */
+static const char *
+skip_plain(const char *at, const char *end)
+{
+    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x7f && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
+/* Four hexadecimal digits, or -1. */
+static long
+hexadecimal(const char *at, const char *end)
+{
+    long value = 0;
+    if (end - at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char digit = at[i];
+        if (digit >= '0' && digit <= '9')
+            value = value * 16 + digit - '0';
+        else if ((digit | 32) >= 'a' && (digit | 32) <= 'f')
+            value = value * 16 + (digit | 32) - 'a' + 10;
+        else
+            return -1;
+    }
+    return value;
+}
+
+/* The character that an escape stands for, and where it ends; -1 for none, and for half of a pair. */
+static long
+escaped(const char **place, const char *end)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *at = *place + 1;
+    if (at >= end)
+        return -1;
+    if (*at != 'u') {
+        const char *found = memchr(from, *at, sizeof from - 1);
+        *place = at + 1;
+        return found == NULL ? -1 : to[found - from];
+    }
+    long value = hexadecimal(at + 1, end);
+    at += 5;
+    if (value >= 0xd800 && value < 0xdc00) {
+        if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+            return -1;
+        long low = hexadecimal(at + 2, end);
+        if (low < 0xdc00 || low > 0xdfff)
+            return -1;
+        value = 0x10000 + ((value - 0xd800) << 10) + (low - 0xdc00);
+        at += 6;
+    } else if (value >= 0xdc00 && value <= 0xdfff)
+        return -1;
+    *place = at;
+    return value;
+}
+
+/* The character of two to four bytes in UTF-8 (RFC 3629), and where it ends; -1 for none. */
+static long
+unicode(const char **place, const char *end)
+{
+    static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = (const unsigned char *)*place;
+    int size = *at >= 0xf0 && *at < 0xf5 ? 4 : *at >= 0xe0 && *at < 0xf0 ? 3 : *at >= 0xc2 && *at < 0xe0 ? 2 : 0;
+    if (size == 0 || end - *place < size)
+        return -1;
+    long value = *at & (0x7f >> size);
+    for (int i = 1; i < size; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return -1;
+        value = (value << 6) | (at[i] & 0x3f);
+    }
+    if (value < least[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return -1;
+    *place += size;
+    return value;
+}
+
+/* A character as Python's json writes it in ASCII. */
+static int
+put_character(Buffer *into, long value)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    char written[13];
+    const char *found = value < 0x80 && value > 0 ? memchr(from, (int)value, sizeof from - 1) : NULL;
+    if (found != NULL)
+        return put(into, (char[]){'\\', to[found - from]}, 2);
+    if (value >= 0x20 && value < 0x7f)
+        return put(into, (char[]){(char)value}, 1);
+    if (value < 0x10000)
+        return put(into, written, snprintf(written, sizeof written, "\\u%04lx", value));
+    value -= 0x10000;
+    return put(into, written,
+               snprintf(written, sizeof written, "\\u%04lx\\u%04lx", 0xd800 + (value >> 10), 0xdc00 + (value & 0x3ff)));
+}
+
+/* Write the inside of a JSON string in ASCII; returns where its closing quote is, NULL when there is none
+   or something that is not read the same everywhere. */
+static const char *
+quote_inside(Buffer *into, const char *at, const char *end, uint64_t *characters)
+{
+    for (;;) {
+        const char *start = at;
+        at = skip_plain(at, end);
+        *characters += at - start;
+        if (put(into, start, at - start) || at >= end)
+            return NULL;
+        if (*at == '"')
+            return at;
+        long value;
+        if (*at == '\\')
+            value = escaped(&at, end);
+        else if ((unsigned char)*at == 0x7f)
+            value = *at++;
+        else
+            value = unicode(&at, end);
+        if (value < 0 || put_character(into, value))
+            return NULL;
+        *characters += 1;
+    }
+}
+
+static int
+contains_data(const char *at, size_t size)
+{
+    static const char data[] = "data: ";
+    for (const char *end = at + size; (size_t)(end - at) >= sizeof data - 1; at++) {
+        if ((at = memchr(at, 'd', end - at)) == NULL)
+            return 0;
+        if ((size_t)(end - at) >= sizeof data - 1 && memcmp(at, data, sizeof data - 1) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* CRC-32 as in zlib, eight bytes at a time. */
+static uint32_t checksums[8][256];
+
+static void
+make_checksums(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t sum = i;
+        for (int bit = 0; bit < 8; bit++)
+            sum = sum & 1 ? 0xedb88320u ^ (sum >> 1) : sum >> 1;
+        checksums[0][i] = sum;
+    }
+    for (int i = 0; i < 256; i++)
+        for (int table = 1; table < 8; table++)
+            checksums[table][i] = (checksums[table - 1][i] >> 8) ^ checksums[0][checksums[table - 1][i] & 255];
+}
+
+static uint32_t
+checksum(const unsigned char *at, size_t size)
+{
+    uint32_t sum = ~0u;
+    for (; size >= 8; at += 8, size -= 8) {
+        uint32_t first = sum ^ (at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24);
+        sum = checksums[7][first & 255] ^ checksums[6][(first >> 8) & 255] ^ checksums[5][(first >> 16) & 255] ^
+              checksums[4][first >> 24] ^ checksums[3][at[4]] ^ checksums[2][at[5]] ^ checksums[1][at[6]] ^
+              checksums[0][at[7]];
+    }
+    while (size--)
+        sum = checksums[0][(sum ^ *at++) & 255] ^ (sum >> 8);
+    return ~sum;
+}
+
+static void
+store(char *at, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        at[i] = (char)(value >> (8 * i));
+}
+
+/* Fill in the head of an EVENTS record whose content is there; see records.py for its form. */
+static void
+finish_record(Buffer *record, const unsigned char *key, uint32_t epoch, uint64_t seq, uint32_t events, uint64_t at_ms)
+{
+    enum { EVENTS = 2 };
+    char *head = record->bytes;
+    size_t length = record->size - 8;
+    memset(head, 0, RECORD_HEAD);
+    head[8] = EVENTS;
+    store(head + 12, events, 4);
+    memcpy(head + 16, key, 16);
+    store(head + 32, epoch, 4);
+    store(head + 40, seq, 8);
+    store(head + 48, at_ms, 8);
+    store(head, length, 4);
+    store(head + 4, checksum((const unsigned char *)head + 8, length), 4);
+}
+
+/* Put the line of an HTTP chunk before frames that end in CR LF; returns where it begins. */
+static size_t
+chunk_head(Buffer *frames)
+{
+    char line[CHUNK_HEAD + 1];
+    int size = snprintf(line, sizeof line, "%zx\r\n", frames->size - CHUNK_HEAD - 2);
+    memcpy(frames->bytes + CHUNK_HEAD - size, line, size);
+    return CHUNK_HEAD - size;
+}

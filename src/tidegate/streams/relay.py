@@ -1,0 +1,157 @@
+"""The short way through a steady stream: from the upstream's connection to the client's, past everything.
+
+While a stream has one reader that has all there is, and its upstream sends frames that differ in their text
+alone, nothing between the two connections decides anything. What they would all do with such a frame is
+then written down once, in templates, and done by compiled code: recognise it, append its event to the log,
+write the frame that stands for it. Whoever would act on the stream ends that first, and whoever asks how far
+it has come has it settled: told to all that count.
+
+Without the compiled code (``_relay.c``) no stream goes this way, and nothing else is different.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple, Protocol
+
+from msgspec.json import Encoder
+
+from tidegate.core.clock import Clock
+from tidegate.core.request import Header
+from tidegate.core.steady import Passable, Steady, Template, cut
+from tidegate.dialects import Templated
+from tidegate.streams.log import Place, StreamLog
+from tidegate.streams.producer import Producer
+from tidegate.streams.reader import Reader, Way
+from tidegate.wire.payload import decode_string
+
+try:
+    from tidegate.streams import _relay
+except ImportError:  # see tail.py
+    COMPILED = False
+else:
+    COMPILED = True
+
+_encode_json = Encoder().encode
+
+
+class Stream(Protocol):
+    """A stream, as far as something may go past it."""
+
+    header: Header
+    producer: Producer
+    readers: list[Reader]
+
+
+class _Ends(NamedTuple):
+    """All that a relay goes past."""
+
+    stream: str
+    upstream: Passable
+    steady: Steady
+    producer: Producer
+    log: StreamLog
+    reader: Reader
+    renderer: Templated
+    way: Way
+
+
+def pass_by(
+    stream: Stream, log: StreamLog, clock: Clock, epoch: int, steady: Steady, upstream: Passable
+) -> bool:
+    """Let what is steady go past; see :meth:`tidegate.core.source.Output.steady`."""
+    if not COMPILED or len(stream.readers) != 1:
+        return False
+    name, reader = stream.header.id, stream.readers[0]
+    way, renderer = reader.way(), reader.renderer
+    if way is None or not isinstance(renderer, Templated):
+        return False
+    sample = steady.sample()
+    template, event = renderer.template(sample), cut(_encode_json(sample))
+    place = log.place(name, epoch)
+    if template is None or event is None or place is None or place.seq != reader.seq:
+        return False
+    frame, number = template
+    ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way)
+    _Relay(ends, place, (steady.pattern, event, frame), number, clock)
+    return True
+
+
+if COMPILED:
+
+    class _Relay(_relay.Relay, asyncio.Protocol):
+        """Stands in the place of the upstream's connection until something else comes, or is wanted."""
+
+        __slots__ = ("_ended", "_ends")
+
+        def __init__(
+            self,
+            ends: _Ends,
+            place: Place,
+            templates: tuple[Template, Template, Template],
+            number: int,
+            clock: Clock,
+        ) -> None:
+            self._ends = ends
+            self._ended = False
+            pattern, event, frame = templates
+            super().__init__(
+                pattern=pattern,
+                event=event,
+                frame=frame,
+                key=place.key,
+                epoch=place.epoch,
+                seq=place.seq,
+                last=place.last,
+                count=number,
+                room=place.room,
+                tail=place.tail,
+                write=ends.way.write,
+                now=clock.monotonic,
+                began_ms=clock.now_ms(),
+                keeps=True,
+            )
+            ends.log.relay(ends.stream, self)
+            ends.producer.relay = self
+            ends.upstream.redirect(self)
+
+        def settle(self) -> None:
+            """See :class:`Relayed`."""
+            if not self.events:
+                return
+            events, characters, size, writes, last_at, places, said, records = self.take()
+            ends = self._ends
+            text = decode_string(b'"%b"' % said)
+            ends.log.passed_by(ends.stream, events, size, places, records)
+            ends.producer.passed(events, characters, last_at)
+            ends.reader.seq += events
+            ends.steady.passed(events, characters, text)
+            ends.renderer.passed(events, text)
+            ends.way.wrote(writes)
+
+        def end(self) -> None:
+            """See :class:`Relayed`."""
+            if self._ended:
+                return
+            self._ended = True
+            self.settle()
+            ends = self._ends
+            ends.log.relay(ends.stream, None)
+            ends.producer.relay = None
+            ends.upstream.take_back()
+            self.close()
+
+        # asyncio.Protocol, beside data_received
+
+        def leave(self, data: bytes) -> None:
+            """A read that is not for here."""
+            self.end()
+            self._ends.upstream.data_received(data)
+
+        def eof_received(self) -> bool | None:
+            self.end()
+            return self._ends.upstream.eof_received()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.end()
+            self._ends.upstream.connection_lost(exc)
