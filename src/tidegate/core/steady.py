@@ -7,6 +7,7 @@ passes from one to the other is then no more than the text (``streams/relay.py``
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Final, Protocol
 
 from tidegate.core.event import Text, Thinking
@@ -18,8 +19,10 @@ escapes; digits and spaces that say nothing; the number of a frame in a renderin
 
 Template = tuple[bytes | int, ...]
 
-TEXT_MARK: Final = "tidegate-text-stands-here"
-WORD_MARK: Final = "tidegate-word-stands-here"
+TEXT_MARK: Final = f"text-{token_hex(16)}"
+WORD_MARK: Final = f"word-{token_hex(16)}"
+"""Nothing that anybody says has them in it, for nobody knows them."""
+
 _KINDS: Final = {TEXT_MARK.encode(): TEXT, WORD_MARK.encode(): WORD}
 
 
@@ -53,8 +56,8 @@ class Steady(Protocol):
         """The event of such a frame, with the marks in the places of what differs."""
         ...
 
-    def passed(self, events: int, characters: int, text: str) -> None:
-        """So many frames were not decoded, because they only had this text in addition."""
+    def passed(self, events: int, text: str, last: str) -> None:
+        """So many frames were not decoded, because they only had this text in all, and this in the last."""
         ...
 
 

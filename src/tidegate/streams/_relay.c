@@ -20,7 +20,10 @@ typedef struct {
     unsigned long long size;    /* bytes in the file */
     unsigned long long limit;   /* from this size on a new file is begun, which is not done here */
     unsigned long long base;    /* what is added to an offset to make it a place */
+    unsigned long long weight;  /* what an event counts beside its characters, where not bytes are counted but these */
 } Tail;
+
+static PyTypeObject TailType;
 
 typedef struct {
     PyObject_HEAD
@@ -29,124 +32,27 @@ typedef struct {
     uint32_t epoch;
     uint64_t seq, last;         /* of the last event, and of the last one that may be appended here */
     uint64_t count;             /* of the next frame, in renderings that number theirs */
-    uint64_t room;              /* bytes that the stream may still grow by */
+    uint64_t room;              /* bytes, or weight, that the stream may still grow by */
     double began_at;            /* by the clock of ``now``, when the calendar said ``began_ms`` */
     uint64_t began_ms;
-    int keeps;                  /* the text is wanted afterwards */
     Tail *tail;
     PyObject *write, *now;      /* the client's transport.write; seconds of a clock that never goes back */
     /* Since take() was last called: */
     uint64_t events, characters, bytes, writes;
     double last_at;
+    size_t last_size;           /* of the last text in ``said`` */
     Buffer places, said, records;
 } Relay;
 
 /* What is made of one read. Used by one call at a time: whoever has the interpreter. */
-static Buffer record, frames, quoted, literals;
-
-/* One frame as it was recognised: what stands in its places. */
-typedef struct {
-    const char *text, *word;
-    size_t text_size, word_size;
-    size_t quoted_at, quoted_size;
-} Found;
-
-/* Recognise one frame at ``at`` by the relay's pattern; returns where it ends, NULL when it is another. */
-static const char *
-recognise(const Relay *self, const char *at, const char *end, Found *found, uint64_t *characters)
-{
-    const Template *pattern = &self->pattern;
-    found->word = NULL;
-    found->word_size = 0;
-    for (int i = 0; i < pattern->pieces; i++) {
-        const Piece *piece = &pattern->piece[i];
-        const char *start = at;
-        switch (piece->kind) {
-        case FIXED:
-            if ((size_t)(end - at) < piece->size || memcmp(at, pattern->bytes + piece->at, piece->size) != 0)
-                return NULL;
-            at += piece->size;
-            break;
-        case TEXT:
-            found->quoted_at = quoted.size;
-            at = quote_inside(&quoted, at, end, characters);
-            if (at == NULL || at == start)
-                return NULL;
-            found->text = start;
-            found->text_size = at - start;
-            found->quoted_size = quoted.size - found->quoted_at;
-            break;
-        case WORD:
-            at = skip_plain(at, end);
-            found->word = start;
-            found->word_size = at - start;
-            break;
-        case DIGITS:
-            while (at < end && *at >= '0' && *at <= '9')
-                at++;
-            if (at == start)
-                return NULL;
-            break;
-        case SPACES:
-            while (at < end && *at == ' ')
-                at++;
-            break;
-        default:
-            return NULL;
-        }
-    }
-    return at;
-}
-
-/* Add what a template makes of a frame; ``raw`` takes the text as it came, else in ASCII. */
-static int
-compose(Buffer *into, const Template *template, const Found *found, int raw, uint64_t count)
-{
-    char digits[24];
-    for (int i = 0; i < template->pieces; i++) {
-        const Piece *piece = &template->piece[i];
-        int failed;
-        if (piece->kind == FIXED)
-            failed = put(into, template->bytes + piece->at, piece->size);
-        else if (piece->kind == TEXT && raw)
-            failed = put(into, found->text, found->text_size);
-        else if (piece->kind == TEXT)
-            failed = put(into, quoted.bytes + found->quoted_at, found->quoted_size);
-        else if (piece->kind == WORD)
-            failed = put(into, found->word, found->word_size);
-        else
-            failed = put(into, digits, snprintf(digits, sizeof digits, "%llu", (unsigned long long)count));
-        if (failed)
-            return -1;
-    }
-    return 0;
-}
-
-/* The payload of the HTTP chunk that begins at ``at``; NULL when it is not whole, or has extensions. */
-static const char *
-chunk(const char *at, const char *end, const char **stop)
-{
-    size_t size = 0;
-    const char *start = at;
-    for (; at < end && at - start < 6; at++) {
-        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
-        if (digit < 0)
-            break;
-        size = size * 16 + digit;
-    }
-    if (size == 0 || end - at < 4 || at[0] != '\r' || at[1] != '\n' || (size_t)(end - at) < size + 4)
-        return NULL;
-    at += 2;
-    *stop = at + size;
-    return (*stop)[0] == '\r' && (*stop)[1] == '\n' ? at : NULL;
-}
+static Buffer record, frames, literals;
 
 /* Make record and frames of all that a read brought; the number of its events, 0 when it is not for here. */
 static uint64_t
-translate(const Relay *self, const char *at, const char *end, uint64_t *characters)
+translate(const Relay *self, const char *at, const char *end, uint64_t *characters, size_t *last_size)
 {
     uint64_t events = 0;
-    record.size = frames.size = quoted.size = literals.size = 0;
+    record.size = frames.size = literals.size = 0;
     if (reserve(&record, RECORD_HEAD) || reserve(&frames, CHUNK_HEAD))
         return 0;
     record.size = RECORD_HEAD;
@@ -157,16 +63,16 @@ translate(const Relay *self, const char *at, const char *end, uint64_t *characte
             return 0;
         while (at < stop) {
             Found found;
-            if ((at = recognise(self, at, stop, &found, characters)) == NULL)
+            if ((at = recognise(&self->pattern, at, stop, &found, characters)) == NULL)
                 return 0;
-            if (put(&record, events ? "," : "[", 1) || compose(&record, &self->event, &found, 1, 0) ||
-                compose(&frames, &self->frame, &found, 0, self->count + events) ||
-                (self->keeps && put(&literals, found.text, found.text_size)))
+            if (put(&record, events ? "," : "[", 1) || compose(&record, &self->event, &found, 0, 0) ||
+                compose(&frames, &self->frame, &found, 1, self->count + events) ||
+                put(&literals, found.text, found.text_size))
                 return 0;
             /* Renderings that must keep it out of a payload write it differently. */
-            if (contains_data(quoted.bytes + found.quoted_at, found.quoted_size) ||
-                contains_data(found.word, found.word_size))
+            if (contains_data(quoted.bytes, quoted.size) || contains_data(found.word, found.word_size))
                 return 0;
+            *last_size = found.text_size;
             events++;
         }
         at = stop + 2;
@@ -195,45 +101,60 @@ leave(Relay *self, PyObject *data)
     return PyObject_CallMethod((PyObject *)self, "leave", "O", data);
 }
 
+/* Seconds by the relay's clock; -1 and an exception when it has none. */
+static double
+seconds(PyObject *clock)
+{
+    PyObject *now = PyObject_CallNoArgs(clock);
+    double value = now == NULL ? -1 : PyFloat_AsDouble(now);
+    Py_XDECREF(now);
+    return value;
+}
+
 /* data_received of asyncio's protocols. */
 static PyObject *
 relay_data_received(Relay *self, PyObject *data)
 {
-    if (!PyBytes_CheckExact(data) || self->write == NULL)
+    if (!PyBytes_CheckExact(data) || self->now == NULL)
         return leave(self, data);
+    /* The one thing from outside: whatever it does, it does before there is anything in the buffers. */
+    double at_seconds = seconds(self->now);
+    if (at_seconds == -1 && PyErr_Occurred())
+        return NULL;
     const char *at = PyBytes_AS_STRING(data);
     uint64_t characters = 0;
-    uint64_t events = translate(self, at, at + PyBytes_GET_SIZE(data), &characters);
+    size_t last_size = 0;
+    uint64_t events = translate(self, at, at + PyBytes_GET_SIZE(data), &characters, &last_size);
     Tail *tail = self->tail;
-    if (events == 0 || self->seq + events > self->last || self->bytes >= self->room || tail->size >= tail->limit)
+    if (events == 0 || self->write == NULL || self->seq + events > self->last || self->bytes >= self->room ||
+        tail->size >= tail->limit)
         return leave(self, data);
 
-    PyObject *now = PyObject_CallNoArgs(self->now);
-    if (now == NULL)
-        return NULL;
-    double at_seconds = PyFloat_AsDouble(now);
-    Py_DECREF(now);
     uint64_t at_ms = self->began_ms + (uint64_t)((at_seconds - self->began_at) * 1000);
     finish_record(&record, self->key, self->epoch, self->seq + 1, (uint32_t)events, at_ms);
     uint64_t place[2] = {tail->base + tail->size, self->seq + 1};
-    if (reserve(&self->places, sizeof place) || reserve(&self->said, literals.size) || append(self) != 0)
-        return leave(self, data);
-    if (tail->file >= 0)
-        tail->size += record.size;
-    put(&self->places, (const char *)place, sizeof place);
-    put(&self->said, literals.bytes, literals.size);
-    self->seq += events;
-    self->count += events;
-    self->events += events;
-    self->characters += characters;
-    self->bytes += record.size;
-    self->writes++;
-    self->last_at = at_seconds;
-
     size_t head = chunk_head(&frames);
     PyObject *out = PyBytes_FromStringAndSize(frames.bytes + head, frames.size - head);
     if (out == NULL)
         return NULL;
+    if (reserve(&self->places, sizeof place) || reserve(&self->said, literals.size) || append(self) != 0) {
+        Py_DECREF(out);
+        return leave(self, data);
+    }
+    /* From here on it is said: nothing may fail before it is written. */
+    if (tail->file >= 0)
+        tail->size += record.size;
+    put(&self->places, (const char *)place, sizeof place);
+    put(&self->said, literals.bytes, literals.size);
+    self->last_size = last_size;
+    self->seq += events;
+    self->count += events;
+    self->events += events;
+    self->characters += characters;
+    self->bytes += tail->weight ? tail->weight * events + characters : record.size;
+    self->writes++;
+    self->last_at = at_seconds;
+
     /* Whoever has no room now may end this relay meanwhile: nothing of it is touched afterwards. */
     PyObject *write = Py_NewRef(self->write);
     PyObject *done = PyObject_CallOneArg(write, out);
@@ -242,20 +163,27 @@ relay_data_received(Relay *self, PyObject *data)
     return done;
 }
 
-/* What passed since the last call, as a tuple. */
+/* What passed since the last call, as a tuple; takes what the calendar says now, which may have been set. */
 static PyObject *
-relay_take(Relay *self, PyObject *Py_UNUSED(ignored))
+relay_take(Relay *self, PyObject *now_ms)
 {
+    unsigned long long began_ms = PyLong_AsUnsignedLongLong(now_ms);
+    double began_at = PyErr_Occurred() || self->now == NULL ? self->began_at : seconds(self->now);
+    if (PyErr_Occurred())
+        return NULL;
+    const char *said = bytes_of(&self->said);
     PyObject *taken = Py_BuildValue(
-        "KKKKdy#y#y#", (unsigned long long)self->events, (unsigned long long)self->characters,
+        "KKKKdy#y#y#y#", (unsigned long long)self->events, (unsigned long long)self->characters,
         (unsigned long long)self->bytes, (unsigned long long)self->writes, self->last_at, bytes_of(&self->places),
-        (Py_ssize_t)self->places.size, bytes_of(&self->said), (Py_ssize_t)self->said.size, bytes_of(&self->records),
-        (Py_ssize_t)self->records.size);
+        (Py_ssize_t)self->places.size, said, (Py_ssize_t)self->said.size, said + self->said.size - self->last_size,
+        (Py_ssize_t)self->last_size, bytes_of(&self->records), (Py_ssize_t)self->records.size);
     if (taken != NULL) {
         self->events = self->characters = self->writes = 0;
         self->room -= self->bytes < self->room ? self->bytes : self->room;
-        self->bytes = 0;
+        self->bytes = self->last_size = 0;
         self->places.size = self->said.size = self->records.size = 0;
+        self->began_ms = began_ms;
+        self->began_at = began_at;
     }
     return taken;
 }
@@ -263,15 +191,15 @@ relay_take(Relay *self, PyObject *Py_UNUSED(ignored))
 static int
 relay_init(Relay *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"pattern", "event", "frame", "key",      "epoch", "seq", "last",  "count", "room",
-                            "tail",    "write", "now",   "began_ms", "keeps", NULL};
+    Py_CLEAR(self->write); /* nothing passes until all is known */
+    static char *names[] = {"pattern", "event", "frame", "key",   "epoch", "seq",      "last",
+                            "count",   "room",  "tail",  "write", "now",   "began_ms", NULL};
     PyObject *pattern, *event, *frame, *tail, *write, *now;
     Py_buffer key;
     unsigned long long seq, last, count, room, began_ms;
-    extern PyTypeObject TailType;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOKp", names, &PyTuple_Type, &pattern,
-                                     &PyTuple_Type, &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last,
-                                     &count, &room, &TailType, &tail, &write, &now, &began_ms, &self->keeps))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOK", names, &PyTuple_Type, &pattern, &PyTuple_Type,
+                                     &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last, &count, &room,
+                                     &TailType, &tail, &write, &now, &began_ms))
         return -1;
     int right = key.len == sizeof self->key;
     if (right)
@@ -282,6 +210,12 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
     if (!right || read_template(&self->pattern, pattern) || read_template(&self->event, event) ||
         read_template(&self->frame, frame))
         return -1;
+    int words = check_pattern(&self->pattern);
+    if (words < 0 || check_made(&self->event, words, 0) || check_made(&self->frame, words, 1))
+        return -1;
+    self->began_at = self->last_at = seconds(now);
+    if (PyErr_Occurred())
+        return -1;
     self->seq = seq;
     self->last = last;
     self->count = count;
@@ -290,12 +224,7 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->tail, (Tail *)Py_NewRef(tail));
     Py_XSETREF(self->write, Py_NewRef(write));
     Py_XSETREF(self->now, Py_NewRef(now));
-    PyObject *began = PyObject_CallNoArgs(now);
-    if (began == NULL)
-        return -1;
-    self->began_at = self->last_at = PyFloat_AsDouble(began);
-    Py_DECREF(began);
-    return PyErr_Occurred() ? -1 : 0;
+    return 0;
 }
 
 static int
@@ -343,6 +272,7 @@ static PyMemberDef tail_members[] = {
     {"size", T_ULONGLONG, offsetof(Tail, size), 0, NULL},
     {"limit", T_ULONGLONG, offsetof(Tail, limit), 0, NULL},
     {"base", T_ULONGLONG, offsetof(Tail, base), 0, NULL},
+    {"weight", T_ULONGLONG, offsetof(Tail, weight), 0, NULL},
     {NULL},
 };
 
@@ -354,12 +284,12 @@ static PyMemberDef relay_members[] = {
 
 static PyMethodDef relay_methods[] = {
     {"data_received", (PyCFunction)relay_data_received, METH_O, NULL},
-    {"take", (PyCFunction)relay_take, METH_NOARGS, NULL},
+    {"take", (PyCFunction)relay_take, METH_O, NULL},
     {"close", (PyCFunction)relay_close, METH_NOARGS, NULL},
     {NULL},
 };
 
-PyTypeObject TailType = {
+static PyTypeObject TailType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tidegate.streams._relay.Tail",
     .tp_basicsize = sizeof(Tail),
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -381,7 +311,7 @@ static PyTypeObject RelayType = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_relay", "Passes on the frames of steady streams.", -1, NULL,
+    PyModuleDef_HEAD_INIT, .m_name = "_relay", .m_doc = "Passes on the frames of steady streams.", .m_size = -1,
 };
 
 PyMODINIT_FUNC

@@ -13,6 +13,7 @@ class Tail:
     size: int
     limit: int
     base: int
+    weight: int
 
 class Relay:
     seq: int
@@ -33,8 +34,7 @@ class Relay:
         write: Callable[[bytes], object],
         now: Callable[[], float],
         began_ms: int,
-        keeps: bool,
     ) -> None: ...
     def data_received(self, data: bytes) -> None: ...
-    def take(self) -> tuple[int, int, int, int, float, bytes, bytes, bytes]: ...
+    def take(self, now_ms: int, /) -> tuple[int, int, int, int, float, bytes, bytes, bytes, bytes]: ...
     def close(self) -> None: ...

@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
-from msgspec.json import Encoder
-
 from tidegate.core.clock import Clock
 from tidegate.core.request import Header
 from tidegate.core.steady import Passable, Steady, Template, cut
@@ -23,6 +21,7 @@ from tidegate.dialects import Templated
 from tidegate.streams.log import Place, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader, Way
+from tidegate.streams.records import HEAD_SIZE, events_record
 from tidegate.wire.payload import decode_string
 
 try:
@@ -31,8 +30,6 @@ except ImportError:  # see tail.py
     COMPILED = False
 else:
     COMPILED = True
-
-_encode_json = Encoder().encode
 
 
 class Stream(Protocol):
@@ -54,6 +51,7 @@ class _Ends(NamedTuple):
     reader: Reader
     renderer: Templated
     way: Way
+    clock: Clock
 
 
 def pass_by(
@@ -67,13 +65,15 @@ def pass_by(
     if way is None or not isinstance(renderer, Templated):
         return False
     sample = steady.sample()
-    template, event = renderer.template(sample), cut(_encode_json(sample))
-    place = log.place(name, epoch)
-    if template is None or event is None or place is None or place.seq != reader.seq:
+    template, place = renderer.template(sample), log.place(name, epoch)
+    if template is None or place is None or place.seq != reader.seq:
+        return False
+    event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")])
+    if event is None:
         return False
     frame, number = template
-    ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way)
-    _Relay(ends, place, (steady.pattern, event, frame), number, clock)
+    ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way, clock)
+    _Relay(ends, place, (steady.pattern, event, frame), number)
     return True
 
 
@@ -90,7 +90,6 @@ if COMPILED:
             place: Place,
             templates: tuple[Template, Template, Template],
             number: int,
-            clock: Clock,
         ) -> None:
             self._ends = ends
             self._ended = False
@@ -107,9 +106,8 @@ if COMPILED:
                 room=place.room,
                 tail=place.tail,
                 write=ends.way.write,
-                now=clock.monotonic,
-                began_ms=clock.now_ms(),
-                keeps=True,
+                now=ends.clock.monotonic,
+                began_ms=ends.clock.now_ms(),
             )
             ends.log.relay(ends.stream, self)
             ends.producer.relay = self
@@ -119,13 +117,14 @@ if COMPILED:
             """See :class:`Relayed`."""
             if not self.events:
                 return
-            events, characters, size, writes, last_at, places, said, records = self.take()
             ends = self._ends
+            now_ms = ends.clock.now_ms()
+            events, characters, size, writes, last_at, places, said, last, records = self.take(now_ms)
             text = decode_string(b'"%b"' % said)
             ends.log.passed_by(ends.stream, events, size, places, records)
             ends.producer.passed(events, characters, last_at)
             ends.reader.seq += events
-            ends.steady.passed(events, characters, text)
+            ends.steady.passed(events, text, decode_string(b'"%b"' % last))
             ends.renderer.passed(events, text)
             ends.way.wrote(writes)
 

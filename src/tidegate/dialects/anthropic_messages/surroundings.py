@@ -74,7 +74,7 @@ class Surroundings:
         kind = Text if self._kind is Text else Thinking
         return kind(TEXT_MARK, 0, self._block, extra=self._extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, text: str, last: str) -> None:
         self.used = True
 
 

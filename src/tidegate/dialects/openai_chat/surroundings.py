@@ -83,8 +83,8 @@ class Surroundings:
         kind = Text if self._kind is Text else Thinking
         return kind(TEXT_MARK, self._index, self._block, extra=self._extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
-        self.said += characters
+    def passed(self, events: int, text: str, last: str) -> None:
+        self.said += len(text)
 
     def settle(self) -> None:
         """Tell the choice how much text was recognised."""
@@ -159,8 +159,8 @@ class Twofold:
     def sample(self) -> Text | Thinking:
         return self._like(TEXT_MARK, WORD_MARK)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
-        self.said += characters
+    def passed(self, events: int, text: str, last: str) -> None:
+        self.said += len(text)
 
     def settle(self) -> None:
         """See :meth:`Surroundings.settle`."""

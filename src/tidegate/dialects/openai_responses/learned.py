@@ -167,7 +167,7 @@ class Known(Struct, frozen=True):
         kind = Text if self.kind is Text else Thinking
         return kind(TEXT_MARK, 0, self.block, extra=self.extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, text: str, last: str) -> None:
         self.template.used = True
         self.template.number += events
-        self.said.add(text)
+        self.said.add(text, last)
