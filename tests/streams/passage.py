@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import httptools
 
 from tests.streams.parts import ManualClock
-from tidegate.core.event import Record
+from tidegate.core.event import End, Record
 from tidegate.core.request import Header
 from tidegate.core.usage import Usage
 from tidegate.dialects import load_dialect, renderer
@@ -30,8 +30,8 @@ from tidegate.streams.registry import Streams
 from tidegate.streams.segments import Segments, Slot
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-END = b"0\r\n\r\n"
-_STREAM = "3a" * 16
+LAST_CHUNK = b"0\r\n\r\n"
+STREAM = "3a" * 16
 
 
 class Socket(asyncio.Transport):
@@ -106,6 +106,9 @@ class Outcome(NamedTuple):
     writes: int
     ended: object
     error: str | None
+    kept: list[Any]
+    others: list[bytes]
+    seen: list[Any]
 
 
 class Passage:
@@ -137,10 +140,15 @@ class Passage:
         shown = shown or spoken
         self.dialect = load_dialect(shown)
         self.header = Header(
-            id=_STREAM, caller="c", dialect=shown, model="m", created=1, on_disconnect=on_disconnect
+            id=STREAM, caller="c", dialect=shown, model="m", created=1, on_disconnect=on_disconnect
         )
         self.stream = self.streams.create(self.header)
         self.producer = self.stream.producer
+        self.kept: list[Any] = []
+        """The responses as they are kept for later requests."""
+        self.others: list[tuple[Socket, StreamSink]] = []
+        self.seen: list[Any] = []
+        """What the course has looked at."""
         self.client, self.upstream = Socket(), Socket()
         self.exchange, self.sink = self.join(self.client)
         self.connection = Connection("the upstream")
@@ -167,10 +175,14 @@ class Passage:
             on_complete=lambda: None,
         )
         rendering = renderer(self.dialect, self.header)
-        sink = StreamSink(exchange, self.stream, self.dialect, rendering, b"", Pace(3600, 3600), None)
+        pace = Pace(3600, 3600)
+        sink = StreamSink(exchange, self.stream, self.dialect, rendering, b"", pace, self._keep)
         exchange.client = sink
         sink.attach(self.streams)
         return exchange, sink
+
+    def _keep(self, header: Header, response: Any, last: End) -> None:
+        self.kept.append((response, last))
 
     @property
     def steady(self) -> bool:
@@ -206,9 +218,9 @@ class Passage:
         return Outcome(
             body=body,
             complete=complete,
-            records=log.records(_STREAM, 0, 1 << 40),
+            records=log.records(STREAM, 0, 1 << 40),
             files=self.files,
-            size=log.size(_STREAM),
+            size=log.size(STREAM),
             deltas=producer.deltas,
             characters=producer.characters,
             last_delta_at=producer.last_delta_at,
@@ -216,6 +228,9 @@ class Passage:
             writes=self.exchange.writes,
             ended=producer.end_event,
             error=error,
+            kept=self.kept,
+            others=[bytes(socket.written) for socket, _ in self.others],
+            seen=self.seen,
         )
 
     def close(self) -> None:
