@@ -188,10 +188,19 @@ relay_take(Relay *self, PyObject *now_ms)
     return taken;
 }
 
+/* Also close(): let go of both connections. */
+static int
+relay_clear(Relay *self)
+{
+    Py_CLEAR(self->write);
+    Py_CLEAR(self->now);
+    return 0;
+}
+
 static int
 relay_init(Relay *self, PyObject *args, PyObject *kwargs)
 {
-    Py_CLEAR(self->write); /* nothing passes until all is known */
+    relay_clear(self); /* nothing passes until all is known */
     static char *names[] = {"pattern", "event", "frame", "key",   "epoch", "seq",      "last",
                             "count",   "room",  "tail",  "write", "now",   "began_ms", NULL};
     PyObject *pattern, *event, *frame, *tail, *write, *now;
@@ -233,15 +242,6 @@ relay_traverse(Relay *self, visitproc visit, void *arg)
     Py_VISIT(self->tail);
     Py_VISIT(self->write);
     Py_VISIT(self->now);
-    return 0;
-}
-
-/* Also close(): let go of both connections. */
-static int
-relay_clear(Relay *self)
-{
-    Py_CLEAR(self->write);
-    Py_CLEAR(self->now);
     return 0;
 }
 
