@@ -7,8 +7,7 @@ passes from one to the other is then no more than the text (``streams/relay.py``
 
 from __future__ import annotations
 
-from secrets import token_hex
-from typing import Final, Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.core.event import Text, Thinking
 
@@ -19,18 +18,19 @@ escapes; digits and spaces that say nothing; the number of a frame in a renderin
 
 Template = tuple[bytes | int, ...]
 
-TEXT_MARK: Final = f"text-{token_hex(16)}"
-WORD_MARK: Final = f"word-{token_hex(16)}"
-"""Nothing that anybody says has them in it, for nobody knows them."""
 
-_KINDS: Final = {TEXT_MARK.encode(): TEXT, WORD_MARK.encode(): WORD}
+class Marks(NamedTuple):
+    """What stands in a sample where frames differ: words that nobody says, for nobody knows them."""
+
+    text: str
+    word: str
 
 
-def cut(made: bytes) -> Template | None:
+def cut(made: bytes, marks: Marks) -> Template | None:
     """The template of something that was made with the marks in place; None where the text does not show."""
     template: list[bytes | int] = [made]
-    for mark, kind in _KINDS.items():
-        parts = [part for piece in template for part in _parted(piece, mark, kind)]
+    for mark, kind in ((marks.text, TEXT), (marks.word, WORD)):
+        parts = [part for piece in template for part in _parted(piece, mark.encode(), kind)]
         if parts.count(kind) > 1:
             return None
         template = parts
@@ -52,7 +52,7 @@ class Steady(Protocol):
         """Framing included. What follows a text or a word begins with the quote that ends it."""
         ...
 
-    def sample(self) -> Text | Thinking:
+    def sample(self, marks: Marks) -> Text | Thinking:
         """The event of such a frame, with the marks in the places of what differs."""
         ...
 

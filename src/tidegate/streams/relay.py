@@ -12,11 +12,12 @@ Without the compiled code (``_relay.c``) no stream goes this way, and nothing el
 from __future__ import annotations
 
 import asyncio
+from secrets import token_hex
 from typing import NamedTuple, Protocol
 
 from tidegate.core.clock import Clock
 from tidegate.core.request import Header
-from tidegate.core.steady import Passable, Steady, Template, cut
+from tidegate.core.steady import Marks, Passable, Steady, Template, cut
 from tidegate.dialects import Templated
 from tidegate.streams.log import Place, StreamLog
 from tidegate.streams.producer import Producer
@@ -30,6 +31,9 @@ except ImportError:  # see tail.py
     COMPILED = False
 else:
     COMPILED = True
+
+
+_MARKS = Marks(f"text-{token_hex(16)}", f"word-{token_hex(16)}")
 
 
 class Stream(Protocol):
@@ -64,11 +68,11 @@ def pass_by(
     way, renderer = reader.way(), reader.renderer
     if way is None or not isinstance(renderer, Templated):
         return False
-    sample = steady.sample()
-    template, place = renderer.template(sample), log.place(name, epoch)
+    sample = steady.sample(_MARKS)
+    template, place = renderer.template(sample, _MARKS), log.place(name, epoch)
     if template is None or place is None or place.seq != reader.seq:
         return False
-    event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")])
+    event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")], _MARKS)
     if event is None:
         return False
     frame, number = template
