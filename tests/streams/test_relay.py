@@ -484,3 +484,4 @@ async def test_real_connections() -> None:
         assert complete
         assert body.count(b" word") == 40
         transport.abort()
+        await until(lambda: len(asyncio.all_tasks()) == 1)  # it has been archived
