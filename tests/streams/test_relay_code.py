@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tidegate.core.event import Text
 from tidegate.core.steady import COUNT, DIGITS, SPACES, TEXT, WORD, Template
-from tidegate.streams.records import read_events, read_records
+from tidegate.streams.records import HEAD_SIZE, events_record, read_events, read_records
+from tidegate.wire.ascii_json import quote
+from tidegate.wire.payload import decode_string
 
 _relay = pytest.importorskip("tidegate.streams._relay", reason="it was installed without a compiler")
 
@@ -56,6 +60,19 @@ def test_a_frame_is_logged_and_written() -> None:
     assert (record.seq, record.epoch, record.at_ms, record.stream) == (5, 1, 1000, "0" * 32)
     assert [event.text for event in read_events(record.content)] == ["é"]  # type: ignore[union-attr]
     assert standing.take(1000)[0] == 0
+
+
+@pytest.mark.parametrize("how", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False)])
+def test_text_is_logged_as_the_log_writes_it_and_shown_in_ascii(how: Callable[[str], str]) -> None:
+    text = "".join(map(chr, [*range(0x100), 0x7FF, 0x800, 0x2028, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]))
+    standing = Standing()
+    standing.data_received(_chunk(_frame(how(text)[1:-1].encode())))
+    (shown,) = standing.written
+    assert quote(text).encode() in shown
+    _, characters, _, _, _, _, said, _, records = standing.take(1)
+    assert characters == len(text)
+    assert records[HEAD_SIZE:] == events_record(bytes(16), 1, 5, 1, [Text(text)])[HEAD_SIZE:]
+    assert decode_string(b'"%b"' % said) == text
 
 
 @pytest.mark.parametrize(
