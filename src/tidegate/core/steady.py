@@ -20,25 +20,21 @@ Template = tuple[bytes | int, ...]
 
 TEXT_MARK: Final = "tidegate-text-stands-here"
 WORD_MARK: Final = "tidegate-word-stands-here"
-_KINDS: Final = {TEXT_MARK.encode(): TEXT, WORD_MARK.encode(): WORD}
+_TEXT, _WORD = TEXT_MARK.encode(), WORD_MARK.encode()
 
 
 def cut(made: bytes) -> Template | None:
     """The template of something that was made with the marks in place; None where the text does not show."""
-    template: list[bytes | int] = [made]
-    for mark, kind in _KINDS.items():
-        parts = [part for piece in template for part in _parted(piece, mark, kind)]
-        if parts.count(kind) > 1:
-            return None
-        template = parts
-    return tuple(template) if TEXT in template else None
-
-
-def _parted(piece: bytes | int, mark: bytes, kind: int) -> list[bytes | int]:
-    if isinstance(piece, int):
-        return [piece]
-    first, *rest = piece.split(mark)
-    return [first, *(each for part in rest for each in (kind, part))]
+    before, text, after = made.partition(_TEXT)
+    if not text or _TEXT in after or made.count(_WORD) > 1:
+        return None
+    if _WORD in before:
+        first, _, between = before.partition(_WORD)
+        return (first, WORD, between, TEXT, after)
+    if _WORD in after:
+        between, _, last = after.partition(_WORD)
+        return (before, TEXT, between, WORD, last)
+    return (before, TEXT, after)
 
 
 class Steady(Protocol):

@@ -249,6 +249,10 @@ class _Call:
                     self._out.emit_all(events)
                     if type(events[-1]) is End:
                         self._done.set_result(None)
+            if self._decoder.known is not None:
+                self._alike += len(events)
+                if self._alike >= self._enough:
+                    self._offer()
             return
         self._whole += data
         assert self._head is not None

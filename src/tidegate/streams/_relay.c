@@ -44,13 +44,6 @@ typedef struct {
 /* What is made of one read. Used by one call at a time: whoever has the interpreter. */
 static Buffer record, frames, quoted, literals;
 
-/* One frame as it was recognised: what stands in its places. */
-typedef struct {
-    const char *text, *word;
-    size_t text_size, word_size;
-    size_t quoted_at, quoted_size;
-} Found;
-
 /* Recognise one frame at ``at`` by the relay's pattern; returns where it ends, NULL when it is another. */
 static const char *
 recognise(const Relay *self, const char *at, const char *end, Found *found, uint64_t *characters)
@@ -98,52 +91,32 @@ recognise(const Relay *self, const char *at, const char *end, Found *found, uint
     return at;
 }
 
-/* Add what a template makes of a frame; ``raw`` takes the text as it came, else in ASCII. */
-static int
-compose(Buffer *into, const Template *template, const Found *found, int raw, uint64_t count)
-{
-    char digits[24];
-    for (int i = 0; i < template->pieces; i++) {
-        const Piece *piece = &template->piece[i];
-        int failed;
-        if (piece->kind == FIXED)
-            failed = put(into, template->bytes + piece->at, piece->size);
-        else if (piece->kind == TEXT && raw)
-            failed = put(into, found->text, found->text_size);
-        else if (piece->kind == TEXT)
-            failed = put(into, quoted.bytes + found->quoted_at, found->quoted_size);
-        else if (piece->kind == WORD)
-            failed = put(into, found->word, found->word_size);
-        else
-            failed = put(into, digits, snprintf(digits, sizeof digits, "%llu", (unsigned long long)count));
-        if (failed)
-            return -1;
-    }
-    return 0;
-}
-
-/* The payload of the HTTP chunk that begins at ``at``; NULL when it is not whole, or has extensions. */
-static const char *
-chunk(const char *at, const char *end, const char **stop)
-{
-    size_t size = 0;
-    const char *start = at;
-    for (; at < end && at - start < 6; at++) {
-        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
-        if (digit < 0)
-            break;
-        size = size * 16 + digit;
-    }
-    if (size == 0 || end - at < 4 || at[0] != '\r' || at[1] != '\n' || (size_t)(end - at) < size + 4)
-        return NULL;
-    at += 2;
-    *stop = at + size;
-    return (*stop)[0] == '\r' && (*stop)[1] == '\n' ? at : NULL;
-}
-
-/* Make record and frames of all that a read brought; the number of its events, 0 when it is not for here. */
+/* Make record and frames of a chunk; the number of its events, 0 when it is not for here. */
 static uint64_t
-translate(const Relay *self, const char *at, const char *end, uint64_t *characters)
+translate_chunk(const Relay *self, const char *at, const char *stop, uint64_t before, uint64_t *characters)
+{
+    uint64_t events = 0;
+    while (at < stop) {
+        Found found;
+        if ((at = recognise(self, at, stop, &found, characters)) == NULL)
+            return 0;
+        /* Renderings that must keep it out of a payload write it differently. */
+        if (contains_data(quoted.bytes + found.quoted_at, found.quoted_size) ||
+            contains_data(found.word, found.word_size))
+            return 0;
+        if (put(&record, before + events ? "," : "[", 1) || compose(&record, &self->event, &found, NULL, 0) ||
+            compose(&frames, &self->frame, &found, &quoted, self->count + before + events) ||
+            (self->keeps && put(&literals, found.text, found.text_size)))
+            return 0;
+        events++;
+    }
+    return events;
+}
+
+/* Make record and frames of the chunks at the beginning of a read that are for here; the number of their
+   events, and in ``place`` where they end. */
+static uint64_t
+translate(const Relay *self, const char **place, const char *end, uint64_t *characters)
 {
     uint64_t events = 0;
     record.size = frames.size = quoted.size = literals.size = 0;
@@ -151,25 +124,21 @@ translate(const Relay *self, const char *at, const char *end, uint64_t *characte
         return 0;
     record.size = RECORD_HEAD;
     frames.size = CHUNK_HEAD;
-    while (at < end) {
-        const char *stop;
-        if ((at = chunk(at, end, &stop)) == NULL)
-            return 0;
-        while (at < stop) {
-            Found found;
-            if ((at = recognise(self, at, stop, &found, characters)) == NULL)
-                return 0;
-            if (put(&record, events ? "," : "[", 1) || compose(&record, &self->event, &found, 1, 0) ||
-                compose(&frames, &self->frame, &found, 0, self->count + events) ||
-                (self->keeps && put(&literals, found.text, found.text_size)))
-                return 0;
-            /* Renderings that must keep it out of a payload write it differently. */
-            if (contains_data(quoted.bytes + found.quoted_at, found.quoted_size) ||
-                contains_data(found.word, found.word_size))
-                return 0;
-            events++;
+    while (*place < end) {
+        const char *stop, *at = chunk(*place, end, &stop);
+        size_t record_size = record.size, frames_size = frames.size, literals_size = literals.size;
+        uint64_t more = 0, shown = *characters;
+        if (at != NULL)
+            more = translate_chunk(self, at, stop, events, &shown);
+        if (more == 0) {
+            record.size = record_size;
+            frames.size = frames_size;
+            literals.size = literals_size;
+            break;
         }
-        at = stop + 2;
+        events += more;
+        *characters = shown;
+        *place = stop + 2;
     }
     return put(&record, "]", 1) || put(&frames, "\r\n", 2) ? 0 : events;
 }
@@ -189,6 +158,8 @@ append(Relay *self)
     return -1;
 }
 
+static PyTypeObject TailType;
+
 static PyObject *
 leave(Relay *self, PyObject *data)
 {
@@ -201,11 +172,12 @@ relay_data_received(Relay *self, PyObject *data)
 {
     if (!PyBytes_CheckExact(data) || self->write == NULL)
         return leave(self, data);
-    const char *at = PyBytes_AS_STRING(data);
+    const char *at = PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
     uint64_t characters = 0;
-    uint64_t events = translate(self, at, at + PyBytes_GET_SIZE(data), &characters);
+    uint64_t events = translate(self, &at, end, &characters);
     Tail *tail = self->tail;
-    if (events == 0 || self->seq + events > self->last || self->bytes >= self->room || tail->size >= tail->limit)
+    /* A single event before others is cheaper in one write with them. */
+    if (events == 0 || (events == 1 && at < end) || self->seq + events > self->last || self->bytes >= self->room || tail->size >= tail->limit)
         return leave(self, data);
 
     PyObject *now = PyObject_CallNoArgs(self->now);
@@ -234,11 +206,19 @@ relay_data_received(Relay *self, PyObject *data)
     PyObject *out = PyBytes_FromStringAndSize(frames.bytes + head, frames.size - head);
     if (out == NULL)
         return NULL;
-    /* Whoever has no room now may end this relay meanwhile: nothing of it is touched afterwards. */
+    /* Whoever has no room now may end this relay meanwhile: nothing of it is counted afterwards. */
     PyObject *write = Py_NewRef(self->write);
     PyObject *done = PyObject_CallOneArg(write, out);
     Py_DECREF(write);
     Py_DECREF(out);
+    if (done == NULL || at == end)
+        return done;
+    Py_DECREF(done);
+    PyObject *rest = PyBytes_FromStringAndSize(at, end - at);
+    if (rest == NULL)
+        return NULL;
+    done = leave(self, rest);
+    Py_DECREF(rest);
     return done;
 }
 
@@ -268,7 +248,6 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
     PyObject *pattern, *event, *frame, *tail, *write, *now;
     Py_buffer key;
     unsigned long long seq, last, count, room, began_ms;
-    extern PyTypeObject TailType;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOKp", names, &PyTuple_Type, &pattern,
                                      &PyTuple_Type, &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last,
                                      &count, &room, &TailType, &tail, &write, &now, &began_ms, &self->keeps))
@@ -301,7 +280,6 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
 static int
 relay_traverse(Relay *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->tail);
     Py_VISIT(self->write);
     Py_VISIT(self->now);
     return 0;
@@ -359,7 +337,7 @@ static PyMethodDef relay_methods[] = {
     {NULL},
 };
 
-PyTypeObject TailType = {
+static PyTypeObject TailType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tidegate.streams._relay.Tail",
     .tp_basicsize = sizeof(Tail),
     .tp_flags = Py_TPFLAGS_DEFAULT,

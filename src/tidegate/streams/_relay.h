@@ -1,4 +1,4 @@
-/* Bytes for _relay.c: buffers, templates, JSON literals, records. Nothing here knows of a stream. */
+/* Bytes for _relay.c: buffers, templates, JSON literals, records, chunks. Nothing here knows of a stream. */
 
 #define RECORD_HEAD 56 /* see records.py */
 #define CHUNK_HEAD 12  /* room for the line that an HTTP chunk begins with */
@@ -222,6 +222,37 @@ quote_inside(Buffer *into, const char *at, const char *end, uint64_t *characters
     }
 }
 
+/* One frame as it was recognised: what stands in its places. */
+typedef struct {
+    const char *text, *word;
+    size_t text_size, word_size;
+    size_t quoted_at, quoted_size;
+} Found;
+
+/* Add what a template makes of a frame: the text in ASCII, from ``quoted``, or as it came where that is NULL. */
+static int
+compose(Buffer *into, const Template *template, const Found *found, const Buffer *quoted, uint64_t count)
+{
+    char digits[24];
+    for (int i = 0; i < template->pieces; i++) {
+        const Piece *piece = &template->piece[i];
+        int failed;
+        if (piece->kind == FIXED)
+            failed = put(into, template->bytes + piece->at, piece->size);
+        else if (piece->kind == TEXT && quoted == NULL)
+            failed = put(into, found->text, found->text_size);
+        else if (piece->kind == TEXT)
+            failed = put(into, quoted->bytes + found->quoted_at, found->quoted_size);
+        else if (piece->kind == WORD)
+            failed = put(into, found->word, found->word_size);
+        else
+            failed = put(into, digits, snprintf(digits, sizeof digits, "%llu", (unsigned long long)count));
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
 static int
 contains_data(const char *at, size_t size)
 {
@@ -290,6 +321,25 @@ finish_record(Buffer *record, const unsigned char *key, uint32_t epoch, uint64_t
     store(head + 48, at_ms, 8);
     store(head, length, 4);
     store(head + 4, checksum((const unsigned char *)head + 8, length), 4);
+}
+
+/* The payload of the HTTP chunk that begins at ``at``; NULL when it is not whole, or has extensions. */
+static const char *
+chunk(const char *at, const char *end, const char **stop)
+{
+    size_t size = 0;
+    const char *start = at;
+    for (; at < end && at - start < 6; at++) {
+        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
+        if (digit < 0)
+            break;
+        size = size * 16 + digit;
+    }
+    if (size == 0 || end - at < 4 || at[0] != '\r' || at[1] != '\n' || (size_t)(end - at) < size + 4)
+        return NULL;
+    at += 2;
+    *stop = at + size;
+    return (*stop)[0] == '\r' && (*stop)[1] == '\n' ? at : NULL;
 }
 
 /* Put the line of an HTTP chunk before frames that end in CR LF; returns where it begins. */

@@ -12,7 +12,8 @@ Without the compiled code (``_relay.c``) no stream goes this way, and nothing el
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple, Protocol
+from functools import cache
+from typing import NamedTuple, Protocol, cast
 
 from msgspec.json import Encoder
 
@@ -33,6 +34,12 @@ else:
     COMPILED = True
 
 _encode_json = Encoder().encode
+
+
+@cache
+def _is_templated(kind: type) -> bool:
+    """isinstance() of a protocol would look at every member each time."""
+    return issubclass(kind, Templated)
 
 
 class Stream(Protocol):
@@ -63,9 +70,10 @@ def pass_by(
     if not COMPILED or len(stream.readers) != 1:
         return False
     name, reader = stream.header.id, stream.readers[0]
-    way, renderer = reader.way(), reader.renderer
-    if way is None or not isinstance(renderer, Templated):
+    way = reader.way()
+    if way is None or not _is_templated(type(reader.renderer)):
         return False
+    renderer = cast(Templated, reader.renderer)
     sample = steady.sample()
     template, event = renderer.template(sample), cut(_encode_json(sample))
     place = log.place(name, epoch)
