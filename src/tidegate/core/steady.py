@@ -7,7 +7,7 @@ passes from one to the other is then no more than the text (``streams/relay.py``
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tidegate.core.event import Text, Thinking
 
@@ -37,8 +37,23 @@ def cut(made: bytes) -> Template | None:
     return (before, TEXT, after)
 
 
+class Frames(NamedTuple):
+    """How a renderer makes the frames of deltas that are alike."""
+
+    template: Template
+    number: int = 0
+    """Of the next frame, where they are counted."""
+    wants_text: bool = False
+    """The text is shown again later."""
+
+
 class Steady(Protocol):
     """Frames of an upstream that stand for one event after another like ``sample``."""
+
+    @property
+    def wants_text(self) -> bool:
+        """The text is to be compared with what is said later."""
+        ...
 
     @property
     def pattern(self) -> Template:
@@ -50,7 +65,7 @@ class Steady(Protocol):
         ...
 
     def passed(self, events: int, characters: int, text: str) -> None:
-        """So many frames were not decoded, because they only had this text in addition."""
+        """So many frames were not decoded, because they had only more text: this one, where it is wanted."""
         ...
 
 

@@ -51,7 +51,7 @@ recognise(const Relay *self, const char *at, const char *end, Found *found, uint
     const Template *pattern = &self->pattern;
     found->word = NULL;
     found->word_size = 0;
-    for (int i = 0; i < pattern->pieces; i++) {
+    for (size_t i = 0; i < pattern->pieces; i++) {
         const Piece *piece = &pattern->piece[i];
         const char *start = at;
         switch (piece->kind) {
@@ -235,7 +235,9 @@ relay_take(Relay *self, PyObject *Py_UNUSED(ignored))
         self->events = self->characters = self->writes = 0;
         self->room -= self->bytes < self->room ? self->bytes : self->room;
         self->bytes = 0;
-        self->places.size = self->said.size = self->records.size = 0;
+        release(&self->places);
+        release(&self->said);
+        release(&self->records);
     }
     return taken;
 }
@@ -309,10 +311,10 @@ relay_dealloc(Relay *self)
     Py_CLEAR(self->tail);
     Template *templates[] = {&self->pattern, &self->event, &self->frame};
     for (int i = 0; i < 3; i++)
-        PyMem_Free(templates[i]->bytes);
-    PyMem_Free(self->places.bytes);
-    PyMem_Free(self->said.bytes);
-    PyMem_Free(self->records.bytes);
+        PyMem_Free(templates[i]->piece);
+    release(&self->places);
+    release(&self->said);
+    release(&self->records);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

@@ -33,6 +33,13 @@ put(Buffer *buffer, const char *bytes, size_t size)
     return 0;
 }
 
+static void
+release(Buffer *buffer)
+{
+    PyMem_Free(buffer->bytes);
+    *buffer = (Buffer){NULL, 0, 0};
+}
+
 static const char *
 bytes_of(const Buffer *buffer)
 {
@@ -43,59 +50,56 @@ bytes_of(const Buffer *buffer)
    say nothing, and the number of the frame. */
 enum { FIXED = -1, TEXT, WORD, DIGITS, SPACES, COUNT };
 
-enum { MOST_PIECES = 16 };
-
 typedef struct {
-    int kind;
-    uint32_t at, size;
+    int8_t kind;
+    uint16_t at, size;
 } Piece;
 
+/* Many streams have three of these each, so they are as small as can be. */
 typedef struct {
-    int pieces;
-    Piece piece[MOST_PIECES];
-    char *bytes; /* of all pieces, one after the other */
+    size_t pieces;
+    Piece *piece;
+    char *bytes; /* of all pieces, one after the other, in the same block of memory */
 } Template;
+
+/* What a piece of a tuple is; -1 with an exception where it is nothing. */
+static int
+read_piece(Piece *piece, PyObject *each, size_t at)
+{
+    Py_ssize_t size = PyBytes_Check(each) ? PyBytes_GET_SIZE(each) : 0;
+    long kind = PyBytes_Check(each) ? FIXED : PyLong_AsLong(each);
+    if (PyErr_Occurred())
+        return -1;
+    if (kind < FIXED || kind > COUNT || at + size > UINT16_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a piece of a template is of no known kind, or too long");
+        return -1;
+    }
+    *piece = (Piece){(int8_t)kind, (uint16_t)at, (uint16_t)size};
+    return 0;
+}
 
 /* Take a template from a tuple of bytes and kinds. */
 static int
 read_template(Template *template, PyObject *tuple)
 {
-    size_t size = 0;
-    Py_ssize_t pieces = PyTuple_GET_SIZE(tuple);
-    if (pieces > MOST_PIECES) {
-        PyErr_SetString(PyExc_ValueError, "a template has at most 16 pieces");
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < pieces; i++) {
-        PyObject *each = PyTuple_GET_ITEM(tuple, i);
-        Piece *piece = &template->piece[i];
-        piece->kind = FIXED;
-        piece->at = (uint32_t)size;
-        piece->size = 0;
-        if (PyBytes_Check(each)) {
-            piece->size = (uint32_t)PyBytes_GET_SIZE(each);
-            size += piece->size;
-        } else {
-            long kind = PyLong_AsLong(each);
-            if (kind < TEXT || kind > COUNT) {
-                if (!PyErr_Occurred())
-                    PyErr_SetString(PyExc_ValueError, "a place of a template is of no known kind");
-                return -1;
-            }
-            piece->kind = (int)kind;
-        }
-    }
-    char *bytes = PyMem_Realloc(template->bytes, size + 1);
-    if (bytes == NULL) {
+    size_t size = 0, pieces = PyTuple_GET_SIZE(tuple);
+    for (size_t i = 0; i < pieces; i++)
+        if (PyBytes_Check(PyTuple_GET_ITEM(tuple, i)))
+            size += PyBytes_GET_SIZE(PyTuple_GET_ITEM(tuple, i));
+    Piece *piece = PyMem_Realloc(template->piece, pieces * sizeof(Piece) + size + 1);
+    if (piece == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    template->bytes = bytes;
-    template->pieces = (int)pieces;
-    for (Py_ssize_t i = 0; i < pieces; i++) {
-        const Piece *piece = &template->piece[i];
-        if (piece->kind == FIXED)
-            memcpy(bytes + piece->at, PyBytes_AS_STRING(PyTuple_GET_ITEM(tuple, i)), piece->size);
+    *template = (Template){pieces, piece, (char *)(piece + pieces)};
+    size = 0;
+    for (size_t i = 0; i < pieces; i++) {
+        PyObject *each = PyTuple_GET_ITEM(tuple, i);
+        if (read_piece(&piece[i], each, size))
+            return -1;
+        if (piece[i].kind == FIXED)
+            memcpy(template->bytes + size, PyBytes_AS_STRING(each), piece[i].size);
+        size += piece[i].size;
     }
     return 0;
 }
@@ -234,7 +238,7 @@ static int
 compose(Buffer *into, const Template *template, const Found *found, const Buffer *quoted, uint64_t count)
 {
     char digits[24];
-    for (int i = 0; i < template->pieces; i++) {
+    for (size_t i = 0; i < template->pieces; i++) {
         const Piece *piece = &template->piece[i];
         int failed;
         if (piece->kind == FIXED)

@@ -19,7 +19,7 @@ from msgspec.json import Encoder
 
 from tidegate.core.clock import Clock
 from tidegate.core.request import Header
-from tidegate.core.steady import Passable, Steady, Template, cut
+from tidegate.core.steady import Frames, Passable, Steady, Template, cut
 from tidegate.dialects import Templated
 from tidegate.streams.log import Place, StreamLog
 from tidegate.streams.producer import Producer
@@ -75,13 +75,17 @@ def pass_by(
         return False
     renderer = cast(Templated, reader.renderer)
     sample = steady.sample()
-    template, event = renderer.template(sample), cut(_encode_json(sample))
+    frames, event = renderer.template(sample), cut(_encode_json(sample))
     place = log.place(name, epoch)
-    if template is None or event is None or place is None or place.seq != reader.seq:
+    if frames is None or event is None or place is None or place.seq != reader.seq:
         return False
-    frame, number = template
-    ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way)
-    _Relay(ends, place, (steady.pattern, event, frame), number, clock)
+    _Relay(
+        _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way),
+        place,
+        event,
+        frames,
+        clock,
+    )
     return True
 
 
@@ -90,34 +94,27 @@ if COMPILED:
     class _Relay(_relay.Relay, asyncio.Protocol):
         """Stands in the place of the upstream's connection until something else comes, or is wanted."""
 
-        __slots__ = ("_ended", "_ends")
+        __slots__ = ("_ended", "_ends", "_wants_text")
 
-        def __init__(
-            self,
-            ends: _Ends,
-            place: Place,
-            templates: tuple[Template, Template, Template],
-            number: int,
-            clock: Clock,
-        ) -> None:
+        def __init__(self, ends: _Ends, place: Place, event: Template, frames: Frames, clock: Clock) -> None:
             self._ends = ends
             self._ended = False
-            pattern, event, frame = templates
+            self._wants_text = ends.steady.wants_text or frames.wants_text
             super().__init__(
-                pattern=pattern,
+                pattern=ends.steady.pattern,
                 event=event,
-                frame=frame,
+                frame=frames.template,
                 key=place.key,
                 epoch=place.epoch,
                 seq=place.seq,
                 last=place.last,
-                count=number,
+                count=frames.number,
                 room=place.room,
                 tail=place.tail,
                 write=ends.way.write,
                 now=clock.monotonic,
                 began_ms=clock.now_ms(),
-                keeps=True,
+                keeps=self._wants_text,
             )
             ends.log.relay(ends.stream, self)
             ends.producer.relay = self
@@ -129,7 +126,7 @@ if COMPILED:
                 return
             events, characters, size, writes, last_at, places, said, records = self.take()
             ends = self._ends
-            text = decode_string(b'"%b"' % said)
+            text = decode_string(b'"%b"' % said) if self._wants_text else ""
             ends.log.passed_by(ends.stream, events, size, places, records)
             ends.producer.passed(events, characters, last_at)
             ends.reader.seq += events

@@ -74,6 +74,8 @@ class Surroundings:
         """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
         return self._kind is not Tool
 
+    wants_text = False
+
     @property
     def pattern(self) -> Template:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
@@ -150,6 +152,8 @@ class Twofold:
         return Text(text, like.choice, like.block, extra=extra)
 
     steady = True
+
+    wants_text = False
 
     @property
     def pattern(self) -> Template:

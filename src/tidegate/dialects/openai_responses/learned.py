@@ -153,13 +153,17 @@ class Known(Struct, frozen=True):
         return Text(text, 0, self.block, refusal=self.refusal, extra=self.extra)
 
     @property
+    def wants_text(self) -> bool:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        return True
+
+    @property
     def steady(self) -> bool:
         """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
         return self.kind is not Tool and not self.refusal
 
     @property
     def pattern(self) -> Frames:
-        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
         pieces = (part for kind, _, after in self.template.pieces for part in (kind, after))
         return (self.template.first, *pieces)
 
