@@ -7,7 +7,7 @@ passes from one to the other is then no more than the text (``streams/relay.py``
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.core.event import Text, Thinking
 
@@ -18,21 +18,25 @@ escapes; digits and spaces that say nothing; the number of a frame in a renderin
 
 Template = tuple[bytes | int, ...]
 
-TEXT_MARK: Final = "tidegate-text-stands-here"
-WORD_MARK: Final = "tidegate-word-stands-here"
-_TEXT, _WORD = TEXT_MARK.encode(), WORD_MARK.encode()
+
+class Marks(NamedTuple):
+    """What stands in the places of what differs while a template is made: plain ASCII that nobody says."""
+
+    text: str
+    word: str
 
 
-def cut(made: bytes) -> Template | None:
+def cut(made: bytes, marks: Marks) -> Template | None:
     """The template of something that was made with the marks in place; None where the text does not show."""
-    before, text, after = made.partition(_TEXT)
-    if not text or _TEXT in after or made.count(_WORD) > 1:
+    text_mark, word_mark = marks.text.encode("ascii"), marks.word.encode("ascii")
+    before, text, after = made.partition(text_mark)
+    if not text or text_mark in after or made.count(word_mark) > 1:
         return None
-    if _WORD in before:
-        first, _, between = before.partition(_WORD)
+    if word_mark in before:
+        first, _, between = before.partition(word_mark)
         return (first, WORD, between, TEXT, after)
-    if _WORD in after:
-        between, _, last = after.partition(_WORD)
+    if word_mark in after:
+        between, _, last = after.partition(word_mark)
         return (before, TEXT, between, WORD, last)
     return (before, TEXT, after)
 
@@ -60,12 +64,15 @@ class Steady(Protocol):
         """Framing included. What follows a text or a word begins with the quote that ends it."""
         ...
 
-    def sample(self) -> Text | Thinking:
+    def sample(self, marks: Marks) -> Text | Thinking:
         """The event of such a frame, with the marks in the places of what differs."""
         ...
 
-    def passed(self, events: int, characters: int, text: str) -> None:
-        """So many frames were not decoded, because they had only more text: this one, where it is wanted."""
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
+        """So many frames were not decoded, because they had only more text, of so many characters.
+
+        Where it is wanted, ``text`` is what they had in all, and ``last`` what the last one had.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from tidegate.core.event import AnyEvent, Failure, Text, Thinking
 from tidegate.core.request import Begun, Header, Prompt, Request
 from tidegate.core.run import Skipped
 from tidegate.core.source import Continues
-from tidegate.core.steady import Frames, Steady
+from tidegate.core.steady import Frames, Marks, Steady
 from tidegate.errors import SourceError
 
 DIALECTS: Final = frozenset(
@@ -62,10 +62,10 @@ class Renderer(Protocol):
 class Templated(Protocol):
     """A renderer whose frames can be made of a template while one delta after another is alike."""
 
-    def template(self, sample: Text | Thinking) -> Frames | None:
+    def template(self, sample: Text | Thinking, marks: Marks) -> Frames | None:
         """How the frame of ``sample`` is made if it comes next.
 
-        ``sample`` has marks in the places of what differs (:mod:`tidegate.core.steady`); nothing is taken as
+        ``sample`` has the marks in the places of what differs; nothing is taken as
         rendered. None where not only what is marked would differ from frame to frame.
         """
         ...

@@ -2,8 +2,8 @@
 
    A relay is the protocol of an upstream's transport while one frame after another differs in its text alone.
    It recognises such frames by their template, appends their events to the log as one record, and writes the
-   frames that stand for them to the client: one read, one append, one write, as everywhere. A read that does
-   not consist of such frames is handed to leave(), untouched, and that is the end of the relay. */
+   frames that stand for them to the client: one read, one append, one write, as everywhere. From the first chunk on
+   that does not consist of such frames a read is handed to leave(), untouched, and that is the end of the relay. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -20,7 +20,10 @@ typedef struct {
     unsigned long long size;    /* bytes in the file */
     unsigned long long limit;   /* from this size on a new file is begun, which is not done here */
     unsigned long long base;    /* what is added to an offset to make it a place */
+    unsigned long long weight;  /* what an event counts beside its characters, where not bytes are counted but these */
 } Tail;
+
+static PyTypeObject TailType;
 
 typedef struct {
     PyObject_HEAD
@@ -29,7 +32,7 @@ typedef struct {
     uint32_t epoch;
     uint64_t seq, last;         /* of the last event, and of the last one that may be appended here */
     uint64_t count;             /* of the next frame, in renderings that number theirs */
-    uint64_t room;              /* bytes that the stream may still grow by */
+    uint64_t room;              /* bytes, or weight, that the stream may still grow by */
     double began_at;            /* by the clock of ``now``, when the calendar said ``began_ms`` */
     uint64_t began_ms;
     int keeps;                  /* the text is wanted afterwards */
@@ -38,109 +41,66 @@ typedef struct {
     /* Since take() was last called: */
     uint64_t events, characters, bytes, writes;
     double last_at;
+    size_t last_size;           /* of the last text in ``said`` */
     Buffer places, said, records;
 } Relay;
 
 /* What is made of one read. Used by one call at a time: whoever has the interpreter. */
-static Buffer record, frames, quoted, literals;
+static Buffer record, frames, literals;
 
-/* Recognise one frame at ``at`` by the relay's pattern; returns where it ends, NULL when it is another. */
-static const char *
-recognise(const Relay *self, const char *at, const char *end, Found *found, uint64_t *characters)
-{
-    const Template *pattern = &self->pattern;
-    found->word = NULL;
-    found->word_size = 0;
-    for (size_t i = 0; i < pattern->pieces; i++) {
-        const Piece *piece = &pattern->piece[i];
-        const char *start = at;
-        switch (piece->kind) {
-        case FIXED:
-            if ((size_t)(end - at) < piece->size || memcmp(at, pattern->bytes + piece->at, piece->size) != 0)
-                return NULL;
-            at += piece->size;
-            break;
-        case TEXT:
-            found->quoted_at = quoted.size;
-            at = quote_inside(&quoted, at, end, characters);
-            if (at == NULL || at == start)
-                return NULL;
-            found->text = start;
-            found->text_size = at - start;
-            found->quoted_size = quoted.size - found->quoted_at;
-            break;
-        case WORD:
-            at = skip_plain(at, end);
-            found->word = start;
-            found->word_size = at - start;
-            break;
-        case DIGITS:
-            while (at < end && *at >= '0' && *at <= '9')
-                at++;
-            if (at == start)
-                return NULL;
-            break;
-        case SPACES:
-            while (at < end && *at == ' ')
-                at++;
-            break;
-        default:
-            return NULL;
-        }
-    }
-    return at;
-}
+/* What there is of a read so far. */
+typedef struct {
+    uint64_t events, characters;
+    size_t last_size; /* of the last text among the literals */
+} Made;
 
-/* Make record and frames of a chunk; the number of its events, 0 when it is not for here. */
-static uint64_t
-translate_chunk(const Relay *self, const char *at, const char *stop, uint64_t before, uint64_t *characters)
+/* Add a chunk to record and frames; -1 when it is not for here, whatever has been added. */
+static int
+add_chunk(const Relay *self, const char *at, const char *stop, Made *made)
 {
-    uint64_t events = 0;
     while (at < stop) {
         Found found;
-        if ((at = recognise(self, at, stop, &found, characters)) == NULL)
-            return 0;
+        if ((at = recognise(&self->pattern, at, stop, &found, &made->characters)) == NULL)
+            return -1;
         /* Renderings that must keep it out of a payload write it differently. */
-        if (contains_data(quoted.bytes + found.quoted_at, found.quoted_size) ||
-            contains_data(found.word, found.word_size))
-            return 0;
-        if (put(&record, before + events ? "," : "[", 1) || compose(&record, &self->event, &found, NULL, 0) ||
-            compose(&frames, &self->frame, &found, &quoted, self->count + before + events) ||
+        if (contains_data(quoted.bytes, quoted.size) || contains_data(found.word, found.word_size))
+            return -1;
+        if (put(&record, made->events ? "," : "[", 1) || compose(&record, &self->event, &found, 0, 0) ||
+            compose(&frames, &self->frame, &found, 1, self->count + made->events) ||
             (self->keeps && put(&literals, found.text, found.text_size)))
-            return 0;
-        events++;
+            return -1;
+        made->last_size = self->keeps ? found.text_size : 0;
+        made->events++;
     }
-    return events;
+    return 0;
 }
 
-/* Make record and frames of the chunks at the beginning of a read that are for here; the number of their
-   events, and in ``place`` where they end. */
-static uint64_t
-translate(const Relay *self, const char **place, const char *end, uint64_t *characters)
+/* Make record and frames of the chunks at ``place`` that are for here, and move it behind them. */
+static Made
+translate(const Relay *self, const char **place, const char *end)
 {
-    uint64_t events = 0;
-    record.size = frames.size = quoted.size = literals.size = 0;
+    Made made = {0, 0, 0};
+    record.size = frames.size = literals.size = 0;
     if (reserve(&record, RECORD_HEAD) || reserve(&frames, CHUNK_HEAD))
-        return 0;
+        return made;
     record.size = RECORD_HEAD;
     frames.size = CHUNK_HEAD;
     while (*place < end) {
         const char *stop, *at = chunk(*place, end, &stop);
-        size_t record_size = record.size, frames_size = frames.size, literals_size = literals.size;
-        uint64_t more = 0, shown = *characters;
-        if (at != NULL)
-            more = translate_chunk(self, at, stop, events, &shown);
-        if (more == 0) {
-            record.size = record_size;
-            frames.size = frames_size;
-            literals.size = literals_size;
+        size_t sizes[] = {record.size, frames.size, literals.size};
+        Made more = made;
+        if (at == NULL || add_chunk(self, at, stop, &more)) {
+            record.size = sizes[0];
+            frames.size = sizes[1];
+            literals.size = sizes[2];
             break;
         }
-        events += more;
-        *characters = shown;
+        made = more;
         *place = stop + 2;
     }
-    return put(&record, "]", 1) || put(&frames, "\r\n", 2) ? 0 : events;
+    if (put(&record, "]", 1) || put(&frames, "\r\n", 2))
+        made.events = 0;
+    return made;
 }
 
 /* Append the record to the log; -1 when that did not take it, or only a part. */
@@ -158,55 +118,67 @@ append(Relay *self)
     return -1;
 }
 
-static PyTypeObject TailType;
-
 static PyObject *
 leave(Relay *self, PyObject *data)
 {
     return PyObject_CallMethod((PyObject *)self, "leave", "O", data);
 }
 
+/* Seconds by the relay's clock; -1 and an exception when it has none. */
+static double
+seconds(PyObject *clock)
+{
+    PyObject *now = PyObject_CallNoArgs(clock);
+    double value = now == NULL ? -1 : PyFloat_AsDouble(now);
+    Py_XDECREF(now);
+    return value;
+}
+
 /* data_received of asyncio's protocols. */
 static PyObject *
 relay_data_received(Relay *self, PyObject *data)
 {
-    if (!PyBytes_CheckExact(data) || self->write == NULL)
+    if (!PyBytes_CheckExact(data) || self->now == NULL)
         return leave(self, data);
+    /* The one thing from outside: whatever it does, it does before there is anything in the buffers. */
+    double at_seconds = seconds(self->now);
+    if (at_seconds == -1 && PyErr_Occurred())
+        return NULL;
     const char *at = PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
-    uint64_t characters = 0;
-    uint64_t events = translate(self, &at, end, &characters);
+    Made made = translate(self, &at, end);
+    uint64_t events = made.events;
     Tail *tail = self->tail;
     /* A single event before others is cheaper in one write with them. */
-    if (events == 0 || (events == 1 && at < end) || self->seq + events > self->last || self->bytes >= self->room || tail->size >= tail->limit)
+    if (events == 0 || (events == 1 && at < end) || self->write == NULL || self->seq + events > self->last || self->bytes >= self->room ||
+        tail->size >= tail->limit)
         return leave(self, data);
 
-    PyObject *now = PyObject_CallNoArgs(self->now);
-    if (now == NULL)
-        return NULL;
-    double at_seconds = PyFloat_AsDouble(now);
-    Py_DECREF(now);
     uint64_t at_ms = self->began_ms + (uint64_t)((at_seconds - self->began_at) * 1000);
     finish_record(&record, self->key, self->epoch, self->seq + 1, (uint32_t)events, at_ms);
     uint64_t place[2] = {tail->base + tail->size, self->seq + 1};
-    if (reserve(&self->places, sizeof place) || reserve(&self->said, literals.size) || append(self) != 0)
-        return leave(self, data);
-    if (tail->file >= 0)
-        tail->size += record.size;
-    put(&self->places, (const char *)place, sizeof place);
-    put(&self->said, literals.bytes, literals.size);
-    self->seq += events;
-    self->count += events;
-    self->events += events;
-    self->characters += characters;
-    self->bytes += record.size;
-    self->writes++;
-    self->last_at = at_seconds;
-
     size_t head = chunk_head(&frames);
     PyObject *out = PyBytes_FromStringAndSize(frames.bytes + head, frames.size - head);
     if (out == NULL)
         return NULL;
-    /* Whoever has no room now may end this relay meanwhile: nothing of it is counted afterwards. */
+    if (reserve(&self->places, sizeof place) || reserve(&self->said, literals.size) || append(self) != 0) {
+        Py_DECREF(out);
+        return leave(self, data);
+    }
+    /* From here on it is said: nothing may fail before it is written. */
+    if (tail->file >= 0)
+        tail->size += record.size;
+    put(&self->places, (const char *)place, sizeof place);
+    put(&self->said, literals.bytes, literals.size);
+    self->last_size = made.last_size;
+    self->seq += events;
+    self->count += events;
+    self->events += events;
+    self->characters += made.characters;
+    self->bytes += tail->weight ? tail->weight * events + made.characters : record.size;
+    self->writes++;
+    self->last_at = at_seconds;
+
+    /* Whoever has no room now may end this relay meanwhile: nothing is counted by it afterwards. */
     PyObject *write = Py_NewRef(self->write);
     PyObject *done = PyObject_CallOneArg(write, out);
     Py_DECREF(write);
@@ -215,44 +187,59 @@ relay_data_received(Relay *self, PyObject *data)
         return done;
     Py_DECREF(done);
     PyObject *rest = PyBytes_FromStringAndSize(at, end - at);
-    if (rest == NULL)
-        return NULL;
-    done = leave(self, rest);
-    Py_DECREF(rest);
+    done = rest == NULL ? NULL : leave(self, rest);
+    Py_XDECREF(rest);
     return done;
 }
 
-/* What passed since the last call, as a tuple. */
+/* What passed since the last call, as a tuple; takes what the calendar says now, which may have been set. */
 static PyObject *
-relay_take(Relay *self, PyObject *Py_UNUSED(ignored))
+relay_take(Relay *self, PyObject *now_ms)
 {
+    unsigned long long began_ms = PyLong_AsUnsignedLongLong(now_ms);
+    double began_at = PyErr_Occurred() || self->now == NULL ? self->began_at : seconds(self->now);
+    if (PyErr_Occurred())
+        return NULL;
+    const char *said = bytes_of(&self->said);
     PyObject *taken = Py_BuildValue(
-        "KKKKdy#y#y#", (unsigned long long)self->events, (unsigned long long)self->characters,
+        "KKKKdy#y#y#y#", (unsigned long long)self->events, (unsigned long long)self->characters,
         (unsigned long long)self->bytes, (unsigned long long)self->writes, self->last_at, bytes_of(&self->places),
-        (Py_ssize_t)self->places.size, bytes_of(&self->said), (Py_ssize_t)self->said.size, bytes_of(&self->records),
-        (Py_ssize_t)self->records.size);
+        (Py_ssize_t)self->places.size, said, (Py_ssize_t)self->said.size, said + self->said.size - self->last_size,
+        (Py_ssize_t)self->last_size, bytes_of(&self->records), (Py_ssize_t)self->records.size);
     if (taken != NULL) {
         self->events = self->characters = self->writes = 0;
         self->room -= self->bytes < self->room ? self->bytes : self->room;
-        self->bytes = 0;
+        self->bytes = self->last_size = 0;
         release(&self->places);
         release(&self->said);
         release(&self->records);
+        self->began_ms = began_ms;
+        self->began_at = began_at;
     }
     return taken;
+}
+
+/* Also close(): let go of both connections. */
+static int
+relay_clear(Relay *self)
+{
+    Py_CLEAR(self->write);
+    Py_CLEAR(self->now);
+    return 0;
 }
 
 static int
 relay_init(Relay *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"pattern", "event", "frame", "key",      "epoch", "seq", "last",  "count", "room",
-                            "tail",    "write", "now",   "began_ms", "keeps", NULL};
+    relay_clear(self); /* nothing passes until all is known */
+    static char *names[] = {"pattern", "event", "frame", "key",   "epoch", "seq",      "last",
+                            "count",   "room",  "tail",  "write", "now",   "began_ms", "keeps", NULL};
     PyObject *pattern, *event, *frame, *tail, *write, *now;
     Py_buffer key;
     unsigned long long seq, last, count, room, began_ms;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOKp", names, &PyTuple_Type, &pattern,
-                                     &PyTuple_Type, &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last,
-                                     &count, &room, &TailType, &tail, &write, &now, &began_ms, &self->keeps))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOKp", names, &PyTuple_Type, &pattern, &PyTuple_Type,
+                                     &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last, &count, &room,
+                                     &TailType, &tail, &write, &now, &began_ms, &self->keeps))
         return -1;
     int right = key.len == sizeof self->key;
     if (right)
@@ -263,6 +250,12 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
     if (!right || read_template(&self->pattern, pattern) || read_template(&self->event, event) ||
         read_template(&self->frame, frame))
         return -1;
+    int words = check_pattern(&self->pattern);
+    if (words < 0 || check_made(&self->event, words, 0) || check_made(&self->frame, words, 1))
+        return -1;
+    self->began_at = self->last_at = seconds(now);
+    if (PyErr_Occurred())
+        return -1;
     self->seq = seq;
     self->last = last;
     self->count = count;
@@ -271,28 +264,15 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->tail, (Tail *)Py_NewRef(tail));
     Py_XSETREF(self->write, Py_NewRef(write));
     Py_XSETREF(self->now, Py_NewRef(now));
-    PyObject *began = PyObject_CallNoArgs(now);
-    if (began == NULL)
-        return -1;
-    self->began_at = self->last_at = PyFloat_AsDouble(began);
-    Py_DECREF(began);
-    return PyErr_Occurred() ? -1 : 0;
+    return 0;
 }
 
 static int
 relay_traverse(Relay *self, visitproc visit, void *arg)
 {
+    Py_VISIT(self->tail);
     Py_VISIT(self->write);
     Py_VISIT(self->now);
-    return 0;
-}
-
-/* Also close(): let go of both connections. */
-static int
-relay_clear(Relay *self)
-{
-    Py_CLEAR(self->write);
-    Py_CLEAR(self->now);
     return 0;
 }
 
@@ -323,6 +303,7 @@ static PyMemberDef tail_members[] = {
     {"size", T_ULONGLONG, offsetof(Tail, size), 0, NULL},
     {"limit", T_ULONGLONG, offsetof(Tail, limit), 0, NULL},
     {"base", T_ULONGLONG, offsetof(Tail, base), 0, NULL},
+    {"weight", T_ULONGLONG, offsetof(Tail, weight), 0, NULL},
     {NULL},
 };
 
@@ -334,7 +315,7 @@ static PyMemberDef relay_members[] = {
 
 static PyMethodDef relay_methods[] = {
     {"data_received", (PyCFunction)relay_data_received, METH_O, NULL},
-    {"take", (PyCFunction)relay_take, METH_NOARGS, NULL},
+    {"take", (PyCFunction)relay_take, METH_O, NULL},
     {"close", (PyCFunction)relay_close, METH_NOARGS, NULL},
     {NULL},
 };
@@ -361,7 +342,7 @@ static PyTypeObject RelayType = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_relay", "Passes on the frames of steady streams.", -1, NULL,
+    PyModuleDef_HEAD_INIT, .m_name = "_relay", .m_doc = "Passes on the frames of steady streams.", .m_size = -1,
 };
 
 PyMODINIT_FUNC

@@ -1,50 +1,10 @@
-/* Bytes for _relay.c: buffers, templates, JSON literals, records, chunks. Nothing here knows of a stream. */
+/* Frames and records for _relay.c: templates, what is recognised by them and made of them. Nothing here knows of
+   a stream. */
+
+#include "_relay_text.h"
 
 #define RECORD_HEAD 56 /* see records.py */
 #define CHUNK_HEAD 12  /* room for the line that an HTTP chunk begins with */
-
-typedef struct {
-    char *bytes;
-    size_t size, room;
-} Buffer;
-
-static int
-reserve(Buffer *buffer, size_t more)
-{
-    if (buffer->size + more <= buffer->room)
-        return 0;
-    size_t room = (buffer->size + more) * 2;
-    char *bytes = PyMem_Realloc(buffer->bytes, room);
-    if (bytes == NULL)
-        return -1;
-    buffer->bytes = bytes;
-    buffer->room = room;
-    return 0;
-}
-
-static int
-put(Buffer *buffer, const char *bytes, size_t size)
-{
-    if (reserve(buffer, size))
-        return -1;
-    if (size) /* a pointer to nothing may be NULL */
-        memcpy(buffer->bytes + buffer->size, bytes, size);
-    buffer->size += size;
-    return 0;
-}
-
-static void
-release(Buffer *buffer)
-{
-    PyMem_Free(buffer->bytes);
-    *buffer = (Buffer){NULL, 0, 0};
-}
-
-static const char *
-bytes_of(const Buffer *buffer)
-{
-    return buffer->bytes == NULL ? "" : buffer->bytes;
-}
 
 /* Fixed pieces and places between them: a text or a plain word inside of a JSON string, digits or spaces that
    say nothing, and the number of the frame. */
@@ -55,23 +15,27 @@ typedef struct {
     uint16_t at, size;
 } Piece;
 
-/* Many streams have three of these each, so they are as small as can be. */
+/* Every stream has three of these, so they are as small as can be. */
 typedef struct {
     size_t pieces;
     Piece *piece;
     char *bytes; /* of all pieces, one after the other, in the same block of memory */
 } Template;
 
-/* What a piece of a tuple is; -1 with an exception where it is nothing. */
+/* What a piece of a tuple is; -1 and an exception where it is nothing. */
 static int
 read_piece(Piece *piece, PyObject *each, size_t at)
 {
-    Py_ssize_t size = PyBytes_Check(each) ? PyBytes_GET_SIZE(each) : 0;
+    size_t size = PyBytes_Check(each) ? PyBytes_GET_SIZE(each) : 0;
     long kind = PyBytes_Check(each) ? FIXED : PyLong_AsLong(each);
-    if (PyErr_Occurred())
+    if (kind == -1 && PyErr_Occurred())
         return -1;
-    if (kind < FIXED || kind > COUNT || at + size > UINT16_MAX) {
-        PyErr_SetString(PyExc_ValueError, "a piece of a template is of no known kind, or too long");
+    if (!PyBytes_Check(each) && (kind < TEXT || kind > COUNT)) {
+        PyErr_SetString(PyExc_ValueError, "a place of a template is of no known kind");
+        return -1;
+    }
+    if (at + size > UINT16_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a template has at most 64 KiB");
         return -1;
     }
     *piece = (Piece){(int8_t)kind, (uint16_t)at, (uint16_t)size};
@@ -97,145 +61,110 @@ read_template(Template *template, PyObject *tuple)
         PyObject *each = PyTuple_GET_ITEM(tuple, i);
         if (read_piece(&piece[i], each, size))
             return -1;
-        if (piece[i].kind == FIXED)
+        if (piece[i].size)
             memcpy(template->bytes + size, PyBytes_AS_STRING(each), piece[i].size);
         size += piece[i].size;
     }
     return 0;
 }
 
-/* Up to the end of what a JSON string can hold as it is, in ASCII. */
-static const char *
-skip_plain(const char *at, const char *end)
-{
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x7f && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
-/* Four hexadecimal digits, or -1. */
-static long
-hexadecimal(const char *at, const char *end)
-{
-    long value = 0;
-    if (end - at < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        char digit = at[i];
-        if (digit >= '0' && digit <= '9')
-            value = value * 16 + digit - '0';
-        else if ((digit | 32) >= 'a' && (digit | 32) <= 'f')
-            value = value * 16 + (digit | 32) - 'a' + 10;
-        else
-            return -1;
-    }
-    return value;
-}
-
-/* The character that an escape stands for, and where it ends; -1 for none, and for half of a pair. */
-static long
-escaped(const char **place, const char *end)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *at = *place + 1;
-    if (at >= end)
-        return -1;
-    if (*at != 'u') {
-        const char *found = memchr(from, *at, sizeof from - 1);
-        *place = at + 1;
-        return found == NULL ? -1 : to[found - from];
-    }
-    long value = hexadecimal(at + 1, end);
-    at += 5;
-    if (value >= 0xd800 && value < 0xdc00) {
-        if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
-            return -1;
-        long low = hexadecimal(at + 2, end);
-        if (low < 0xdc00 || low > 0xdfff)
-            return -1;
-        value = 0x10000 + ((value - 0xd800) << 10) + (low - 0xdc00);
-        at += 6;
-    } else if (value >= 0xdc00 && value <= 0xdfff)
-        return -1;
-    *place = at;
-    return value;
-}
-
-/* The character of two to four bytes in UTF-8 (RFC 3629), and where it ends; -1 for none. */
-static long
-unicode(const char **place, const char *end)
-{
-    static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *)*place;
-    int size = *at >= 0xf0 && *at < 0xf5 ? 4 : *at >= 0xe0 && *at < 0xf0 ? 3 : *at >= 0xc2 && *at < 0xe0 ? 2 : 0;
-    if (size == 0 || end - *place < size)
-        return -1;
-    long value = *at & (0x7f >> size);
-    for (int i = 1; i < size; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return -1;
-        value = (value << 6) | (at[i] & 0x3f);
-    }
-    if (value < least[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
-        return -1;
-    *place += size;
-    return value;
-}
-
-/* A character as Python's json writes it in ASCII. */
+/* Refuse a template that has another number of places of a kind than from ``least`` to ``most``. */
 static int
-put_character(Buffer *into, long value)
+check_places(const Template *template, int kind, int least, int most)
 {
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    char written[13];
-    const char *found = value < 0x80 && value > 0 ? memchr(from, (int)value, sizeof from - 1) : NULL;
-    if (found != NULL)
-        return put(into, (char[]){'\\', to[found - from]}, 2);
-    if (value >= 0x20 && value < 0x7f)
-        return put(into, (char[]){(char)value}, 1);
-    if (value < 0x10000)
-        return put(into, written, snprintf(written, sizeof written, "\\u%04lx", value));
-    value -= 0x10000;
-    return put(into, written,
-               snprintf(written, sizeof written, "\\u%04lx\\u%04lx", 0xd800 + (value >> 10), 0xdc00 + (value & 0x3ff)));
+    int places = 0;
+    for (size_t i = 0; i < template->pieces; i++)
+        places += template->piece[i].kind == kind;
+    if (places >= least && places <= most)
+        return places;
+    PyErr_Format(PyExc_ValueError, "a template has %d places of kind %d where %d to %d can be", places, kind, least, most);
+    return -1;
 }
 
-/* Write the inside of a JSON string in ASCII; returns where its closing quote is, NULL when there is none
-   or something that is not read the same everywhere. */
-static const char *
-quote_inside(Buffer *into, const char *at, const char *end, uint64_t *characters)
+/* Refuse a pattern that does not tell where each of its strings ends, or has not one text. */
+static int
+check_pattern(const Template *pattern)
 {
-    for (;;) {
-        const char *start = at;
-        at = skip_plain(at, end);
-        *characters += at - start;
-        if (put(into, start, at - start) || at >= end)
-            return NULL;
-        if (*at == '"')
-            return at;
-        long value;
-        if (*at == '\\')
-            value = escaped(&at, end);
-        else if ((unsigned char)*at == 0x7f)
-            value = *at++;
-        else
-            value = unicode(&at, end);
-        if (value < 0 || put_character(into, value))
-            return NULL;
-        *characters += 1;
+    for (size_t i = 0; i < pattern->pieces; i++) {
+        const Piece *next = &pattern->piece[i + 1];
+        if (pattern->piece[i].kind != TEXT && pattern->piece[i].kind != WORD)
+            continue;
+        if (i + 1 == pattern->pieces || next->kind != FIXED || !next->size || pattern->bytes[next->at] != '"') {
+            PyErr_SetString(PyExc_ValueError, "a text or a word ends at a quote");
+            return -1;
+        }
     }
+    return check_places(pattern, TEXT, 1, 1) < 0 || check_places(pattern, COUNT, 0, 0) ? -1
+                                                                                         : check_places(pattern, WORD, 0, 1);
 }
+
+/* Refuse a template of which a recognised frame does not say what stands in its places. */
+static int
+check_made(const Template *made, int words, int counts)
+{
+    return check_places(made, TEXT, 1, 1) < 0 || check_places(made, WORD, 0, words) < 0 ||
+                   check_places(made, COUNT, 0, counts) < 0 || check_places(made, DIGITS, 0, 0) ||
+                   check_places(made, SPACES, 0, 0)
+               ? -1
+               : 0;
+}
+
+/* The text of the frame at hand, in ASCII, and in UTF-8 where it did not come as that. */
+static Buffer quoted, unescaped;
 
 /* One frame as it was recognised: what stands in its places. */
 typedef struct {
     const char *text, *word;
     size_t text_size, word_size;
-    size_t quoted_at, quoted_size;
 } Found;
 
-/* Add what a template makes of a frame: the text in ASCII, from ``quoted``, or as it came where that is NULL. */
+/* Recognise one frame at ``at`` by a pattern; returns where it ends, NULL when it is another. */
+static const char *
+recognise(const Template *pattern, const char *at, const char *end, Found *found, uint64_t *characters)
+{
+    found->word = "";
+    found->word_size = 0;
+    for (size_t i = 0; i < pattern->pieces; i++) {
+        const Piece *piece = &pattern->piece[i];
+        const char *start = at;
+        switch (piece->kind) {
+        case FIXED:
+            if ((size_t)(end - at) < piece->size || memcmp(at, pattern->bytes + piece->at, piece->size) != 0)
+                return NULL;
+            at += piece->size;
+            break;
+        case TEXT:
+            at = quote_inside(&quoted, &unescaped, at, end, characters);
+            if (at == NULL || at == start)
+                return NULL;
+            found->text = unescaped.size ? unescaped.bytes : start;
+            found->text_size = unescaped.size ? unescaped.size : (size_t)(at - start);
+            break;
+        case WORD:
+            at = skip_plain(at, end);
+            found->word = start;
+            found->word_size = at - start;
+            break;
+        case DIGITS:
+            while (at < end && *at >= '0' && *at <= '9')
+                at++;
+            if (at == start)
+                return NULL;
+            break;
+        case SPACES:
+            while (at < end && *at == ' ')
+                at++;
+            break;
+        default:
+            return NULL;
+        }
+    }
+    return at;
+}
+
+/* Add what a template makes of a frame, its text in ASCII if ``ascii``. */
 static int
-compose(Buffer *into, const Template *template, const Found *found, const Buffer *quoted, uint64_t count)
+compose(Buffer *into, const Template *template, const Found *found, int ascii, uint64_t count)
 {
     char digits[24];
     for (size_t i = 0; i < template->pieces; i++) {
@@ -243,10 +172,10 @@ compose(Buffer *into, const Template *template, const Found *found, const Buffer
         int failed;
         if (piece->kind == FIXED)
             failed = put(into, template->bytes + piece->at, piece->size);
-        else if (piece->kind == TEXT && quoted == NULL)
-            failed = put(into, found->text, found->text_size);
+        else if (piece->kind == TEXT && ascii)
+            failed = put(into, quoted.bytes, quoted.size);
         else if (piece->kind == TEXT)
-            failed = put(into, quoted->bytes + found->quoted_at, found->quoted_size);
+            failed = put(into, found->text, found->text_size);
         else if (piece->kind == WORD)
             failed = put(into, found->word, found->word_size);
         else
@@ -257,17 +186,23 @@ compose(Buffer *into, const Template *template, const Found *found, const Buffer
     return 0;
 }
 
-static int
-contains_data(const char *at, size_t size)
+/* The payload of the HTTP chunk that begins at ``at``; NULL when it is not whole, or has extensions. */
+static const char *
+chunk(const char *at, const char *end, const char **stop)
 {
-    static const char data[] = "data: ";
-    for (const char *end = at + size; (size_t)(end - at) >= sizeof data - 1; at++) {
-        if ((at = memchr(at, 'd', end - at)) == NULL)
-            return 0;
-        if ((size_t)(end - at) >= sizeof data - 1 && memcmp(at, data, sizeof data - 1) == 0)
-            return 1;
+    size_t size = 0;
+    const char *start = at;
+    for (; at < end && at - start < 6; at++) {
+        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
+        if (digit < 0)
+            break;
+        size = size * 16 + digit;
     }
-    return 0;
+    if (size == 0 || end - at < 4 || at[0] != '\r' || at[1] != '\n' || (size_t)(end - at) < size + 4)
+        return NULL;
+    at += 2;
+    *stop = at + size;
+    return (*stop)[0] == '\r' && (*stop)[1] == '\n' ? at : NULL;
 }
 
 /* CRC-32 as in zlib, eight bytes at a time. */
@@ -325,25 +260,6 @@ finish_record(Buffer *record, const unsigned char *key, uint32_t epoch, uint64_t
     store(head + 48, at_ms, 8);
     store(head, length, 4);
     store(head + 4, checksum((const unsigned char *)head + 8, length), 4);
-}
-
-/* The payload of the HTTP chunk that begins at ``at``; NULL when it is not whole, or has extensions. */
-static const char *
-chunk(const char *at, const char *end, const char **stop)
-{
-    size_t size = 0;
-    const char *start = at;
-    for (; at < end && at - start < 6; at++) {
-        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
-        if (digit < 0)
-            break;
-        size = size * 16 + digit;
-    }
-    if (size == 0 || end - at < 4 || at[0] != '\r' || at[1] != '\n' || (size_t)(end - at) < size + 4)
-        return NULL;
-    at += 2;
-    *stop = at + size;
-    return (*stop)[0] == '\r' && (*stop)[1] == '\n' ? at : NULL;
 }
 
 /* Put the line of an HTTP chunk before frames that end in CR LF; returns where it begins. */

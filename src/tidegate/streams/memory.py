@@ -148,7 +148,7 @@ class MemoryLog:
         if epoch != kept.epoch or kept.size > self._most:
             return None
         nowhere = Tail()
-        nowhere.file, nowhere.limit = -1, 1
+        nowhere.file, nowhere.limit, nowhere.weight = -1, 1, _EVENT_BYTES
         return Place(stream_key(stream), epoch, kept.seq, _NO_LAST, self._most + 1 - kept.size, nowhere)
 
     def relay(self, stream: str, relay: Relayed | None) -> None:

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from typing import NamedTuple, Protocol, cast
-
-from msgspec.json import Encoder
+from secrets import token_hex
+from typing import Final, NamedTuple, Protocol, cast
 
 from tidegate.core.clock import Clock
 from tidegate.core.request import Header
-from tidegate.core.steady import Frames, Passable, Steady, Template, cut
+from tidegate.core.steady import Frames, Marks, Passable, Steady, Template, cut
 from tidegate.dialects import Templated
 from tidegate.streams.log import Place, StreamLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader, Way
+from tidegate.streams.records import HEAD_SIZE, events_record
 from tidegate.wire.payload import decode_string
 
 try:
@@ -33,7 +33,7 @@ except ImportError:  # see tail.py
 else:
     COMPILED = True
 
-_encode_json = Encoder().encode
+_MARKS: Final = Marks(f"text-{token_hex(16)}", f"word-{token_hex(16)}")
 
 
 @cache
@@ -61,6 +61,7 @@ class _Ends(NamedTuple):
     reader: Reader
     renderer: Templated
     way: Way
+    clock: Clock
 
 
 def pass_by(
@@ -74,18 +75,15 @@ def pass_by(
     if way is None or not _is_templated(type(reader.renderer)):
         return False
     renderer = cast(Templated, reader.renderer)
-    sample = steady.sample()
-    frames, event = renderer.template(sample), cut(_encode_json(sample))
-    place = log.place(name, epoch)
-    if frames is None or event is None or place is None or place.seq != reader.seq:
+    sample = steady.sample(_MARKS)
+    frames, place = renderer.template(sample, _MARKS), log.place(name, epoch)
+    if frames is None or place is None or place.seq != reader.seq:
         return False
-    _Relay(
-        _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way),
-        place,
-        event,
-        frames,
-        clock,
-    )
+    event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")], _MARKS)
+    if event is None:
+        return False
+    ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way, clock)
+    _Relay(ends, place, event, frames)
     return True
 
 
@@ -94,12 +92,11 @@ if COMPILED:
     class _Relay(_relay.Relay, asyncio.Protocol):
         """Stands in the place of the upstream's connection until something else comes, or is wanted."""
 
-        __slots__ = ("_ended", "_ends", "_wants_text")
+        __slots__ = ("_ended", "_ends")
 
-        def __init__(self, ends: _Ends, place: Place, event: Template, frames: Frames, clock: Clock) -> None:
+        def __init__(self, ends: _Ends, place: Place, event: Template, frames: Frames) -> None:
             self._ends = ends
             self._ended = False
-            self._wants_text = ends.steady.wants_text or frames.wants_text
             super().__init__(
                 pattern=ends.steady.pattern,
                 event=event,
@@ -112,9 +109,9 @@ if COMPILED:
                 room=place.room,
                 tail=place.tail,
                 write=ends.way.write,
-                now=clock.monotonic,
-                began_ms=clock.now_ms(),
-                keeps=self._wants_text,
+                now=ends.clock.monotonic,
+                began_ms=ends.clock.now_ms(),
+                keeps=ends.steady.wants_text or frames.wants_text,
             )
             ends.log.relay(ends.stream, self)
             ends.producer.relay = self
@@ -124,13 +121,14 @@ if COMPILED:
             """See :class:`Relayed`."""
             if not self.events:
                 return
-            events, characters, size, writes, last_at, places, said, records = self.take()
             ends = self._ends
-            text = decode_string(b'"%b"' % said) if self._wants_text else ""
+            now_ms = ends.clock.now_ms()
+            events, characters, size, writes, last_at, places, said, last, records = self.take(now_ms)
+            text = decode_string(b'"%b"' % said)
             ends.log.passed_by(ends.stream, events, size, places, records)
             ends.producer.passed(events, characters, last_at)
             ends.reader.seq += events
-            ends.steady.passed(events, characters, text)
+            ends.steady.passed(events, characters, text, decode_string(b'"%b"' % last))
             ends.renderer.passed(events, text)
             ends.way.wrote(writes)
 

@@ -160,6 +160,7 @@ class Stream:
 
     def _catch_up(self, reader: Reader) -> None:
         """Bring a reader what is there, a step of it at once where nobody else is about to catch up."""
+        self.settle()  # before anybody looks at how far the reader has come
         if self._registry.behind and not reader.blocked and reader.seq < self.last_seq:
             reader.behind = True
             self._registry.behind.add(partial(self._step, reader))

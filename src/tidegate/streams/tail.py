@@ -7,13 +7,13 @@ try:
 except ImportError:  # it was installed without a compiler: then nothing else moves it
 
     class Tail:  # type: ignore[no-redef]
-        """Descriptor, bytes in the file, from how many on another is begun, what makes offsets places."""
+        """See ``_relay.c``."""
 
-        __slots__ = ("base", "file", "limit", "size")
+        __slots__ = ("base", "file", "limit", "size", "weight")
 
         def __init__(self) -> None:
             self.file = -1
-            self.size = self.limit = self.base = 0
+            self.size = self.limit = self.base = self.weight = 0
 
 
 __all__ = ["Tail"]

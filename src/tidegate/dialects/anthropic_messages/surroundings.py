@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.core.event import Text, Thinking, Tool
-from tidegate.core.steady import SPACES, TEXT, TEXT_MARK, Template
+from tidegate.core.steady import SPACES, TEXT, Marks, Template
 from tidegate.wire.payload import UNREADABLE, decode_string
 
 Delta = Text | Thinking | Tool
@@ -72,11 +72,11 @@ class Surroundings:
         padded = [part for byte in tail.removesuffix(BETWEEN) for part in (bytes((byte,)), SPACES)]
         return (self._before, TEXT, *padded, BETWEEN)
 
-    def sample(self) -> Text | Thinking:
+    def sample(self, marks: Marks) -> Text | Thinking:
         kind = Text if self._kind is Text else Thinking
-        return kind(TEXT_MARK, 0, self._block, extra=self._extra)
+        return kind(marks.text, 0, self._block, extra=self._extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.used = True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.core.event import Text, Thinking, Tool
-from tidegate.core.steady import TEXT, TEXT_MARK, WORD, WORD_MARK, Template
+from tidegate.core.steady import TEXT, WORD, Marks, Template
 from tidegate.dialects.openai_chat.choice import ChoiceDecoder
 from tidegate.wire.payload import UNREADABLE, decode_string
 
@@ -81,11 +81,11 @@ class Surroundings:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
         return (self._before, TEXT, self._after)
 
-    def sample(self) -> Text | Thinking:
+    def sample(self, marks: Marks) -> Text | Thinking:
         kind = Text if self._kind is Text else Thinking
-        return kind(TEXT_MARK, self._index, self._block, extra=self._extra)
+        return kind(marks.text, self._index, self._block, extra=self._extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.said += characters
 
     def settle(self) -> None:
@@ -160,10 +160,10 @@ class Twofold:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
         return (self._before, TEXT, b'"' + self._between, WORD, self._after)
 
-    def sample(self) -> Text | Thinking:
-        return self._like(TEXT_MARK, WORD_MARK)
+    def sample(self, marks: Marks) -> Text | Thinking:
+        return self._like(marks.text, marks.word)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.said += characters
 
     def settle(self) -> None:

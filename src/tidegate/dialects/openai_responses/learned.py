@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from tidegate.core.event import AnyEvent, Extra, Text, Thinking, Tool
-from tidegate.core.steady import DIGITS, TEXT, TEXT_MARK, WORD
+from tidegate.core.steady import DIGITS, TEXT, WORD, Marks
 from tidegate.core.steady import Template as Frames
 from tidegate.dialects.openai_responses.output import Said
 from tidegate.wire.payload import read_inside
@@ -167,11 +167,11 @@ class Known(Struct, frozen=True):
         pieces = (part for kind, _, after in self.template.pieces for part in (kind, after))
         return (self.template.first, *pieces)
 
-    def sample(self) -> Text | Thinking:
+    def sample(self, marks: Marks) -> Text | Thinking:
         kind = Text if self.kind is Text else Thinking
-        return kind(TEXT_MARK, 0, self.block, extra=self.extra)
+        return kind(marks.text, 0, self.block, extra=self.extra)
 
-    def passed(self, events: int, characters: int, text: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.template.used = True
         self.template.number += events
-        self.said.add(text)
+        self.said.add(text, last)

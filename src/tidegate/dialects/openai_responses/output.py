@@ -38,11 +38,11 @@ class Said:
         self._length = 0
         self._last = ""
 
-    def add(self, text: str) -> None:
-        """Take a piece."""
+    def add(self, text: str, last: str | None = None) -> None:
+        """Take a piece, or several, of which the last was ``last``."""
         if text:
             self._length += len(text)
-            self._last = text
+            self._last = text if last is None else last
 
     def rest(self, whole: str) -> str:
         """What no piece has brought; nothing when the whole does not go on where the last piece ended."""
