@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests import messages
 from tests.chat import frame
+from tests.loops import on_both_loops, until
 from tests.properties import examples
 from tests.responses import Events
 from tests.responses import frame as numbered
@@ -29,13 +30,17 @@ from tests.streams.passage import (
     Outcome,
     Passage,
     Socket,
+    body_of,
     both_ways,
     chunked,
     reading,
 )
 from tidegate.core.attempt import Answering
 from tidegate.core.event import Text
+from tidegate.net import Connection
 from tidegate.streams import relay
+from tidegate.streams.records import EVENTS, read_events
+from tidegate.streams.segments import read_segment
 
 pytestmark = pytest.mark.skipif(
     not relay.COMPILED, reason="it was installed without a compiler, so there are no relays"
@@ -392,3 +397,91 @@ def test_nothing_holds_a_relay_that_has_ended(tmp_path: Path) -> None:
         passage.close()
 
     asyncio.run(course())
+
+
+def _shown(body: bytes) -> str:
+    chunks = [json.loads(each.removeprefix(b"data: ")) for each in body.split(b"\n\n") if each]
+    return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+
+
+def test_what_is_shown_is_in_the_files_before_anybody_asks(tmp_path: Path) -> None:
+    """So a process that is killed now has lost nothing; see tests/crash."""
+
+    async def course() -> None:
+        passage = Passage(folder=tmp_path)
+        coming = _many(40)
+        passage.read(HEAD, *coming[:8])
+        for data in coming[8:30]:
+            passage.read(data)
+            assert passage.steady
+            records = read_segment(tmp_path / "00000000.log")
+            written = [record.content for record in records if record.kind == EVENTS]
+            texts = [event.text for each in written for event in read_events(each) if type(event) is Text]
+            assert "".join(texts) == _shown(passage.body)
+        assert passage.relays >= 22
+        passage.close()
+
+    asyncio.run(course())
+
+
+def test_an_event_of_a_program_ends_it() -> None:
+    def course(passage: Passage) -> None:
+        passage.read(HEAD, *_many(20)[:12])
+        passage.seen.append(passage.streams.log.last_seq(STREAM))
+        passage.producer.emit(Text("beside"))
+        passage.read(*_many(20)[12:])
+
+    assert alike(both_ways(course, on_disk=True, shown="openai-responses")) > 3
+
+
+def test_a_client_that_leaves_has_its_response_kept_whole() -> None:
+    def course(passage: Passage) -> None:
+        coming = [*map(chunked, said("responses", plainly([*PLAIN, "the end"]))), LAST_CHUNK]
+        passage.read(HEAD, *coming[:11])
+        passage.sink.gone()
+        passage.read(*coming[11:])
+
+    spoken = "openai-responses"
+    outcome, without, passed = both_ways(course, on_disk=True, spoken=spoken, on_disconnect="continue")
+    assert outcome == without
+    assert passed > 1
+    ((response, _),) = outcome.kept
+    assert response["output"][0]["content"][0]["text"] == "".join([*PLAIN, "the end"])
+
+
+@on_both_loops
+async def test_real_connections() -> None:
+    """The protocols of a real transport change places, and the connection has it back in the end."""
+    coming = [HEAD, *_many(40)]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for data in coming:
+            await reader.readexactly(1)
+            writer.write(data)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        passage = Passage()
+        connection = Connection("the upstream")
+        passage.call._connection = connection
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: connection, *server.sockets[0].getsockname())
+        connection.send(b".", passage.call)
+        stood = due = 0
+
+        def came() -> bool:
+            return passage.producer.deltas >= min(due, 41)
+
+        for due in range(len(coming) - 1):  # noqa: B007
+            transport.write(b".")
+            await until(came)
+            stood += transport.get_protocol() is not connection
+        await passage.call._done
+        assert stood > 20
+        assert transport.get_protocol() is connection
+        body, complete = body_of(bytes(passage.client.written))
+        assert complete
+        assert body.count(b" word") == 40
+        transport.abort()
+        await until(lambda: len(asyncio.all_tasks()) == 1)  # it has been archived

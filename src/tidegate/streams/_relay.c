@@ -2,8 +2,8 @@
 
    A relay is the protocol of an upstream's transport while one frame after another differs in its text alone.
    It recognises such frames by their template, appends their events to the log as one record, and writes the
-   frames that stand for them to the client: one read, one append, one write, as everywhere. From the first chunk on
-   that does not consist of such frames a read is handed to leave(), untouched, and that is the end of the relay. */
+   frames that stand for them to the client: one read, one append, one write, as everywhere. A read that does
+   not consist of such frames is handed to leave(), untouched, and that is the end of the relay. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -54,7 +54,7 @@ typedef struct {
     size_t last_size; /* of the last text among the literals */
 } Made;
 
-/* Add a chunk to record and frames; -1 when it is not for here, whatever has been added. */
+/* Add a chunk to record and frames; -1 when it is not for here. */
 static int
 add_chunk(const Relay *self, const char *at, const char *stop, Made *made)
 {
@@ -75,32 +75,23 @@ add_chunk(const Relay *self, const char *at, const char *stop, Made *made)
     return 0;
 }
 
-/* Make record and frames of the chunks at ``place`` that are for here, and move it behind them. */
+/* Make record and frames of all that a read brought; without events when it is not for here. */
 static Made
-translate(const Relay *self, const char **place, const char *end)
+translate(const Relay *self, const char *at, const char *end)
 {
-    Made made = {0, 0, 0};
+    Made made = {0, 0, 0}, nothing = made;
     record.size = frames.size = literals.size = 0;
     if (reserve(&record, RECORD_HEAD) || reserve(&frames, CHUNK_HEAD))
-        return made;
+        return nothing;
     record.size = RECORD_HEAD;
     frames.size = CHUNK_HEAD;
-    while (*place < end) {
-        const char *stop, *at = chunk(*place, end, &stop);
-        size_t sizes[] = {record.size, frames.size, literals.size};
-        Made more = made;
-        if (at == NULL || add_chunk(self, at, stop, &more)) {
-            record.size = sizes[0];
-            frames.size = sizes[1];
-            literals.size = sizes[2];
-            break;
-        }
-        made = more;
-        *place = stop + 2;
+    while (at < end) {
+        const char *stop, *payload = chunk(at, end, &stop);
+        if (payload == NULL || add_chunk(self, payload, stop, &made))
+            return nothing;
+        at = stop + 2;
     }
-    if (put(&record, "]", 1) || put(&frames, "\r\n", 2))
-        made.events = 0;
-    return made;
+    return put(&record, "]", 1) || put(&frames, "\r\n", 2) ? nothing : made;
 }
 
 /* Append the record to the log; -1 when that did not take it, or only a part. */
@@ -144,12 +135,11 @@ relay_data_received(Relay *self, PyObject *data)
     double at_seconds = seconds(self->now);
     if (at_seconds == -1 && PyErr_Occurred())
         return NULL;
-    const char *at = PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
-    Made made = translate(self, &at, end);
+    const char *at = PyBytes_AS_STRING(data);
+    Made made = translate(self, at, at + PyBytes_GET_SIZE(data));
     uint64_t events = made.events;
     Tail *tail = self->tail;
-    /* A single event before others is cheaper in one write with them. */
-    if (events == 0 || (events == 1 && at < end) || self->write == NULL || self->seq + events > self->last || self->bytes >= self->room ||
+    if (events == 0 || self->write == NULL || self->seq + events > self->last || self->bytes >= self->room ||
         tail->size >= tail->limit)
         return leave(self, data);
 
@@ -178,17 +168,11 @@ relay_data_received(Relay *self, PyObject *data)
     self->writes++;
     self->last_at = at_seconds;
 
-    /* Whoever has no room now may end this relay meanwhile: nothing is counted by it afterwards. */
+    /* Whoever has no room now may end this relay meanwhile: nothing of it is touched afterwards. */
     PyObject *write = Py_NewRef(self->write);
     PyObject *done = PyObject_CallOneArg(write, out);
     Py_DECREF(write);
     Py_DECREF(out);
-    if (done == NULL || at == end)
-        return done;
-    Py_DECREF(done);
-    PyObject *rest = PyBytes_FromStringAndSize(at, end - at);
-    done = rest == NULL ? NULL : leave(self, rest);
-    Py_XDECREF(rest);
     return done;
 }
 
