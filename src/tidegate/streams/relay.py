@@ -64,13 +64,11 @@ class _Ends(NamedTuple):
     clock: Clock
 
 
-def pass_by(
-    stream: Stream, log: StreamLog, clock: Clock, epoch: int, steady: Steady, upstream: Passable
-) -> bool:
+def pass_by(stream: Stream, log: StreamLog, clock: Clock, steady: Steady, upstream: Passable) -> bool:
     """Let what is steady go past; see :meth:`tidegate.core.source.Output.steady`."""
     if not COMPILED or len(stream.readers) != 1:
         return False
-    name, reader = stream.header.id, stream.readers[0]
+    name, epoch, reader = stream.header.id, stream.producer.epoch, stream.readers[0]
     way = reader.way()
     if way is None or not _is_templated(type(reader.renderer)):
         return False
