@@ -22,4 +22,5 @@ run test soak bench check test-clients:
 
 clean:
 	rm -rf .venv tests/clients/.venv tests/clients/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f src/tidegate/streams/_relay.*.so
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,6 +40,10 @@ NO_INDEX = (
     "you can reach in PIP_INDEX_URL, or install from a folder of wheels with `WHEELS=folder`."
 )
 
+# What decides, beside pyproject.toml, on what is compiled.
+BUILD_HOOK = "hatch_build.py"
+COMPILED_SOURCE = "src/tidegate/streams/_relay.c"
+
 # The oldest SDKs that still install, by the folder that each gets; both pass an argument that httpx dropped.
 OLD_SDKS = {
     "openai-1.6.1": ("openai==1.6.1", "httpx<0.28"),
@@ -95,11 +99,14 @@ class Environment:
         self.stamp.write_text(json.dumps(stamp), encoding="utf-8")
 
     def stamp_key(self) -> str:
-        """Changes with the requirements, their pins, the environment's Python and the folder of the clone."""
+        """Changes with the requirements, pins, what is compiled, the environment's Python and its folder."""
         digest = hashlib.sha256(str(self.root).encode())
         constraints = self.root / "tools" / "constraints.txt"
         for path in (self.pyproject, constraints, self.folder / "pyvenv.cfg"):
             digest.update(b"\0" + path.read_bytes())
+        source = self.root / COMPILED_SOURCE
+        for path in (self.root / BUILD_HOOK, source, source.with_suffix(".h")):
+            digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
         return digest.hexdigest()
 
     def create(self, interpreter: Interpreter, uv: str | None) -> None:
@@ -115,6 +122,11 @@ class Environment:
             venv = [interpreter.path, "-m", "venv"]
         if subprocess.call([*venv, str(self.folder)], cwd=self.root) != 0:
             raise SetupError(f"{self.folder} could not be created: mend what is named above and try again.")
+
+    def lacks_compiled(self) -> bool:
+        """Whether there is something to compile and no Python has it compiled."""
+        source = self.root / COMPILED_SOURCE
+        return source.exists() and not any(source.parent.glob(f"{source.stem}.*.so"))
 
     def has_pip(self) -> bool:
         command = [str(self.python), "-m", "pip", "--version"]
@@ -201,6 +213,8 @@ def install(environment: Environment, installer: Installer, extras: frozenset[st
     if not installer.install(["-e", target], environment.log):
         environment.show_log()
         raise SetupError(installer.failure())
+    if environment.lacks_compiled() and os.name != "nt":
+        print(f"Streams are relayed by Python, not by compiled code: {installer.why_not_compiled()}.")
     if "test" in extras:
         install_old_sdks(environment, installer)
     pyproject = environment.pyproject.read_text(encoding="utf-8")

@@ -55,7 +55,7 @@ class Installer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(self.environment),
+                env={**self.environment, **({"TIDEGATE_PURE": "1"} if self.lacks_setuptools() else {})},
                 check=False,
             )
         return done.returncode == 0
@@ -80,6 +80,18 @@ class Installer:
             except subprocess.TimeoutExpired:
                 return False
         return done.returncode == 0
+
+    def lacks_setuptools(self) -> bool:
+        """Whether what compiles cannot be had, so that asking for it would end the installation."""
+        return self.wheels is not None and not any(self.wheels.glob("setuptools-*.whl"))
+
+    def why_not_compiled(self) -> str:
+        """A reason and what to do, for when an installation went on without compiled code."""
+        if self.environment.get("TIDEGATE_PURE", "0") not in {"", "0"}:
+            return "TIDEGATE_PURE is set"
+        if self.lacks_setuptools():
+            return f"WHEELS={self.wheels} has no setuptools, with which it is compiled"
+        return "install a C compiler and Python's headers, then type `make clean run`"
 
     def failure(self) -> str:
         """What to type after install() has failed and its log was shown."""
@@ -118,7 +130,11 @@ def uv_installer(
     pins = ("-c", constraints(root))
     return Installer(
         name="uv",
-        command=(uv, "pip", "install", "--python", str(python), *wheel_options(wheels)),
+        # An older uv takes an editable package that it built before, whose compiled part may be gone by now.
+        command=(
+            *(uv, "pip", "install", "--python", str(python), "--reinstall-package", "tidegate"),
+            *wheel_options(wheels),
+        ),
         pins=pins,
         # Compiles what stands on standard input; without --refresh a cached answer would hide a dead index.
         probe=(uv, "pip", "compile", "--python", asking, *pins, "--no-deps", "--refresh", "-"),
@@ -148,8 +164,8 @@ def check_wheels(folder: str | None) -> Path | None:
 
 
 def fill_wheels(folder: Path) -> str:
-    """How to fill a folder of wheels; hatchling and editables are what an editable install is built with."""
-    what = "-c tools/constraints.txt hatchling editables '.[local,test]'"
+    """How to fill a folder of wheels; with all that an editable install is built with."""
+    what = "-c tools/constraints.txt hatchling editables setuptools '.[local,test]'"
     return f"fill it where an index answers with `python3 -m pip wheel -w {shlex.quote(str(folder))} {what}`"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 
 import pytest
 import yaml
@@ -16,7 +18,10 @@ from tests.fixtures import StartGateway
 from tests.gateway import Config, gateway_config
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
 from tests.upstream import Upstream
+from tidegate.cli.checks import Finding
+from tidegate.cli.checks.machine import check_relay
 from tidegate.cli.checks.port_owner import owner_of_port
+from tidegate.streams.compiled import relay_compiled
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -62,6 +67,10 @@ def test_everything_in_order(
     done = run_command("doctor", "--config", write(tmp_path, config))
     assert (done.returncode, done.stderr) == (0, "")
     assert f"✓ data folder {tmp_path}" in done.stdout
+    relayed = (
+        "✓ streams are relayed by compiled code" if relay_compiled() else " streams are relayed by Python"
+    )
+    assert relayed in done.stdout
     assert f"doctor.yaml: {len(config['providers'])} providers, {len(config['models'])} models" in done.stdout
     assert "✓ up: 1 model, with a key from the settings" in done.stdout
     assert f"✓ port {free_port} is free" in done.stdout
@@ -69,6 +78,19 @@ def test_everything_in_order(
     assert done.stdout.endswith("\nNo problems.\n")
     assert "sk-up" not in done.stdout
     assert upstream.requests == []
+
+
+def test_what_relays_streams_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # None in sys.modules is what makes an import fail, as it does where nothing was compiled.
+    monkeypatch.delattr("tidegate.streams._relay", raising=False)
+    monkeypatch.setitem(sys.modules, "tidegate.streams._relay", None)
+    missing = check_relay()
+    assert not relay_compiled()
+    assert missing.level in {"warning", "note"}
+    assert "relayed by Python" in missing.text
+    monkeypatch.setitem(sys.modules, "tidegate.streams._relay", ModuleType("tidegate.streams._relay"))
+    assert relay_compiled()
+    assert check_relay() == Finding("ok", "streams are relayed by compiled code")
 
 
 def test_mistakes_in_the_settings(run_inside: RunCommand, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.house.source_tree import files, python_files, shown
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 80
-SOURCE_ENDINGS = frozenset({".py", ".ts", ".tsx", ".js", ".css", ".html"})
+SOURCE_ENDINGS = frozenset({".py", ".c", ".h", ".ts", ".tsx", ".js", ".css", ".html"})
 PRODUCT_FOLDERS = ("src", "tools", "clients/js/src", "web/src")
 
 

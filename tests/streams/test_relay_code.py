@@ -41,7 +41,7 @@ class Standing(_relay.Relay):  # type: ignore[misc, name-defined]
         tail.file, tail.limit = -1, 1
         usual = {"pattern": PATTERN, "event": EVENT, "frame": FRAME, "key": bytes(16), "epoch": 1, "seq": 4}
         usual |= {"last": 1 << 63, "count": 7, "room": 1 << 20, "tail": tail, "write": self.written.append}
-        super().__init__(**{**usual, "now": lambda: 1.5, "began_ms": 1000, **members})
+        super().__init__(**{**usual, "now": lambda: 1.5, "began_ms": 1000, "keeps": True, **members})
 
     def leave(self, data: Any) -> None:
         self.left.append(data)
@@ -88,7 +88,7 @@ def test_text_is_logged_as_the_log_writes_it_and_shown_in_ascii(how: Callable[[s
         ({"pattern": (b'"', TEXT, b'}"')}, "quote"),
         ({"pattern": (b'"', TEXT, SPACES, b'"')}, "quote"),
         ({"pattern": (b'"', TEXT, b'"', WORD, DIGITS)}, "quote"),
-        ({"pattern": (b'"', TEXT, b'"', *[b" "] * 14)}, "16"),
+        ({"pattern": (b'"', TEXT, b'"', b" " * 65_536)}, "64 KiB"),
         ({"pattern": (b'"', TEXT, b'"', 5)}, "kind"),
         ({"pattern": (b'"', TEXT, b'"', -1)}, "kind"),
         ({"event": (b"{}",)}, "place"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.environment import Environment, extra_requirements
+from tools.environment import BUILD_HOOK, COMPILED_SOURCE, Environment, extra_requirements
 
 CORE: frozenset[str] = frozenset()
 TEST = frozenset({"test"})
@@ -20,6 +20,8 @@ def environment(tmp_path: Path) -> Environment:
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "constraints.txt").write_text("click==8.5.1\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    (tmp_path / COMPILED_SOURCE).parent.mkdir(parents=True)
+    (tmp_path / COMPILED_SOURCE).write_text("int one;\n", encoding="utf-8")
     made = Environment(tmp_path)
     made.python.parent.mkdir(parents=True)
     made.python.symlink_to(sys.executable)
@@ -34,7 +36,9 @@ def test_stamp_vouches_for_what_was_installed(environment: Environment) -> None:
     assert not environment.is_ready(TEST | {"documents"})
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "tools/constraints.txt", ".venv/pyvenv.cfg"])
+@pytest.mark.parametrize(
+    "changed", ["pyproject.toml", "tools/constraints.txt", ".venv/pyvenv.cfg", BUILD_HOOK, COMPILED_SOURCE]
+)
 def test_stamp_is_stale_after_a_change(environment: Environment, changed: str) -> None:
     with (environment.root / changed).open("a", encoding="utf-8") as file:
         file.write("# more\n")
@@ -63,6 +67,22 @@ def test_damaged_stamp_is_not_ready(environment: Environment, stamp: str) -> Non
 def test_no_stamp_is_not_ready(environment: Environment) -> None:
     environment.stamp.unlink()
     assert not environment.is_ready(CORE)
+
+
+def test_what_is_compiled_is_missed_where_there_is_a_source(environment: Environment) -> None:
+    source = environment.root / COMPILED_SOURCE
+    assert environment.lacks_compiled()
+    source.with_suffix(".cpython-311-x86_64-linux-gnu.so").touch()
+    assert not environment.lacks_compiled()
+    source.with_suffix(".cpython-311-x86_64-linux-gnu.so").unlink()
+    source.unlink()
+    assert not environment.lacks_compiled()
+
+
+def test_sources_that_are_compiled_exist() -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert (root / BUILD_HOOK).exists()
+    assert (root / COMPILED_SOURCE).exists()
 
 
 def test_requirements_of_an_extra_are_read() -> None:

@@ -60,6 +60,29 @@ def test_command_that_fills_a_folder_is_quoted() -> None:
     assert "-w '/a folder' -c" in fill_wheels(Path("/a folder"))
 
 
+@pytest.mark.parametrize(
+    ("wheel", "changed", "pure", "reason"),
+    [
+        ("click-8.5.1-py3-none-any.whl", {}, "1", "has no setuptools"),
+        ("setuptools-84.2.1-py3-none-any.whl", {}, "", "install a C compiler and Python's headers"),
+        (None, {}, "", "install a C compiler and Python's headers"),
+        (None, {"TIDEGATE_PURE": "1"}, "1", "TIDEGATE_PURE is set"),
+    ],
+)
+def test_nothing_is_compiled_from_wheels_without_setuptools(
+    tmp_path: Path, wheel: str | None, changed: dict[str, str], pure: str, reason: str
+) -> None:
+    wheels = tmp_path / "wheels" if wheel else None
+    if wheels and wheel:
+        wheels.mkdir()
+        (wheels / wheel).touch()
+    uv = str(program(tmp_path, "uv", 'echo "pure: $TIDEGATE_PURE."'))
+    installer = uv_installer(uv, sys.executable, PYTHON, ROOT, wheels, settings(**changed))
+    assert installer.install(["-e", "."], tmp_path / "log")
+    assert (tmp_path / "log").read_text() == f"pure: {pure}.\n"
+    assert reason in installer.why_not_compiled()
+
+
 def test_silent_index_is_given_up_on_in_time(tmp_path: Path) -> None:
     uv = str(program(tmp_path, "uv", "exec sleep 30"))
     began = time.monotonic()

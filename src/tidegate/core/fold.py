@@ -64,14 +64,15 @@ class Fold:
     def add(self, events: Sequence[AnyEvent]) -> None:
         """Take further events of the stream."""
         for event in events:
-            if isinstance(event, Start):
+            # No isinstance(), and no match: both ask the metaclass of the library that events are made with.
+            if type(event) is Start:
                 self.model = event.model
                 self.chunk.update((event.extra or {}).get("chunk", {}))
-            elif isinstance(event, End):
+            elif type(event) is End:
                 self.end = event
                 self.chunk.update((event.extra or {}).get("chunk", {}))
             else:
-                self._add_to_choice(event)
+                self._add_to_choice(event)  # type: ignore[arg-type]
 
     def _add_to_choice(self, event: Text | Thinking | Tool | Item | Finish) -> None:
         choice = self.choices.get(event.choice)
@@ -79,32 +80,35 @@ class Fold:
             choice = self.choices[event.choice] = Choice()
         if event.extra is not None:
             self._keep(choice, event.extra)
-        match event:
-            case Text(text=text, logprobs=logprobs):
-                (choice.refusal if event.refusal else choice.text).append(text)
-                if isinstance(logprobs, dict):
-                    choice.logprobs = merge(choice.logprobs or {}, logprobs)
-            case Thinking(text=text):
-                choice.thinking.append(text)
-                _think(choice.thoughts.setdefault(event.block, Thought()), event)
-                choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
-            case Tool(arguments=arguments):
-                call = choice.calls.get(event.block)
-                if call is None:
-                    call = choice.calls[event.block] = ToolCall(event.call_id, event.name, event.custom)
-                call.arguments.append(arguments)
-                call.extra = merge(call.extra, (event.extra or {}).get("tool", {}))
-                call.inside = merge(call.inside, (event.extra or {}).get("function", {}))
-            case Finish(reason=reason):
-                choice.reason = reason
-            case Item(kind="chunk", value=value):
-                self.chunk.update(value)
-            case Item(kind="choice", value=value):
-                _keep_fields(choice, value)
-            case Item(kind="delta", value=value):
-                choice.extra["delta"] = merge(choice.extra.get("delta", {}), value)
-            case Item():
-                choice.items.append(event)
+        if type(event) is Text:
+            (choice.refusal if event.refusal else choice.text).append(event.text)
+            if isinstance(event.logprobs, dict):
+                choice.logprobs = merge(choice.logprobs or {}, event.logprobs)
+        elif type(event) is Thinking:
+            choice.thinking.append(event.text)
+            _think(choice.thoughts.setdefault(event.block, Thought()), event)
+            choice.thinking_name = (event.extra or {}).get("name", choice.thinking_name)
+        elif type(event) is Tool:
+            call = choice.calls.get(event.block)
+            if call is None:
+                call = choice.calls[event.block] = ToolCall(event.call_id, event.name, event.custom)
+            call.arguments.append(event.arguments)
+            call.extra = merge(call.extra, (event.extra or {}).get("tool", {}))
+            call.inside = merge(call.inside, (event.extra or {}).get("function", {}))
+        elif type(event) is Finish:
+            choice.reason = event.reason
+        elif type(event) is Item:
+            self._item(choice, event)
+
+    def _item(self, choice: Choice, item: Item) -> None:
+        if item.kind == "chunk":
+            self.chunk.update(item.value)
+        elif item.kind == "choice":
+            _keep_fields(choice, item.value)
+        elif item.kind == "delta":
+            choice.extra["delta"] = merge(choice.extra.get("delta", {}), item.value)
+        else:
+            choice.items.append(item)
 
     def _keep(self, choice: Choice, extra: Extra) -> None:
         self.chunk.update(extra.get("chunk", {}))

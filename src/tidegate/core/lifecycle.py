@@ -26,6 +26,8 @@ class State(Enum):
     FINISHED = "the choice is complete"
     ENDED = "the stream is over"
 
+    __hash__ = object.__hash__  # Enum's own is a call in Python, and these are looked up for every event
+
 
 class Said(Enum):
     """What an event means to a choice."""
@@ -37,6 +39,8 @@ class Said(Enum):
     FINISH = "the choice is complete"
     COMPLETED = "the answer is complete"
     FAILED = "the answer broke off"
+
+    __hash__ = object.__hash__
 
 
 class Action(Enum):

@@ -20,7 +20,7 @@ Template = tuple[bytes | int, ...]
 
 
 class Marks(NamedTuple):
-    """What stands in a sample where frames differ: words that nobody says, for nobody knows them."""
+    """What stands in the places of what differs while a template is made: plain ASCII that nobody says."""
 
     text: str
     word: str
@@ -28,24 +28,36 @@ class Marks(NamedTuple):
 
 def cut(made: bytes, marks: Marks) -> Template | None:
     """The template of something that was made with the marks in place; None where the text does not show."""
-    template: list[bytes | int] = [made]
-    for mark, kind in ((marks.text, TEXT), (marks.word, WORD)):
-        parts = [part for piece in template for part in _parted(piece, mark.encode(), kind)]
-        if parts.count(kind) > 1:
-            return None
-        template = parts
-    return tuple(template) if TEXT in template else None
+    text_mark, word_mark = marks.text.encode("ascii"), marks.word.encode("ascii")
+    before, text, after = made.partition(text_mark)
+    if not text or text_mark in after or made.count(word_mark) > 1:
+        return None
+    if word_mark in before:
+        first, _, between = before.partition(word_mark)
+        return (first, WORD, between, TEXT, after)
+    if word_mark in after:
+        between, _, last = after.partition(word_mark)
+        return (before, TEXT, between, WORD, last)
+    return (before, TEXT, after)
 
 
-def _parted(piece: bytes | int, mark: bytes, kind: int) -> list[bytes | int]:
-    if isinstance(piece, int):
-        return [piece]
-    first, *rest = piece.split(mark)
-    return [first, *(each for part in rest for each in (kind, part))]
+class Frames(NamedTuple):
+    """How a renderer makes the frames of deltas that are alike."""
+
+    template: Template
+    number: int = 0
+    """Of the next frame, where they are counted."""
+    wants_text: bool = False
+    """The text is shown again later."""
 
 
 class Steady(Protocol):
     """Frames of an upstream that stand for one event after another like ``sample``."""
+
+    @property
+    def wants_text(self) -> bool:
+        """The text is to be compared with what is said later."""
+        ...
 
     @property
     def pattern(self) -> Template:
@@ -56,8 +68,11 @@ class Steady(Protocol):
         """The event of such a frame, with the marks in the places of what differs."""
         ...
 
-    def passed(self, events: int, text: str, last: str) -> None:
-        """So many frames were not decoded, because they only had this text in all, and this in the last."""
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
+        """So many frames were not decoded, because they had only more text, of so many characters.
+
+        Where it is wanted, ``text`` is what they had in all, and ``last`` what the last one had.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from tidegate.core.event import AnyEvent, Failure, Text, Thinking
 from tidegate.core.request import Begun, Header, Prompt, Request
 from tidegate.core.run import Skipped
 from tidegate.core.source import Continues
-from tidegate.core.steady import Marks, Steady, Template
+from tidegate.core.steady import Frames, Marks, Steady
 from tidegate.errors import SourceError
 
 DIALECTS: Final = frozenset(
@@ -62,16 +62,16 @@ class Renderer(Protocol):
 class Templated(Protocol):
     """A renderer whose frames can be made of a template while one delta after another is alike."""
 
-    def template(self, sample: Text | Thinking, marks: Marks) -> tuple[Template, int] | None:
-        """What the frame of ``sample`` is made of if it comes next, and the number of that frame, from 0.
+    def template(self, sample: Text | Thinking, marks: Marks) -> Frames | None:
+        """How the frame of ``sample`` is made if it comes next.
 
-        ``sample`` has the marks where frames differ (see core/steady.py); nothing is taken as rendered.
-        None where not only what is marked would differ from frame to frame.
+        ``sample`` has the marks in the places of what differs; nothing is taken as
+        rendered. None where not only what is marked would differ from frame to frame.
         """
         ...
 
     def passed(self, events: int, text: str) -> None:
-        """Take as rendered so many deltas like the sample, which had this text in all."""
+        """Take as rendered so many deltas like the sample, which had this text in all, where it is wanted."""
         ...
 
 

@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_until_close",
         "_whole",
+        "_whole_chunks",
         "answered",
         "closed",
         "exchanges",
@@ -103,8 +104,10 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._between_chunks = False
         """The last that the parser told was the end of a chunk."""
+        self._whole_chunks = False
+        """The parser stands between two chunks, of which the receiver gets the content as it is."""
         self._direct: Callable[[bytes], None] | None = None
-        """Where a read goes that is one whole chunk, as long as the parser stands between two of them.
+        """Where a read goes that is one whole chunk, while the parser stands between two of them.
 
         Nearly every delta is sent in a chunk of its own. Seen here, the parser need not see it: it stands in
         the same place before and after.
@@ -134,7 +137,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers = {}
         self._inflate = None
-        self._complete = self._until_close = self.answered = self._between_chunks = False
+        self._complete = self._until_close = self.answered = False
+        self._between_chunks = self._whole_chunks = False
         self._direct = None
         self._tail = self._whole = 0
         self.exchanges += 1
@@ -177,7 +181,7 @@ class Connection(asyncio.Protocol):
     @property
     def steady(self) -> bool:
         """See :class:`tidegate.core.steady.Passable`, as for all that follow."""
-        return self._direct is not None and not self.closed
+        return self._whole_chunks and not self.closed
 
     def redirect(self, protocol: object) -> None:
         assert self._transport is not None
@@ -206,11 +210,13 @@ class Connection(asyncio.Protocol):
                 return
         self._direct = None
         if self._parsed(data):
+            # What follows the end of a chunk is told only when its line is whole.
+            between = self._between_chunks and data.endswith(b"\r\n")
+            self._whole_chunks = between and self._inflate is None and not self._complete
             self._pass_on()
             receiver = self._receiver
-            if self._between_chunks and receiver is not None and self._inflate is None:
-                # What follows the end of a chunk is told only when its line is whole.
-                self._direct = receiver.data if data.endswith(b"\r\n") and not self._complete else None
+            if self._whole_chunks and receiver is not None:
+                self._direct = receiver.data
 
     def _parsed(self, data: bytes) -> bool:
         """Take off the framing of what was read. False when nothing is to be made of it."""

@@ -371,10 +371,10 @@ def _policies(exchange: Exchange, caller: Caller) -> Policies:
     key = exchange.header(b"idempotency-key")
     wants_event_ids(exchange)
     return Policies(
-        cast(OnDisconnect | None, _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT))
+        cast("OnDisconnect | None", _chosen(exchange, "Tidegate-On-Disconnect", _ON_DISCONNECT))
         or caller.on_disconnect,
         key.decode("latin-1") if key else None,
-        cast(OnBreak | None, _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
+        cast("OnBreak | None", _chosen(exchange, "Tidegate-On-Break", _ON_BREAK)),
         _chosen(exchange, "Tidegate-Fallback", _FALLBACK) != "none",
         caller.key,
         caller.models,

@@ -63,6 +63,9 @@ class Front(Protocol):
 class GatewayProtocol(HttpToolsProtocol):
     """One client connection."""
 
+    # With these beside uvicorn's own in its dictionary, that would outgrow what all connections share of it.
+    __slots__ = ("_adopted", "_deadline", "_front", "_head_size", "_in_head", "_refused", "_upgrades")
+
     def __init__(self, config: Config, server_state: ServerState, front: Front, adopted: bytes = b"") -> None:
         """``adopted`` is the request that another worker read before it handed the connection over."""
         super().__init__(config=config, server_state=server_state, app_state={})

@@ -101,28 +101,29 @@ class UpstreamSource:
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         try:
-            await self._exchange(dialect, self._message(dialect, request, out), out)
+            await self._exchange(dialect, [self._message(dialect, request, out)], out)
         except SourceError as error:
             _name(error, self._server)
             raise
 
-    async def _exchange(self, dialect: Dialect, message: bytes, out: Output) -> None:
+    async def _exchange(self, dialect: Dialect, asked: list[bytes], out: Output) -> None:
+        """Send what is in ``asked`` and see the answer through; once that begins, the list is empty."""
         server = self._server
         connection = server.pool.take(server.address)
         while connection is not None:
             call = _Call(server, dialect, connection, out)
             try:
-                return await call.exchange(message)
+                return await call.exchange(asked)
             except Unreachable:
                 # The upstream closed an idle connection just as it was used again: no attempt was made.
                 if connection.answered:
                     raise
                 connection = server.pool.take(server.address)
         connection = await server.pool.connect(server.address, self._connect_timeout)
-        return await _Call(server, dialect, connection, out).exchange(message)
+        return await _Call(server, dialect, connection, out).exchange(asked)
 
     def _message(self, dialect: Dialect, request: Request, out: Output) -> bytes:
-        """Head and body for the upstream: once, for the caller's frame lives as long as the stream."""
+        """Head and body for the upstream."""
         body, dropped = translate(request, dialect, self._model, self._server.quirks)
         if dropped:
             out.drop(dropped)
@@ -180,6 +181,7 @@ class _Call:
 
     __slots__ = (
         "_alike",
+        "_asked",
         "_connection",
         "_decoder",
         "_dialect",
@@ -198,6 +200,7 @@ class _Call:
         self._connection = connection
         self._out = out
         self._emit = out.emit
+        self._asked: list[bytes] = []
         self._alike = 0
         """Frames that were alike since it was last offered to pass them by, and how many that takes."""
         self._enough = _FEWEST_ALIKE
@@ -207,12 +210,16 @@ class _Call:
         """The body of an answer that is no stream."""
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def exchange(self, message: bytes) -> None:
-        """Send the request and wait until the answer is complete; closes the socket on any other end."""
+    async def exchange(self, asked: list[bytes]) -> None:
+        """Send the request and wait until the answer is complete; closes the socket on any other end.
+
+        It may be large and the answer long, so it is let go of, wherever it is held, when the answer begins.
+        """
         connection = self._connection
+        self._asked = asked
         self._out.control(connection)
         try:
-            connection.send(message, self)
+            connection.send(asked[0], self)
             await self._done
         except BaseException:
             connection.abort()
@@ -225,6 +232,7 @@ class _Call:
     def head(self, head: ResponseHead) -> None:
         """See :class:`tidegate.net.Receiver`, as for all that follow."""
         self._head = head
+        self._asked.clear()
         content_type = head.headers.get(b"content-type", b"").lower()
         if head.status != 200 or b"json" in content_type:
             self._whole = bytearray()
@@ -249,6 +257,10 @@ class _Call:
                     self._out.emit_all(events)
                     if type(events[-1]) is End:
                         self._done.set_result(None)
+            if self._decoder.known is not None:
+                self._alike += len(events)
+                if self._alike >= self._enough:
+                    self._offer()
             return
         self._whole += data
         assert self._head is not None

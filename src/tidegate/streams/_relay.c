@@ -35,6 +35,7 @@ typedef struct {
     uint64_t room;              /* bytes, or weight, that the stream may still grow by */
     double began_at;            /* by the clock of ``now``, when the calendar said ``began_ms`` */
     uint64_t began_ms;
+    int keeps;                  /* the text is wanted afterwards */
     Tail *tail;
     PyObject *write, *now;      /* the client's transport.write; seconds of a clock that never goes back */
     /* Since take() was last called: */
@@ -47,37 +48,50 @@ typedef struct {
 /* What is made of one read. Used by one call at a time: whoever has the interpreter. */
 static Buffer record, frames, literals;
 
-/* Make record and frames of all that a read brought; the number of its events, 0 when it is not for here. */
-static uint64_t
-translate(const Relay *self, const char *at, const char *end, uint64_t *characters, size_t *last_size)
+/* What there is of a read so far. */
+typedef struct {
+    uint64_t events, characters;
+    size_t last_size; /* of the last text among the literals */
+} Made;
+
+/* Add a chunk to record and frames; -1 when it is not for here. */
+static int
+add_chunk(const Relay *self, const char *at, const char *stop, Made *made)
 {
-    uint64_t events = 0;
+    while (at < stop) {
+        Found found;
+        if ((at = recognise(&self->pattern, at, stop, &found, &made->characters)) == NULL)
+            return -1;
+        /* Renderings that must keep it out of a payload write it differently. */
+        if (contains_data(quoted.bytes, quoted.size) || contains_data(found.word, found.word_size))
+            return -1;
+        if (put(&record, made->events ? "," : "[", 1) || compose(&record, &self->event, &found, 0, 0) ||
+            compose(&frames, &self->frame, &found, 1, self->count + made->events) ||
+            (self->keeps && put(&literals, found.text, found.text_size)))
+            return -1;
+        made->last_size = self->keeps ? found.text_size : 0;
+        made->events++;
+    }
+    return 0;
+}
+
+/* Make record and frames of all that a read brought; without events when it is not for here. */
+static Made
+translate(const Relay *self, const char *at, const char *end)
+{
+    Made made = {0, 0, 0}, nothing = made;
     record.size = frames.size = literals.size = 0;
     if (reserve(&record, RECORD_HEAD) || reserve(&frames, CHUNK_HEAD))
-        return 0;
+        return nothing;
     record.size = RECORD_HEAD;
     frames.size = CHUNK_HEAD;
     while (at < end) {
-        const char *stop;
-        if ((at = chunk(at, end, &stop)) == NULL)
-            return 0;
-        while (at < stop) {
-            Found found;
-            if ((at = recognise(&self->pattern, at, stop, &found, characters)) == NULL)
-                return 0;
-            if (put(&record, events ? "," : "[", 1) || compose(&record, &self->event, &found, 0, 0) ||
-                compose(&frames, &self->frame, &found, 1, self->count + events) ||
-                put(&literals, found.text, found.text_size))
-                return 0;
-            /* Renderings that must keep it out of a payload write it differently. */
-            if (contains_data(quoted.bytes, quoted.size) || contains_data(found.word, found.word_size))
-                return 0;
-            *last_size = found.text_size;
-            events++;
-        }
+        const char *stop, *payload = chunk(at, end, &stop);
+        if (payload == NULL || add_chunk(self, payload, stop, &made))
+            return nothing;
         at = stop + 2;
     }
-    return put(&record, "]", 1) || put(&frames, "\r\n", 2) ? 0 : events;
+    return put(&record, "]", 1) || put(&frames, "\r\n", 2) ? nothing : made;
 }
 
 /* Append the record to the log; -1 when that did not take it, or only a part. */
@@ -122,9 +136,8 @@ relay_data_received(Relay *self, PyObject *data)
     if (at_seconds == -1 && PyErr_Occurred())
         return NULL;
     const char *at = PyBytes_AS_STRING(data);
-    uint64_t characters = 0;
-    size_t last_size = 0;
-    uint64_t events = translate(self, at, at + PyBytes_GET_SIZE(data), &characters, &last_size);
+    Made made = translate(self, at, at + PyBytes_GET_SIZE(data));
+    uint64_t events = made.events;
     Tail *tail = self->tail;
     if (events == 0 || self->write == NULL || self->seq + events > self->last || self->bytes >= self->room ||
         tail->size >= tail->limit)
@@ -146,12 +159,12 @@ relay_data_received(Relay *self, PyObject *data)
         tail->size += record.size;
     put(&self->places, (const char *)place, sizeof place);
     put(&self->said, literals.bytes, literals.size);
-    self->last_size = last_size;
+    self->last_size = made.last_size;
     self->seq += events;
     self->count += events;
     self->events += events;
-    self->characters += characters;
-    self->bytes += tail->weight ? tail->weight * events + characters : record.size;
+    self->characters += made.characters;
+    self->bytes += tail->weight ? tail->weight * events + made.characters : record.size;
     self->writes++;
     self->last_at = at_seconds;
 
@@ -181,7 +194,9 @@ relay_take(Relay *self, PyObject *now_ms)
         self->events = self->characters = self->writes = 0;
         self->room -= self->bytes < self->room ? self->bytes : self->room;
         self->bytes = self->last_size = 0;
-        self->places.size = self->said.size = self->records.size = 0;
+        release(&self->places);
+        release(&self->said);
+        release(&self->records);
         self->began_ms = began_ms;
         self->began_at = began_at;
     }
@@ -202,13 +217,13 @@ relay_init(Relay *self, PyObject *args, PyObject *kwargs)
 {
     relay_clear(self); /* nothing passes until all is known */
     static char *names[] = {"pattern", "event", "frame", "key",   "epoch", "seq",      "last",
-                            "count",   "room",  "tail",  "write", "now",   "began_ms", NULL};
+                            "count",   "room",  "tail",  "write", "now",   "began_ms", "keeps", NULL};
     PyObject *pattern, *event, *frame, *tail, *write, *now;
     Py_buffer key;
     unsigned long long seq, last, count, room, began_ms;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOK", names, &PyTuple_Type, &pattern, &PyTuple_Type,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!O!y*IKKKKO!OOKp", names, &PyTuple_Type, &pattern, &PyTuple_Type,
                                      &event, &PyTuple_Type, &frame, &key, &self->epoch, &seq, &last, &count, &room,
-                                     &TailType, &tail, &write, &now, &began_ms))
+                                     &TailType, &tail, &write, &now, &began_ms, &self->keeps))
         return -1;
     int right = key.len == sizeof self->key;
     if (right)
@@ -260,10 +275,10 @@ relay_dealloc(Relay *self)
     Py_CLEAR(self->tail);
     Template *templates[] = {&self->pattern, &self->event, &self->frame};
     for (int i = 0; i < 3; i++)
-        PyMem_Free(templates[i]->bytes);
-    PyMem_Free(self->places.bytes);
-    PyMem_Free(self->said.bytes);
-    PyMem_Free(self->records.bytes);
+        PyMem_Free(templates[i]->piece);
+    release(&self->places);
+    release(&self->said);
+    release(&self->records);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

@@ -10,63 +10,60 @@
    say nothing, and the number of the frame. */
 enum { FIXED = -1, TEXT, WORD, DIGITS, SPACES, COUNT };
 
-enum { MOST_PIECES = 16 };
-
 typedef struct {
-    int kind;
-    uint32_t at, size;
+    int8_t kind;
+    uint16_t at, size;
 } Piece;
 
+/* Every stream has three of these, so they are as small as can be. */
 typedef struct {
-    int pieces;
-    Piece piece[MOST_PIECES];
-    char *bytes; /* of all pieces, one after the other */
+    size_t pieces;
+    Piece *piece;
+    char *bytes; /* of all pieces, one after the other, in the same block of memory */
 } Template;
+
+/* What a piece of a tuple is; -1 and an exception where it is nothing. */
+static int
+read_piece(Piece *piece, PyObject *each, size_t at)
+{
+    size_t size = PyBytes_Check(each) ? PyBytes_GET_SIZE(each) : 0;
+    long kind = PyBytes_Check(each) ? FIXED : PyLong_AsLong(each);
+    if (kind == -1 && PyErr_Occurred())
+        return -1;
+    if (!PyBytes_Check(each) && (kind < TEXT || kind > COUNT)) {
+        PyErr_SetString(PyExc_ValueError, "a place of a template is of no known kind");
+        return -1;
+    }
+    if (at + size > UINT16_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a template has at most 64 KiB");
+        return -1;
+    }
+    *piece = (Piece){(int8_t)kind, (uint16_t)at, (uint16_t)size};
+    return 0;
+}
 
 /* Take a template from a tuple of bytes and kinds. */
 static int
 read_template(Template *template, PyObject *tuple)
 {
-    size_t size = 0;
-    Py_ssize_t pieces = PyTuple_GET_SIZE(tuple);
-    if (pieces > MOST_PIECES) {
-        PyErr_SetString(PyExc_ValueError, "a template has at most 16 pieces");
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < pieces; i++) {
-        PyObject *each = PyTuple_GET_ITEM(tuple, i);
-        Piece *piece = &template->piece[i];
-        piece->kind = FIXED;
-        piece->at = (uint32_t)size;
-        piece->size = 0;
-        if (PyBytes_Check(each)) {
-            if (size + PyBytes_GET_SIZE(each) > UINT32_MAX) {
-                PyErr_SetString(PyExc_ValueError, "a template has at most 4 GiB");
-                return -1;
-            }
-            piece->size = (uint32_t)PyBytes_GET_SIZE(each);
-            size += piece->size;
-        } else {
-            long kind = PyLong_AsLong(each);
-            if (kind < TEXT || kind > COUNT) {
-                if (!PyErr_Occurred())
-                    PyErr_SetString(PyExc_ValueError, "a place of a template is of no known kind");
-                return -1;
-            }
-            piece->kind = (int)kind;
-        }
-    }
-    char *bytes = PyMem_Realloc(template->bytes, size + 1);
-    if (bytes == NULL) {
+    size_t size = 0, pieces = PyTuple_GET_SIZE(tuple);
+    for (size_t i = 0; i < pieces; i++)
+        if (PyBytes_Check(PyTuple_GET_ITEM(tuple, i)))
+            size += PyBytes_GET_SIZE(PyTuple_GET_ITEM(tuple, i));
+    Piece *piece = PyMem_Realloc(template->piece, pieces * sizeof(Piece) + size + 1);
+    if (piece == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    template->bytes = bytes;
-    template->pieces = (int)pieces;
-    for (Py_ssize_t i = 0; i < pieces; i++) {
-        const Piece *piece = &template->piece[i];
-        if (piece->kind == FIXED)
-            memcpy(bytes + piece->at, PyBytes_AS_STRING(PyTuple_GET_ITEM(tuple, i)), piece->size);
+    *template = (Template){pieces, piece, (char *)(piece + pieces)};
+    size = 0;
+    for (size_t i = 0; i < pieces; i++) {
+        PyObject *each = PyTuple_GET_ITEM(tuple, i);
+        if (read_piece(&piece[i], each, size))
+            return -1;
+        if (piece[i].size)
+            memcpy(template->bytes + size, PyBytes_AS_STRING(each), piece[i].size);
+        size += piece[i].size;
     }
     return 0;
 }
@@ -76,7 +73,7 @@ static int
 check_places(const Template *template, int kind, int least, int most)
 {
     int places = 0;
-    for (int i = 0; i < template->pieces; i++)
+    for (size_t i = 0; i < template->pieces; i++)
         places += template->piece[i].kind == kind;
     if (places >= least && places <= most)
         return places;
@@ -88,7 +85,7 @@ check_places(const Template *template, int kind, int least, int most)
 static int
 check_pattern(const Template *pattern)
 {
-    for (int i = 0; i < pattern->pieces; i++) {
+    for (size_t i = 0; i < pattern->pieces; i++) {
         const Piece *next = &pattern->piece[i + 1];
         if (pattern->piece[i].kind != TEXT && pattern->piece[i].kind != WORD)
             continue;
@@ -127,7 +124,7 @@ recognise(const Template *pattern, const char *at, const char *end, Found *found
 {
     found->word = "";
     found->word_size = 0;
-    for (int i = 0; i < pattern->pieces; i++) {
+    for (size_t i = 0; i < pattern->pieces; i++) {
         const Piece *piece = &pattern->piece[i];
         const char *start = at;
         switch (piece->kind) {
@@ -170,7 +167,7 @@ static int
 compose(Buffer *into, const Template *template, const Found *found, int ascii, uint64_t count)
 {
     char digits[24];
-    for (int i = 0; i < template->pieces; i++) {
+    for (size_t i = 0; i < template->pieces; i++) {
         const Piece *piece = &template->piece[i];
         int failed;
         if (piece->kind == FIXED)

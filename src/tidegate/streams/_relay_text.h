@@ -30,6 +30,13 @@ put(Buffer *buffer, const char *bytes, size_t size)
     return 0;
 }
 
+static void
+release(Buffer *buffer)
+{
+    PyMem_Free(buffer->bytes);
+    *buffer = (Buffer){NULL, 0, 0};
+}
+
 static const char *
 bytes_of(const Buffer *buffer)
 {

@@ -78,7 +78,7 @@ class _Stream:
         self.committed = 0
         """Of the last event that readers may see."""
         self.tail: Sequence[AnyEvent] = ()
-        """The events of the last append, which several readers are about to ask for."""
+        """The events of the last append: readers are about to ask for them, and the archive for their end."""
         self.unkept: End | None = None
         """The end, where the disk did not take it: readers are told all the same."""
         self.broken: str | None = None
@@ -162,12 +162,11 @@ class DiskLog:
             self._sync.add(stream, events)
             return
         kept.committed = seq  # as in _commit, without a call for each delta
+        kept.tail = tuple(events)
         follower = kept.follower
         if follower is not None:
-            kept.tail = ()
             follower(events)
         else:
-            kept.tail = events
             self._committed(stream, seq)
 
     def note(self, stream: str, note: Attempt | Seam | Answering) -> None:
@@ -218,8 +217,9 @@ class DiskLog:
 
     def read(self, stream: str, after: int, most: int) -> list[AnyEvent]:
         kept = self._settled(stream)
-        if after + len(kept.tail) == kept.committed:
-            return list(kept.tail[:most])
+        at = after + len(kept.tail) - kept.committed
+        if at >= 0:
+            return list(kept.tail[at : at + most])
         events: list[AnyEvent] = []
         for record in self._between(kept, after, most):
             found = read_events(record.content)
@@ -302,12 +302,11 @@ class DiskLog:
 
     def _commit(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
         kept.committed += len(events)
+        kept.tail = tuple(events)
         if kept.follower is not None:
-            kept.tail = ()
             kept.follower(events)
-            return
-        kept.tail = events
-        self._committed(stream, kept.committed)
+        else:
+            self._committed(stream, kept.committed)
 
     def _refuse(self, stream: str, kept: _Stream, events: Sequence[AnyEvent]) -> None:
         """Nothing more is taken but an end. Raises Full."""

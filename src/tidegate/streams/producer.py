@@ -54,7 +54,6 @@ class Producer:
     __slots__ = (
         "_characters",
         "_deltas",
-        "_epoch",
         "_flow",
         "_flows",
         "_held",
@@ -74,6 +73,7 @@ class Producer:
         "dropped",
         "end_event",
         "ended",
+        "epoch",
         "first_delta_at",
         "header",
         "model",
@@ -99,7 +99,7 @@ class Producer:
         self._stream = header.id
         self._log = log
         self._monotonic = clock.monotonic
-        self._epoch = epoch
+        self.epoch = epoch
         self._over = over
         self._pass_by = pass_by
         self.relay: Relayed | None = None
@@ -144,7 +144,7 @@ class Producer:
             self._characters += len(event.text)
             monotonic = self._monotonic  # in a variable: see sources/upstream.py
             self._last_delta_at = monotonic()
-            self._log.append(self._stream, self._epoch, (event,))
+            self._log.append(self._stream, self.epoch, (event,))
         else:
             self.emit_all((event,))
 
@@ -161,7 +161,7 @@ class Producer:
         if type(last) is End:
             self._close(events, last)
         else:
-            self._log.append(self._stream, self._epoch, events)
+            self._log.append(self._stream, self.epoch, events)
 
     def adopt(self, events: Sequence[AnyEvent]) -> None:
         """Go on from what another process had in its log."""
@@ -175,7 +175,7 @@ class Producer:
             if part[-1] is last and type(last) is End:
                 self._close(part, last)
             else:
-                self._log.append(self._stream, self._epoch, part)
+                self._log.append(self._stream, self.epoch, part)
 
     @property
     def deltas(self) -> int:
@@ -253,7 +253,7 @@ class Producer:
         if not self.started and not self.ended:
             self.started = True
             held = self._held.pop(0) if self._held and isinstance(self._held[0], Start) else None
-            self._log.append(self._stream, self._epoch, (self._start(held),))
+            self._log.append(self._stream, self.epoch, (self._start(held),))
 
     def said(self) -> list[AnyEvent]:
         """All that is in the log so far. Raises LogError where that is not kept."""
@@ -314,7 +314,7 @@ class Producer:
         self.usage = end.usage or self.usage
         self._over(self._stream)
         try:
-            self._log.append(self._stream, self._epoch, events)
+            self._log.append(self._stream, self.epoch, events)
         except Fenced:  # another producer writes it now, and will end it
             logger.warning("stream %s was taken over by another producer", self._stream)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from functools import cache
+from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.dialects import Renderer
@@ -50,6 +51,12 @@ class Opening(Protocol):
         ...
 
 
+@cache
+def _is_opening(kind: type) -> bool:
+    """isinstance() of a protocol would look at every member each time."""
+    return issubclass(kind, Opening)
+
+
 class Reader:
     """Renders what is committed into a sink as it comes.
 
@@ -86,9 +93,9 @@ class Reader:
     def way(self) -> Way | None:
         """Where its frames can go past it, while it has everything and takes more."""
         sink = self._sink
-        if self.blocked or self.behind or self.finished or not isinstance(sink, Opening):
+        if self.blocked or self.behind or self.finished or not _is_opening(type(sink)):
             return None
-        return sink.way()
+        return cast(Opening, sink).way()
 
     def redirect(self, sink: Sink) -> None:
         """Go on into another sink, from here."""

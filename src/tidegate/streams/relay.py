@@ -12,12 +12,13 @@ Without the compiled code (``_relay.c``) no stream goes this way, and nothing el
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from secrets import token_hex
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from tidegate.core.clock import Clock
 from tidegate.core.request import Header
-from tidegate.core.steady import Marks, Passable, Steady, Template, cut
+from tidegate.core.steady import Frames, Marks, Passable, Steady, Template, cut
 from tidegate.dialects import Templated
 from tidegate.streams.log import Place, StreamLog
 from tidegate.streams.producer import Producer
@@ -32,8 +33,13 @@ except ImportError:  # see tail.py
 else:
     COMPILED = True
 
+_MARKS: Final = Marks(f"text-{token_hex(16)}", f"word-{token_hex(16)}")
 
-_MARKS = Marks(f"text-{token_hex(16)}", f"word-{token_hex(16)}")
+
+@cache
+def _is_templated(kind: type) -> bool:
+    """isinstance() of a protocol would look at every member each time."""
+    return issubclass(kind, Templated)
 
 
 class Stream(Protocol):
@@ -58,26 +64,24 @@ class _Ends(NamedTuple):
     clock: Clock
 
 
-def pass_by(
-    stream: Stream, log: StreamLog, clock: Clock, epoch: int, steady: Steady, upstream: Passable
-) -> bool:
+def pass_by(stream: Stream, log: StreamLog, clock: Clock, steady: Steady, upstream: Passable) -> bool:
     """Let what is steady go past; see :meth:`tidegate.core.source.Output.steady`."""
     if not COMPILED or len(stream.readers) != 1:
         return False
-    name, reader = stream.header.id, stream.readers[0]
-    way, renderer = reader.way(), reader.renderer
-    if way is None or not isinstance(renderer, Templated):
+    name, epoch, reader = stream.header.id, stream.producer.epoch, stream.readers[0]
+    way = reader.way()
+    if way is None or not _is_templated(type(reader.renderer)):
         return False
+    renderer = cast(Templated, reader.renderer)
     sample = steady.sample(_MARKS)
-    template, place = renderer.template(sample, _MARKS), log.place(name, epoch)
-    if template is None or place is None or place.seq != reader.seq:
+    frames, place = renderer.template(sample, _MARKS), log.place(name, epoch)
+    if frames is None or place is None or place.seq != reader.seq:
         return False
     event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")], _MARKS)
     if event is None:
         return False
-    frame, number = template
     ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way, clock)
-    _Relay(ends, place, (steady.pattern, event, frame), number)
+    _Relay(ends, place, event, frames)
     return True
 
 
@@ -88,30 +92,24 @@ if COMPILED:
 
         __slots__ = ("_ended", "_ends")
 
-        def __init__(
-            self,
-            ends: _Ends,
-            place: Place,
-            templates: tuple[Template, Template, Template],
-            number: int,
-        ) -> None:
+        def __init__(self, ends: _Ends, place: Place, event: Template, frames: Frames) -> None:
             self._ends = ends
             self._ended = False
-            pattern, event, frame = templates
             super().__init__(
-                pattern=pattern,
+                pattern=ends.steady.pattern,
                 event=event,
-                frame=frame,
+                frame=frames.template,
                 key=place.key,
                 epoch=place.epoch,
                 seq=place.seq,
                 last=place.last,
-                count=number,
+                count=frames.number,
                 room=place.room,
                 tail=place.tail,
                 write=ends.way.write,
                 now=ends.clock.monotonic,
                 began_ms=ends.clock.now_ms(),
+                keeps=ends.steady.wants_text or frames.wants_text,
             )
             ends.log.relay(ends.stream, self)
             ends.producer.relay = self
@@ -128,7 +126,7 @@ if COMPILED:
             ends.log.passed_by(ends.stream, events, size, places, records)
             ends.producer.passed(events, characters, last_at)
             ends.reader.seq += events
-            ends.steady.passed(events, text, decode_string(b'"%b"' % last))
+            ends.steady.passed(events, characters, text, decode_string(b'"%b"' % last))
             ends.renderer.passed(events, text)
             ends.way.wrote(writes)
 

@@ -29,7 +29,8 @@ logger = logging.getLogger("tidegate")
 
 _CHUNK_EVENTS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
-_WORTH_PACKING: Final = 1024
+_WORTH_PACKING: Final = 4096
+"""Bytes; to set a compressor up takes as long as to compress that many."""
 _CLAIM_MS: Final = 7 * 24 * 3600 * 1000
 """For so long a key is remembered; a stream that it stands for may be gone much earlier."""
 

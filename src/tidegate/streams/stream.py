@@ -11,6 +11,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, End, Failure
 from tidegate.core.request import Header
 from tidegate.core.run import Skipped
+from tidegate.core.steady import Passable, Steady
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
 from tidegate.streams.relay import pass_by
@@ -44,7 +45,7 @@ class Stream:
             registry.clock,
             epoch,
             registry.over,
-            partial(pass_by, self, registry.log, registry.clock, epoch),
+            self._pass_by,
         )
         self.readers: list[Reader] = []
         self.task: asyncio.Task[None] | None = None
@@ -138,6 +139,10 @@ class Stream:
 
     def settle(self) -> None:
         self.producer.settle()
+
+    def _pass_by(self, steady: Steady, upstream: Passable) -> bool:
+        registry = self._registry
+        return pass_by(self, registry.log, registry.clock, steady, upstream)
 
     def commit_start(self) -> None:
         self.producer.commit_start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -15,6 +16,7 @@ from tidegate.cli.home import home
 from tidegate.config import Config
 from tidegate.engines import local_engine_problem
 from tidegate.server.process import raise_file_limit
+from tidegate.streams.compiled import relay_compiled
 
 _OLDEST_PYTHON: Final = (3, 11)
 _FILES_PER_STREAM: Final = 2
@@ -24,11 +26,20 @@ _FILES_BESIDE: Final = 100
 _FEW_STREAMS: Final = 1000
 
 
+_COMPILER_INSTALLS: Final = {
+    "apt": "sudo apt install gcc python3-dev",
+    "dnf": "sudo dnf install gcc python3-devel",
+    "xcode-select": "xcode-select --install",
+}
+"""What installs a C compiler and Python's headers, by the program that a system which has it is known by."""
+
+
 def check_machine(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Everything about this machine that matters to a gateway with these settings."""
     yield _python()
     yield Finding("ok", f"{platform.system()} {platform.release()} on {platform.machine()}")
     yield _event_loop()
+    yield check_relay()
     yield _local_engine()
     yield from _file_limit(config.server.max_streams)
     yield _data_folder(home(environ))
@@ -52,6 +63,22 @@ def _event_loop() -> Finding:
         return Finding("note", "uvloop does not exist for Windows, so asyncio's own event loop is used")
     return Finding(
         "warning", "uvloop is missing, so every stream costs more processor time", "pip install uvloop"
+    )
+
+
+def check_relay() -> Finding:
+    """Whether the optional compiled code is here."""
+    if relay_compiled():
+        return Finding("ok", "streams are relayed by compiled code")
+    if sys.platform == "win32" or sys.implementation.name != "cpython":
+        return Finding(
+            "note", "streams are relayed by Python: compiled code is for CPython on Linux and macOS"
+        )
+    return Finding(
+        "warning",
+        "streams are relayed by Python, not by compiled code, so they cost more processor time: "
+        "install a C compiler and Python's headers, then Tidegate again (in a clone with `make clean run`)",
+        next((command for tool, command in _COMPILER_INSTALLS.items() if shutil.which(tool)), None),
     )
 
 

@@ -28,7 +28,7 @@ from tidegate.core.event import (
 from tidegate.core.lifecycle import Action, Block, Lifecycle
 from tidegate.core.request import Header
 from tidegate.core.run import Run
-from tidegate.core.steady import Marks, Template, cut
+from tidegate.core.steady import Frames, Marks, cut
 from tidegate.core.usage import Usage
 from tidegate.dialects.anthropic_messages.content import (
     block_object,
@@ -114,11 +114,11 @@ class MessagesStreamRenderer(Framed):
                     self._step(step.action, step.event, step.block, frames)
         return "".join(frames).encode("ascii")
 
-    def template(self, sample: Text | Thinking, marks: Marks) -> tuple[Template, int] | None:
+    def template(self, sample: Text | Thinking, marks: Marks) -> Frames | None:
         """See :class:`tidegate.dialects.api.Templated`."""
         frame = self._known_frame(sample)
         template = None if frame is None else cut(frame.encode("ascii"), marks)
-        return None if template is None else (template, 0)
+        return None if template is None else Frames(template)
 
     def passed(self, events: int, text: str) -> None:
         """See :class:`tidegate.dialects.api.Templated`: no frame depends on how many came before it."""

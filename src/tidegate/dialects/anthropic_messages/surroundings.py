@@ -61,6 +61,8 @@ class Surroundings:
         """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
         return self._kind is not Tool
 
+    wants_text = False
+
     @property
     def pattern(self) -> Template:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
@@ -74,7 +76,7 @@ class Surroundings:
         kind = Text if self._kind is Text else Thinking
         return kind(marks.text, 0, self._block, extra=self._extra)
 
-    def passed(self, events: int, text: str, last: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.used = True
 
 

@@ -15,7 +15,7 @@ from tidegate.core.event import AnyEvent, End, Extra, Finish, Item, Start, Text,
 from tidegate.core.lifecycle import Action, SideBySide
 from tidegate.core.request import Header
 from tidegate.core.run import Run
-from tidegate.core.steady import Marks, Template, cut
+from tidegate.core.steady import Frames, Marks, cut
 from tidegate.core.usage import Usage
 from tidegate.dialects.api import DIALECTS
 from tidegate.dialects.framed import Framed
@@ -103,11 +103,11 @@ class ChatStreamRenderer(Framed):
         del frames  # one copy less while a large frame is encoded
         return body.encode("ascii")
 
-    def template(self, sample: Text | Thinking, marks: Marks) -> tuple[Template, int] | None:
+    def template(self, sample: Text | Thinking, marks: Marks) -> Frames | None:
         """See :class:`tidegate.dialects.api.Templated`."""
         frame = self._known_frame(sample)
         template = None if frame is None else cut(frame.encode("ascii"), marks)
-        return None if template is None else (template, 0)
+        return None if template is None else Frames(template)
 
     def passed(self, events: int, text: str) -> None:
         """See :class:`tidegate.dialects.api.Templated`: no frame depends on how many came before it."""

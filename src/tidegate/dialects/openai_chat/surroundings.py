@@ -74,6 +74,8 @@ class Surroundings:
         """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
         return self._kind is not Tool
 
+    wants_text = False
+
     @property
     def pattern(self) -> Template:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
@@ -83,8 +85,8 @@ class Surroundings:
         kind = Text if self._kind is Text else Thinking
         return kind(marks.text, self._index, self._block, extra=self._extra)
 
-    def passed(self, events: int, text: str, last: str) -> None:
-        self.said += len(text)
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
+        self.said += characters
 
     def settle(self) -> None:
         """Tell the choice how much text was recognised."""
@@ -151,6 +153,8 @@ class Twofold:
 
     steady = True
 
+    wants_text = False
+
     @property
     def pattern(self) -> Template:
         """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
@@ -159,8 +163,8 @@ class Twofold:
     def sample(self, marks: Marks) -> Text | Thinking:
         return self._like(marks.text, marks.word)
 
-    def passed(self, events: int, text: str, last: str) -> None:
-        self.said += len(text)
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
+        self.said += characters
 
     def settle(self) -> None:
         """See :meth:`Surroundings.settle`."""

@@ -153,13 +153,17 @@ class Known(Struct, frozen=True):
         return Text(text, 0, self.block, refusal=self.refusal, extra=self.extra)
 
     @property
+    def wants_text(self) -> bool:
+        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
+        return True
+
+    @property
     def steady(self) -> bool:
         """Whether the event is one that :class:`tidegate.core.steady.Steady` frames stand for."""
         return self.kind is not Tool and not self.refusal
 
     @property
     def pattern(self) -> Frames:
-        """See :class:`tidegate.core.steady.Steady`, as for all that follow."""
         pieces = (part for kind, _, after in self.template.pieces for part in (kind, after))
         return (self.template.first, *pieces)
 
@@ -167,7 +171,7 @@ class Known(Struct, frozen=True):
         kind = Text if self.kind is Text else Thinking
         return kind(marks.text, 0, self.block, extra=self.extra)
 
-    def passed(self, events: int, text: str, last: str) -> None:
+    def passed(self, events: int, characters: int, text: str, last: str) -> None:
         self.template.used = True
         self.template.number += events
         self.said.add(text, last)

@@ -8,7 +8,7 @@ from typing import cast
 from tidegate.core.event import AnyEvent, Text, Thinking
 from tidegate.core.request import Header
 from tidegate.core.run import Run
-from tidegate.core.steady import COUNT, Marks, Template, cut
+from tidegate.core.steady import COUNT, Frames, Marks, cut
 from tidegate.dialects.openai_responses.pieces import Call
 from tidegate.dialects.openai_responses.render import Hot, Rendering
 from tidegate.wire.ascii_json import ascii_json, quote
@@ -51,7 +51,7 @@ class ResponsesStreamRenderer(Rendering):
         self._frames.clear()
         return body.encode("ascii")
 
-    def template(self, sample: Text | Thinking, marks: Marks) -> tuple[Template, int] | None:
+    def template(self, sample: Text | Thinking, marks: Marks) -> Frames | None:
         """See :class:`tidegate.dialects.api.Templated`."""
         hot = self._hot
         if hot is None or not self._lifecycle.continues(sample):
@@ -59,7 +59,9 @@ class ResponsesStreamRenderer(Rendering):
         if sample.extra is not hot.extra and not hot.takes(sample.extra):
             return None
         template = cut(f"{hot.before}{quote(sample.text)}{hot.after}".encode("ascii"), marks)
-        return None if template is None else ((*template, COUNT, b"}\n\n"), self._number)
+        if template is None:
+            return None
+        return Frames((*template, COUNT, b"}\n\n"), self._number, wants_text=True)
 
     def passed(self, events: int, text: str) -> None:
         """See :class:`tidegate.dialects.api.Templated`."""
