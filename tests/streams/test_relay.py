@@ -367,12 +367,27 @@ def test_a_full_disk_ends_the_answer_and_leaves_no_part_of_a_record(more: int) -
 
 def test_half_a_character_beside_the_text_is_logged_as_ever() -> None:
     frames = [
-        each.replace(b'"model":"mock"', b'"model":"mock","x":"\\ud83d"')
+        each.replace(b'"model": "mock"', b'"model": "mock","x":"\\ud83d"')
         for each in said("chat", plainly(PLAIN))
     ]
     with_relays, without, passed = both_ways(reading([*map(chunked, frames), LAST_CHUNK]), on_disk=False)
     assert with_relays == without
     assert passed > 1
+
+
+@pytest.mark.parametrize("size", [1 << 12, 30_000, 65_000, 65_400])
+@pytest.mark.parametrize("beside", ["x", "é"])
+def test_frames_that_are_long_beside_their_text(size: int, beside: str) -> None:
+    """What is too long for a template goes as ever; in ASCII it is three times as long."""
+    long = beside.encode() * (size // len(beside.encode()))
+    frames = [
+        each.replace(b'"model": "mock"', b'"model": "mock","x":"%b"' % long)
+        for each in said("chat", plainly(PLAIN))
+    ]
+    with_relays, without, passed = both_ways(reading([*map(chunked, frames), LAST_CHUNK]), on_disk=True)
+    assert with_relays == without
+    assert without.complete
+    assert passed > 1 or size > 1 << 12
 
 
 def test_one_read_of_thousands() -> None:

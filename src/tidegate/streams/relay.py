@@ -35,11 +35,18 @@ else:
 
 _MARKS: Final = Marks(f"text-{token_hex(16)}", f"word-{token_hex(16)}")
 
+_LONGEST: Final = 0xFFFF
+"""Bytes of a template; see ``_relay.h``."""
+
 
 @cache
 def _is_templated(kind: type) -> bool:
     """isinstance() of a protocol would look at every member each time."""
     return issubclass(kind, Templated)
+
+
+def _is_short(template: Template) -> bool:
+    return sum(len(piece) for piece in template if isinstance(piece, bytes)) <= _LONGEST
 
 
 class Stream(Protocol):
@@ -78,7 +85,7 @@ def pass_by(stream: Stream, log: StreamLog, clock: Clock, steady: Steady, upstre
     if frames is None or place is None or place.seq != reader.seq:
         return False
     event = cut(events_record(place.key, epoch, 1, 0, (sample,))[HEAD_SIZE + len("[") : -len("]")], _MARKS)
-    if event is None:
+    if event is None or not all(map(_is_short, (steady.pattern, event, frames.template))):
         return False
     ends = _Ends(name, upstream, steady, stream.producer, log, reader, renderer, way, clock)
     _Relay(ends, place, event, frames)
