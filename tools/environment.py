@@ -105,7 +105,7 @@ class Environment:
         for path in (self.pyproject, constraints, self.folder / "pyvenv.cfg"):
             digest.update(b"\0" + path.read_bytes())
         source = self.root / COMPILED_SOURCE
-        for path in (self.root / BUILD_HOOK, source, source.with_suffix(".h")):
+        for path in (self.root / BUILD_HOOK, *sorted(source.parent.glob(f"{source.stem}*.[ch]"))):
             digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
         return digest.hexdigest()
 

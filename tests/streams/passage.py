@@ -159,6 +159,7 @@ class Passage:
         address, pool = Address("x", 80, False), cast(Pool, None)
         server = Upstream("up", address, dialect, frozenset(), "", {}, {}, 1 << 20, pool, self.clock)
         self.call = _Call(server, dialect, self.connection, self.producer)
+        self.call._enough = 2  # the streams are short
         self.producer.control(self.connection)
         self.connection.send(b"", self.call)
         self.relays = 0

@@ -30,7 +30,7 @@ needs_compiler = pytest.mark.skipif(
 PARTS = (
     *("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore", "src/tidegate/__init__.py"),
     "src/tidegate/streams/__init__.py",
-    *(f"src/tidegate/streams/_relay.{kind}" for kind in ("c", "h", "pyi")),
+    *(f"src/tidegate/streams/_relay{end}" for end in (".c", ".h", "_text.h", ".pyi")),
 )
 EDITABLE = "import sys, hatchling.build as build; print(build.build_editable(sys.argv[1]))"
 
@@ -128,6 +128,6 @@ def test_sdist_holds_what_a_wheel_is_compiled_from(project: Path) -> None:
     archive, _ = build(project, "-m", "hatchling", "build", "-t", "sdist")
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
-    sources = {f"src/tidegate/streams/_relay.{kind}" for kind in "ch"}
+    sources = {f"src/tidegate/streams/_relay{end}" for end in (".c", ".h", "_text.h")}
     assert {"hatch_build.py"} | sources <= names
     assert f"src/{MODULE}" not in names

@@ -32,7 +32,7 @@ logger = logging.getLogger("tidegate")
 
 _LONGEST_ERROR = 64 * 1024
 
-_FEWEST_ALIKE, _MOST_ALIKE = 2, 64
+_FEWEST_ALIKE, _MOST_ALIKE = 8, 64
 """Frames that are alike before it is offered to pass by those that follow."""
 
 _NOT_SPOKEN = frozenset({404, 405, 501})
