@@ -256,7 +256,7 @@ class StreamSink(WholeSink):
             self._open(data)
 
     def way(self) -> Way | None:
-        """See :class:`tidegate.streams.relay.Opening`."""
+        """See :class:`tidegate.streams.reader.Opening`."""
         chunks = self._exchange.chunks if self._opened else None
         return None if chunks is None else Way(chunks, self._wrote)
 

@@ -179,7 +179,7 @@ class Producer:
 
     @property
     def deltas(self) -> int:
-        """How many deltas were shown, and how many characters of text, thinking and arguments; since when."""
+        """How many deltas were shown; below, how many characters they had, and when the last one came."""
         self.settle()
         return self._deltas
 
@@ -202,7 +202,7 @@ class Producer:
             self.relay.settle()
 
     def passed(self, events: int, characters: int, last_at: float) -> None:
-        """See :class:`tidegate.streams.relay.Counting`."""
+        """Count what went past, the last of it at this moment of the clock."""
         self._deltas += events
         self._characters += characters
         self._last_delta_at = last_at
