@@ -18,6 +18,7 @@ import yaml
 
 from bench.errors import BenchError
 from bench.machine import Machine, on_core
+from tidegate.streams.compiled import relay_compiled
 
 KEY = "sk-bench-0123456789abcdef"
 CHAT_PATH = "/v1/chat/completions"
@@ -127,10 +128,11 @@ def tidegate(surroundings: Surroundings, interpreter_options: Sequence[str] = ()
 
 
 def tidegate_versions() -> str:
-    """Of Tidegate and of the libraries on its hot path, as far as they are installed."""
+    """Of Tidegate and of the libraries on its hot path, and whether its relay is compiled."""
     packages = {each.name: each.version for each in metadata.distributions()}
     names = ("tidegate", "uvloop", "httptools", "msgspec", "uvicorn")
-    return ", ".join(f"{name} {packages[name]}" for name in names if name in packages)
+    told = [f"{name} {packages[name]}" for name in names if name in packages]
+    return ", ".join([*told, "relay compiled" if relay_compiled() else "relay not compiled"])
 
 
 def tidegate_config(surroundings: Surroundings) -> dict[str, object]:
