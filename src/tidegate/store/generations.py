@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, case, cast, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Integer, Select, case, cast, func, select, update
 
+from tidegate.store.rows import add, add_new
 from tidegate.store.schema import generations
 
 By = Literal["model", "caller", "day"]
 
-_INSERT: Final = insert(generations)
 _DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 """Rows that one statement names."""
 
 
 class GenerationRow(NamedTuple):
-    """A generation that has ended, as :data:`tidegate.store.schema.generations` has it.
+    """A row of :data:`tidegate.store.schema.generations`, in the order of its columns.
 
     ``attempts`` are JSON values, one for each source that was asked.
     """
@@ -73,7 +72,7 @@ def write_generations(
     is written anew, and goes on to have begun when it first did.
     """
     latest = {row.stream: row for row in rows}
-    if not latest or _all_new(connection, list(latest.values())):
+    if not latest or add_new(connection, (generations, list(latest.values()))):
         return
     names = list(latest)
     known: dict[str, int] = {}
@@ -81,25 +80,13 @@ def write_generations(
         asked = select(generations.c.stream, generations.c.created_ms)
         asked = asked.where(generations.c.stream.in_(names[first : first + _AT_ONCE]))
         known.update((name, created_ms) for name, created_ms in connection.execute(asked))
-    new = [row._asdict() for row in latest.values() if row.stream not in known]
-    if new:
-        connection.execute(_INSERT, new)
+    add(connection, (generations, [row for row in latest.values() if row.stream not in known]))
     for stream, created_ms in known.items() if not only_new else ():
         row = latest[stream]
         began = min(created_ms, row.created_ms)
         total_ms = None if row.total_ms is None else row.created_ms + row.total_ms - began
         values = row._asdict() | {"created_ms": began, "total_ms": total_ms}
         connection.execute(update(generations).where(generations.c.stream == stream).values(values))
-
-
-def _all_new(connection: Connection, rows: list[GenerationRow]) -> bool:
-    """Add the rows, as nearly always, without asking for them first; False where one is there already."""
-    try:
-        with connection.begin_nested():
-            connection.execute(_INSERT, [row._asdict() for row in rows])
-    except IntegrityError:
-        return False
-    return True
 
 
 def add_up(

@@ -5,11 +5,12 @@ Everything here runs in the store's thread, in a transaction of its caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from tidegate.store.rows import add, add_new
 from tidegate.store.schema import claims, stream_chunks, streams
 
 _AT_ONCE: Final = 500
@@ -20,7 +21,10 @@ _MOST_GONE: Final = 100_000
 
 
 class StreamRow(NamedTuple):
-    """A stream that has ended; ``header``, ``attempts`` and ``seams`` are encoded by whoever keeps it."""
+    """A row of :data:`tidegate.store.schema.streams`, in the order of its columns.
+
+    ``header``, ``attempts`` and ``seams`` are encoded by whoever keeps it.
+    """
 
     id: str
     caller: str
@@ -41,7 +45,10 @@ class StreamRow(NamedTuple):
 
 
 class ChunkRow(NamedTuple):
-    """Consecutive events of a stream; ``summary`` is what they come to for whoever begins behind them."""
+    """A row of :data:`tidegate.store.schema.stream_chunks`: consecutive events of a stream.
+
+    ``summary`` is what they come to for whoever begins behind them.
+    """
 
     stream: str
     first_seq: int
@@ -58,16 +65,15 @@ class Claim(NamedTuple):
     created_ms: int
 
 
-def insert_streams(connection: Connection, rows: Sequence[StreamRow], chunks: Iterable[ChunkRow]) -> None:
+def insert_streams(connection: Connection, rows: Sequence[StreamRow], chunks: Sequence[ChunkRow]) -> None:
     """Add streams; one that is there already stays as it is."""
+    if add_new(connection, (streams, rows), (stream_chunks, chunks)):
+        return
     names = [row.id for row in rows]
     known = set(connection.scalars(select(streams.c.id).where(streams.c.id.in_(names))))
-    new = [_columns(row) for row in rows if row.id not in known]
-    if new:
-        connection.execute(insert(streams), new)
-    parts = [chunk._asdict() for chunk in chunks if chunk.stream not in known]
-    if parts:
-        connection.execute(insert(stream_chunks), parts)
+    new = [row for row in rows if row.id not in known]
+    parts = [chunk for chunk in chunks if chunk.stream not in known]
+    add(connection, (streams, new), (stream_chunks, parts))
 
 
 def find_stream(connection: Connection, stream: str) -> StreamRow | None:
@@ -182,12 +188,6 @@ def drop_claim(connection: Connection, caller: str, key: str, stream: str) -> No
 def expire_claims(connection: Connection, before_ms: int) -> None:
     """Delete the claims that were made before a time."""
     connection.execute(delete(claims).where(claims.c.created_ms < before_ms))
-
-
-def _columns(row: StreamRow) -> dict[str, object]:
-    columns: dict[str, object] = row._asdict()
-    columns["bytes"] = columns.pop("size")
-    return columns
 
 
 def _empty(connection: Connection, names: Sequence[str], now_ms: int) -> None:

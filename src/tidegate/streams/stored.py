@@ -59,7 +59,7 @@ class StoredStreams:
             chunks = {each.header.id: self._chunks(each.header.id) for each in ended}
             sizes = {name: sum(len(chunk.events) for chunk in found) for name, found in chunks.items()}
             found = [_row(each, max(sizes[each.header.id], 1)) for each in ended]
-            rows.insert_streams(connection, found, (chunk for each in chunks.values() for chunk in each))
+            rows.insert_streams(connection, found, [chunk for each in chunks.values() for chunk in each])
 
         await self._database.run(work)
 
