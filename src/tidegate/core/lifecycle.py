@@ -54,6 +54,8 @@ class Action(Enum):
     FINISH = "say why the choice is complete"
     END = "end the stream"
 
+    __hash__ = object.__hash__
+
 
 _A = Action
 TABLE: Final[Mapping[State, Mapping[Said, tuple[Action, ...]]]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy import Connection, Dialect, LargeBinary, Table, insert
 from sqlalchemy.exc import IntegrityError
 
 Batch = tuple[Table, Sequence[tuple[Any, ...]]]
@@ -47,5 +47,9 @@ def _written(row: Sequence[Any], writers: _Writers) -> tuple[Any, ...]:
 def _insertion(table: Table, dialect: Dialect) -> tuple[str, _Writers]:
     """The statement with a place for each column, and what has to be made of which before it fits there."""
     statement = str(insert(table).compile(dialect=dialect))
-    writers = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
-    return statement, tuple((at, write) for at, write in enumerate(writers) if write is not None)
+    writers = []
+    for at, column in enumerate(table.columns):
+        write = column.type.dialect_impl(dialect).bind_processor(dialect)
+        if write is not None and not isinstance(column.type, LargeBinary):  # bytes are what a driver takes
+            writers.append((at, write))
+    return statement, tuple(writers)
