@@ -116,6 +116,8 @@ async def test_what_is_kept_is_found_with_all_that_was_told_of_it(open_archive: 
             attempts=(Attempt(deployment="d", began_ms=1, seconds=2.5, outcome="completed"),),
             seams=(Seam(seq=1, characters=2, before="a", after="b", error="x"),),
         )
+        large = msgspec.structs.replace(summary.header, body=b"\n\xff" * 50_000)
+        summary = msgspec.structs.replace(summary, header=large)
         await kept.archive.keep([summary])
         kept.log.delete(S)
         found = await kept.archive.find(S)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.loops import in_virtual_time, on_both_loops, turns, until
@@ -105,6 +106,24 @@ async def test_files_are_few_while_a_slow_stream_is_open_beside_others(home: Hom
     assert found.said == said
     assert [attempt.deployment for attempt in found.stream.attempts] == ["d"]
     assert [seam.before for seam in found.stream.seams] == ["a"]
+
+
+@in_virtual_time
+async def test_a_large_request_is_copied_with_its_stream(home: Home) -> None:
+    process = Process(home, SEGMENT)
+    log = log_of(process)
+    large = msgspec.structs.replace(header(), body=b"\n\xff" * 50_000)
+    process.streams.create(large)
+    log.append(S, 1, texts("a"))
+    begun = log._streams[S].head
+    for _ in range(600):
+        pass_by(log, 1)
+    assert log._streams[S].head > begun
+    process.kill()
+    again = Process(home)
+    (found,) = await again.recovered()
+    await again.settle()
+    assert (found.stream.header, found.said) == (large, texts("a"))
 
 
 @in_virtual_time

@@ -7,11 +7,12 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,16 @@ from tidegate.core.usage import Usage
 from tidegate.errors import Full, LogError
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.reader import Reader
-from tidegate.streams.records import EVENTS, HEAD_SIZE, HEADER, Kept, read_events, read_header, read_record
+from tidegate.streams.records import (
+    EVENTS,
+    HEAD_SIZE,
+    HEADER,
+    Kept,
+    kept_header,
+    read_events,
+    read_header,
+    read_record,
+)
 from tidegate.streams.segments import MAGIC, Segments, Slot, read_segment
 
 ALL = 1 << 40
@@ -446,6 +456,44 @@ def test_a_header_is_kept_as_it_was(disk: Disk) -> None:
     kept = disk.found()[0]
     assert (kept.stream, kept.epoch, kept.seq, kept.total, kept.at_ms) == (S, 1, 0, 0, 100_000)
     assert read_header(kept.content) == header()
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 300_000])
+def test_a_request_of_any_size_is_kept_as_it_was(disk: Disk, size: int) -> None:
+    large = msgspec.structs.replace(header(T), body=(b'{"a":\n\x00\xff"' * (size // 8 + 1))[:size])
+    disk.log.create(large)
+    disk.log.append(T, 1, texts("a"))
+    assert disk.log.read(T, 0, ALL) == texts("a")
+    _, kept, said = disk.found()
+    assert read_header(kept.content) == large
+    assert read_events(said.content) == texts("a")
+    assert read_header(kept_header(large)) == large
+
+
+def test_a_large_request_that_the_disk_takes_half_of_is_refused_and_leaves_nothing(disk: Disk) -> None:
+    before = disk.bytes()
+    with file_size_limit(len(before) + 100_000), pytest.raises(Full):
+        disk.log.create(msgspec.structs.replace(header(T), body=b"x" * 200_000))
+    assert disk.bytes() == before
+    disk.log.append(S, 1, texts("a"))
+    assert [kept.stream for kept in disk.found()] == [S, S]
+
+
+def test_a_file_that_is_not_needed_any_more_is_deleted_aside(tmp_path: Path) -> None:
+    works: list[Callable[[], None]] = []
+    slot = Slot(tmp_path / "slot")
+    segments = Segments(slot, 100, works.append)
+    first = segments.append(b"x" * 200)
+    segments.hold(first)
+    segments.append(b"y" * 200)
+    assert len(slot.files()) == 2
+    segments.release(first)
+    assert segments.oldest == segments.newest
+    assert len(slot.files()) == 2
+    works.pop()()
+    assert [path.stem for path in slot.files()] == ["00000001"]
+    segments.close()
+    slot.close()
 
 
 HOLD = (

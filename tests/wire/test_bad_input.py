@@ -182,6 +182,7 @@ def test_a_body_of_thirty_megabytes_passes(gateway: Gateway, upstream: Upstream)
     upstream.play(text_stream())  # parsing 30 MB to choose an answer would hold up the upstream's loop
     response = post_chat(gateway.address, body_for("x" * 30_000_000), timeout=30)
     assert response.body.endswith(DONE)
+    assert upstream.requests[0].body.count(b"x" * 30_000_000) == 1
 
 
 @pytest.mark.parametrize(

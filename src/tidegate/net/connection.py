@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
         """The receiver has left before the response had ended."""
         return self._settled is not None
 
-    def send(self, request: bytes, receiver: Receiver) -> None:
-        """Begin an exchange. ``request`` is head and body."""
+    def send(self, request: bytes, receiver: Receiver, body: bytes = b"") -> None:
+        """Begin an exchange. ``request`` is head and body, unless that is large and comes apart."""
         assert self._transport is not None
         self._receiver = receiver
         self._parser = httptools.HttpResponseParser(self)
@@ -142,7 +142,10 @@ class Connection(asyncio.Protocol):
         self._direct = None
         self._tail = self._whole = 0
         self.exchanges += 1
-        self._transport.write(request)
+        if body:
+            self._transport.writelines((request, body))
+        else:
+            self._transport.write(request)
 
     def leave(self, settled: Callable[[Connection], None]) -> None:
         """The receiver has all that it wants.

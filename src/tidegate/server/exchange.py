@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from io import BytesIO
 from typing import Protocol
 
 from tidegate.server.handover import Connection
@@ -66,7 +67,7 @@ class Exchange:
         "_first",
         "_flow",
         "_on_complete",
-        "_parts",
+        "_rest",
         "_serve",
         "_size",
         "_transport",
@@ -123,7 +124,8 @@ class Exchange:
         self.more_body = True
         self.message_event = _NO_EVENT
         self.body = b""
-        self._parts: list[bytes] = []
+        self._rest: BytesIO | None = None
+        """A body that comes in parts: to join megabytes in the end would take its time."""
         self._size = 0
         self._chunked = not http_1_0
         self._transport = transport
@@ -140,11 +142,18 @@ class Exchange:
         """Take a part of the request body. False when that makes it too large."""
         if self.response_complete:
             return True
-        self._size += len(data)
+        size = self._size
+        self._size = size + len(data)
         if self._size > self.max_body:
-            self._parts = []
+            self.body, self._rest = b"", None
             return False
-        self._parts.append(data)
+        if not size:
+            self.body = data
+            return True
+        if self._rest is None:
+            self._rest = BytesIO(self.body)
+            self._rest.seek(size)
+        self._rest.write(data)
         return True
 
     def received(self) -> None:
@@ -153,8 +162,9 @@ class Exchange:
             return
         self.arrived = True
         self.more_body = False
-        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
+        if self._rest is not None:
+            self.body = self._rest.getvalue()
+            self._rest = None
         if self.begun:
             self._serve(self)
 

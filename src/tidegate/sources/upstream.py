@@ -32,6 +32,9 @@ logger = logging.getLogger("tidegate")
 
 _LONGEST_ERROR = 64 * 1024
 
+_WORTH_A_WRITE = 64 * 1024
+"""Bytes that are not copied to stand behind the head."""
+
 _FEWEST_ALIKE, _MOST_ALIKE = 8, 64
 """Frames that are alike before it is offered to pass by those that follow."""
 
@@ -101,7 +104,7 @@ class UpstreamSource:
 
     async def _ask(self, dialect: Dialect, request: Request, out: Output) -> None:
         try:
-            await self._exchange(dialect, [self._message(dialect, request, out)], out)
+            await self._exchange(dialect, self._message(dialect, request, out), out)
         except SourceError as error:
             _name(error, self._server)
             raise
@@ -122,8 +125,8 @@ class UpstreamSource:
         connection = await server.pool.connect(server.address, self._connect_timeout)
         return await _Call(server, dialect, connection, out).exchange(asked)
 
-    def _message(self, dialect: Dialect, request: Request, out: Output) -> bytes:
-        """Head and body for the upstream."""
+    def _message(self, dialect: Dialect, request: Request, out: Output) -> list[bytes]:
+        """Head and body for the upstream, in one part unless that would copy much."""
         body, dropped = translate(request, dialect, self._model, self._server.quirks)
         if dropped:
             out.drop(dropped)
@@ -133,7 +136,9 @@ class UpstreamSource:
             head = self._head_for(dialect, request)
         else:
             head = self._heads[dialect.name]
-        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        if len(body) > _WORTH_A_WRITE:
+            return [b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body]
+        return [b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)]
 
     def _begun(self, dialect: Dialect, beginning: Begun, body: bytes) -> bytes:
         """The body that asks to go on with an answer."""
@@ -219,7 +224,7 @@ class _Call:
         self._asked = asked
         self._out.control(connection)
         try:
-            connection.send(asked[0], self)
+            connection.send(asked[0], self, *asked[1:])
             await self._done
         except BaseException:
             connection.abort()

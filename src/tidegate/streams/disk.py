@@ -129,10 +129,11 @@ class DiskLog:
         return True
 
     def create(self, header: Header, epoch: int = 1) -> None:
-        record = header_record(header, epoch, self._now_ms())
-        place = self._segments.append(record)
+        record, body = header_record(header, epoch, self._now_ms())
+        place = self._segments.append(record, body)
         self._segments.hold(place)
-        self._streams[header.id] = _Stream(stream_key(header.id), epoch, place, len(record))
+        size = len(record) + len(body)
+        self._streams[header.id] = _Stream(stream_key(header.id), epoch, place, size)
 
     def append(self, stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
         kept = self._streams[stream]

@@ -52,7 +52,7 @@ class Places:
         disk = DiskLog(
             clock,
             committed,
-            Segments(self.slot),
+            Segments(self.slot, aside=aside),
             most=settings.most,
             power=power,
             aside=aside,

@@ -3,12 +3,12 @@
 A record is ``length crc kind count stream epoch seq at_ms`` and its content, little-endian; ``length`` and
 ``crc`` (CRC-32) are of what follows them. Content is JSON: the header of a stream, or the events that one
 append brought, the first of which has ``seq``. The ``seq`` of a header is 0, or the event that a copy of the
-stream has to reach.
+stream has to reach. A large request stands behind its header as it came, after a line feed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from json import dumps, loads
 from struct import Struct
 from typing import Final, NamedTuple
@@ -31,6 +31,8 @@ FRAME: Final = Struct("<II")
 _HEAD: Final = Struct("<BxxxI16sIxxxxQQ")
 _WHOLE: Final = Struct("<IIBxxxI16sIxxxxQQ")
 HEAD_SIZE: Final = _WHOLE.size
+_LARGE: Final = 64 * 1024
+"""Bytes of a request. JSON would make a third more of it, and three copies while the event loop waits."""
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_events = msgspec.json.Decoder(list[AnyEvent]).decode
@@ -73,9 +75,21 @@ def stream_key(stream: str) -> bytes:
     return bytes.fromhex(stream)
 
 
-def header_record(header: Header, epoch: int, at_ms: int) -> bytes:
-    """The record that begins a stream."""
-    return _record(HEADER, 0, stream_key(header.id), epoch, 0, at_ms, _encode_json(header))
+def header_record(header: Header, epoch: int, at_ms: int) -> tuple[bytes, bytes]:
+    """The record that begins a stream, and what of it follows as it is."""
+    content, body = _header_content(header, _encode_json)
+    return _record(HEADER, 0, stream_key(header.id), epoch, 0, at_ms, content, body), body
+
+
+def kept_header(header: Header) -> bytes:
+    """A header as :func:`read_header` reads it."""
+    return b"".join(_header_content(header, kept_json))
+
+
+def _header_content(header: Header, encode: Callable[[Header], bytes]) -> tuple[bytes, bytes]:
+    if len(header.body) < _LARGE:
+        return encode(header), b""
+    return encode(msgspec.structs.replace(header, body=b"")) + b"\n", header.body
 
 
 def copied_header(header: Kept, reaches: int) -> bytes:
@@ -103,9 +117,12 @@ def note_record(key: bytes, epoch: int, at_ms: int, note: Attempt | Seam | Answe
     return _record(NOTE, 0, key, epoch, 0, at_ms, kept_json(told))
 
 
-def _record(kind: int, count: int, key: bytes, epoch: int, seq: int, at_ms: int, content: bytes) -> bytes:
+def _record(
+    kind: int, count: int, key: bytes, epoch: int, seq: int, at_ms: int, content: bytes, more: bytes = b""
+) -> bytes:
+    """A record, up to what is written behind it as ``more`` of its content."""
     body = _pack_head(kind, count, key, epoch, seq, at_ms) + content
-    return _pack_frame(len(body), crc32(body)) + body
+    return _pack_frame(len(body) + len(more), crc32(more, crc32(body))) + body
 
 
 def read_record(data: bytes, offset: int = 0) -> Kept | None:
@@ -129,8 +146,10 @@ def read_records(data: bytes) -> Iterator[Kept]:
 
 def read_header(content: bytes) -> Header:
     """The header in a record's content. Raises LogError for one of another version."""
+    json, apart, body = content.partition(b"\n")
     try:
-        return _decode_header(content)
+        header = _decode_header(json)
+        return msgspec.structs.replace(header, body=body) if apart else header
     except msgspec.DecodeError as error:
         raise LogError(f"the stream was written by another version of Tidegate: {error}") from None
 

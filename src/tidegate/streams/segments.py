@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final
@@ -121,10 +122,19 @@ class _File:
 
 
 class Segments:
-    """Appends records to the files of a slot, and reads them back by their places."""
+    """Appends records to the files of a slot, and reads them back by their places.
 
-    def __init__(self, slot: Slot, segment_bytes: int = _SEGMENT_BYTES) -> None:
+    ``aside`` does a work in a thread: to delete a file takes as long as the disk is behind with it.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        segment_bytes: int = _SEGMENT_BYTES,
+        aside: Callable[[Callable[[], None]], object] = lambda work: work(),
+    ) -> None:
         self._slot = slot
+        self._aside = aside
         self.segment_bytes = segment_bytes
         self._files: dict[int, _File] = {}
         """By the number of the segment, the oldest first."""
@@ -155,18 +165,18 @@ class Segments:
         """The segment of a place."""
         return place >> OFFSET_BITS
 
-    def append(self, record: bytes) -> int:
-        """Write a record; returns its place. Raises Full when the disk will not take it."""
+    def append(self, record: bytes, more: bytes = b"") -> int:
+        """Write a record, and ``more`` behind it; returns its place. Raises Full when the disk is."""
         tail = self.tail
         at = tail.size
         if at >= tail.limit:
             self._roll()
             at = tail.size
         try:
-            written = os.write(tail.file, record)
+            written = os.writev(tail.file, (record, more)) if more else os.write(tail.file, record)
         except OSError as error:
             raise Full(_unwritten(error)) from None
-        if written != len(record):
+        if written != len(record) + len(more):
             self._cut(at)
             raise Full(_unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
         tail.size = at + written
@@ -264,8 +274,16 @@ class Segments:
         """Delete the segments before the first that is held."""
         first = min(self._held, default=self._number)
         for number in [number for number in self._files if number < min(first, self._number)]:
-            del self._files[number]
-            (self._slot.folder / f"{number:08}.log").unlink(missing_ok=True)
+            path = self._slot.folder / f"{number:08}.log"
+            self._aside(partial(_delete, path, self._files.pop(number)))
+
+
+def _delete(path: Path, _: _File) -> None:
+    """Delete a file, of which this is the last that is known."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.error("%s cannot be deleted: %s", path, error.strerror)
 
 
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)

@@ -23,7 +23,7 @@ from tidegate.store.database import Database
 from tidegate.streams.archive import Claim, Summary, expired
 from tidegate.streams.disk import DiskLog
 from tidegate.streams.gathering import Whole
-from tidegate.streams.records import HEAD_SIZE, read_events, read_header, read_records
+from tidegate.streams.records import HEAD_SIZE, kept_header, read_events, read_header, read_records
 
 logger = logging.getLogger("tidegate")
 
@@ -236,7 +236,7 @@ def _row(summary: Summary, size: int) -> rows.StreamRow:
         outcome=summary.end.outcome,
         last_seq=summary.last_seq,
         size=size,
-        header=kept_json(header),
+        header=kept_header(header),
         attempts=kept_json(summary.attempts),
         seams=kept_json(summary.seams),
         idempotency_key=header.idempotency_key,
