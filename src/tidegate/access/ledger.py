@@ -9,6 +9,7 @@ input; such a row says so.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from string import ascii_letters, digits
 from typing import Any, Final, NamedTuple
@@ -40,6 +41,7 @@ _NO_TEXT: Final = frozenset({"data", "url", "image_url", "file_data", "signature
 """Members whose text is no text: a model is not shown the letters of a picture."""
 
 _BASE64: Final = (ascii_letters + digits + "+/=_-").encode()
+_FILE: Final = re.compile(rb"[A-Za-z0-9+/=_-]{256,}")
 """What files are written in."""
 
 _REVIVED_MS: Final = 2000
@@ -224,6 +226,8 @@ def _rough_estimate(body: bytes) -> int:
     for at in range(0, len(body), _PIECE):
         piece = body[at : at + _PIECE]
         if piece.translate(None, _BASE64):  # else it is from the middle of a file
+            if not (piece[:_EDGE].translate(None, _BASE64) and piece[-_EDGE:].translate(None, _BASE64)):
+                piece = _FILE.sub(b"", piece)  # one begins or ends here
             escaped = piece.count(b"\\u")
             others += len(piece.translate(None, _NOT_FIRST)) + escaped
             letters += len(piece.translate(None, _NOT_ASCII)) - len(r"\u0000") * escaped
@@ -234,8 +238,9 @@ def _tokens_in(letters: int, others: int, messages: int) -> int:
     return round(letters / _LETTERS + others / _OTHERS) + _MESSAGE * messages
 
 
-_LONG: Final = 256 * 1024
+_LONG: Final = 128 * 1024
 _PIECE: Final = 2048
+_EDGE: Final = 64
 
 _NOT_ASCII: Final = bytes(range(0x80, 0x100))
 _NOT_FIRST: Final = bytes(range(0xC0))
