@@ -276,8 +276,9 @@ class Service:
         self, exchange: Exchange, caller: Caller, request: Request, key: str
     ) -> Readable | str:
         """What an idempotency key stands for, or the name of the stream that it is to stand for."""
-        body_hash = sha256(request.dialect.encode() + exchange.path.encode() + exchange.body).hexdigest()
-        return await self.gateway.claim(caller.id, key, body_hash, caller.workspaces)
+        body_hash = sha256(request.dialect.encode() + exchange.path.encode())
+        body_hash.update(exchange.body)
+        return await self.gateway.claim(caller.id, key, body_hash.hexdigest(), caller.workspaces)
 
     async def _repeat(self, exchange: Exchange, found: Readable, request: Request, headers: bytes) -> None:
         """Answer with a stream that was started before."""
