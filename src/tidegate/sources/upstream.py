@@ -35,8 +35,9 @@ _LONGEST_ERROR = 64 * 1024
 _WORTH_A_WRITE = 64 * 1024
 """Bytes that are not copied to stand behind the head."""
 
-_FEWEST_ALIKE, _MOST_ALIKE = 8, 64
-"""Frames that are alike before it is offered to pass by those that follow."""
+_FEWEST_ALIKE, _MOST_ALIKE = 16, 64
+"""Frames that are alike before it is offered to pass by those that follow. To begin costs as much as five of
+them, and what is short has ended by then."""
 
 _NOT_SPOKEN = frozenset({404, 405, 501})
 """How a server says that it has no such endpoint, or none for this model."""
