@@ -15,7 +15,7 @@ from tidegate.streams.disk import DiskLog
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.reader import Reader
-from tidegate.streams.recovery import Recovered, recover
+from tidegate.streams.recovery import Recovered, Recovery
 from tidegate.streams.registry import Stream, Streams
 from tidegate.streams.segments import Segments, Slot
 
@@ -54,10 +54,10 @@ class Process:
         self.slot.close()
 
     async def recover(self) -> dict[str, list[AnyEvent]]:
-        return {each.stream.header.id: each.said for each in await recover(*self._where())}
+        return {each.stream.header.id: each.said for each in await self.recovered()}
 
     async def recovered(self) -> list[Recovered]:
-        return await recover(*self._where())
+        return await Recovery(*self._where()).take_over()
 
     async def settle(self) -> None:
         """What it found to have ended is on its way to the archive."""

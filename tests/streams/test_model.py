@@ -32,7 +32,7 @@ from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
 from tidegate.streams.producer import Producer
 from tidegate.streams.reader import Reader
-from tidegate.streams.recovery import recover
+from tidegate.streams.recovery import Recovery
 from tidegate.streams.registry import CANCELLED, Readable, Stream, Streams
 from tidegate.streams.segments import Segments, Slot
 
@@ -330,7 +330,7 @@ class CrashMachine(StreamMachine):
         self.slot.close()
 
     async def recover(self) -> None:
-        for stream, said in await recover(self.folder, self.slot, self.streams):
+        for stream, said in await Recovery(self.folder, self.slot, self.streams).take_over():
             assert said == self.models[stream.header.id].events
             stream.run(self._generate())
         for name, model in self.models.items():

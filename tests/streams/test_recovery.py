@@ -14,6 +14,7 @@ from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, End, Start
 from tidegate.errors import Fenced, Gone, StoreError
 from tidegate.streams.archive import Summary
+from tidegate.streams.recovery import Recovery
 from tidegate.streams.segments import MAGIC, Slot, read_segment
 
 ALL = 1 << 40
@@ -305,3 +306,29 @@ async def test_one_end_however_often_it_is_killed(home: Home) -> None:
     await process.streams.settle()
     events = await home.archive.events(S, 0, ALL)
     assert events == [*HELLO, *texts("0", "1", "2", "3", "4"), End(outcome="interrupted")]
+
+
+@in_virtual_time
+async def test_what_others_leave_is_taken_over_as_often_as_one_looks(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be read stays, and is told once."""
+    here = Process(home)
+    recovery = Recovery(home.folder, here.slot, here.streams)
+    assert await recovery.take_over() == []
+    first = Process(home)
+    first.begin(S, HELLO)
+    assert await recovery.take_over() == []  # somebody has it
+    first.kill()
+    (found,) = await recovery.take_over()
+    assert found.said == HELLO
+    second = Process(home)
+    (second.slot.folder / "0.log").write_bytes(b"tidegate log 9\r\n")
+    second.begin(T, HELLO)
+    second.kill()
+    (found,) = await recovery.take_over()
+    assert found.stream.header.id == T
+    for _ in range(3):
+        assert await recovery.take_over() == []
+    assert home.slots() == ["0", "2"]
+    assert caplog.text.count("newer version") == 1

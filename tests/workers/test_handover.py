@@ -20,7 +20,7 @@ from tests.raw_http import request_bytes
 from tidegate.core.event import Failure
 from tidegate.errors import Overloaded
 from tidegate.server.exchange import Exchange
-from tidegate.server.handover import HAS, Peers, socket_name
+from tidegate.server.handover import HAS, Peers, pass_on, socket_name
 from tidegate.server.protocol import GatewayProtocol
 
 CHAT = "/v1/chat/completions"
@@ -93,7 +93,7 @@ class Worker:
             peer = await self.peers.find(wanted)
             if peer is None:
                 return False
-            await self.peers.pass_on(connection, peer)
+            await pass_on(connection, peer)
         except Overloaded as error:
             connection.transport.write(
                 b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n" + error.message.encode()
@@ -114,7 +114,9 @@ class Machine:
 async def machine() -> AsyncIterator[Machine]:
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="tidegate-test-") as folder:
-        workers = [Worker(Peers(Path(folder), number, 2), number, {f"of-{number}"}) for number in range(2)]
+        workers = [
+            Worker(Peers.of_worker(Path(folder), number, 2), number, {f"of-{number}"}) for number in range(2)
+        ]
         for worker in workers:
             worker.peers.listen({HAS: worker.has}, worker.adopt)
         server = await loop.create_server(workers[0].protocol, "127.0.0.1", 0)
@@ -266,7 +268,7 @@ async def test_a_peer_that_dies_while_it_is_given_a_client_leaves_it_where_it_wa
         await answer(reader)
         [connection] = both.first.state.connections
         with pytest.raises(Overloaded):
-            await both.first.peers.pass_on(connection, peer)  # type: ignore[arg-type]
+            await pass_on(connection, peer)  # type: ignore[arg-type]
         writer.write(chat("of-0"))
         assert await answer(reader) == b"0 says of-0"
 
@@ -277,7 +279,7 @@ async def test_a_worker_takes_the_place_of_one_that_was_killed() -> None:
     with tempfile.TemporaryDirectory(prefix="tidegate-test-") as folder:
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(Path(folder) / socket_name(1)))
-        asking, asked = Peers(Path(folder), 0, 2), Peers(Path(folder), 1, 2)
+        asking, asked = (Peers.of_worker(Path(folder), number, 2) for number in range(2))
         assert await asking.ask("double", 4) == []
 
         async def adopt(client: socket.socket, request: bytes) -> None:

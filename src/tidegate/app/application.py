@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.types import ASGIApp
@@ -34,6 +34,9 @@ from tidegate.routing.calls import Calls
 from tidegate.routing.health import Health
 from tidegate.server.application import application
 from tidegate.server.generate import Service
+from tidegate.server.handover import Adopt, Peer
+from tidegate.server.neighbours import Neighbours
+from tidegate.server.together import answers_to_peers
 from tidegate.server.urls import SERVED
 from tidegate.server.watch import NO_ROUTES, Watch
 from tidegate.sources.agent import Surroundings
@@ -43,16 +46,21 @@ from tidegate.store.files import FileStore
 from tidegate.store.responses import StoredResponses
 from tidegate.store.steps import StoredSteps
 from tidegate.streams.places import Places
-from tidegate.streams.recovery import recover
+from tidegate.streams.recovery import Recovery
 from tidegate.streams.registry import Streams
 
 logger = logging.getLogger("tidegate")
+
+T = TypeVar("T")
 
 _KEYS_SECONDS = 1.0
 """How often the store is asked whether keys have changed."""
 
 _RETIRING_SECONDS = 1.0
 """How often an engine that is no longer wanted is looked at, until its last stream has ended."""
+
+_LOOKING_SECONDS = 2.0
+"""How often is looked for what other processes have left."""
 
 _EXPIRY_SECONDS = 5.0
 """How often streams are looked for that are due to go."""
@@ -123,6 +131,12 @@ class Application:
             questions,
             self._workspaces.service,
         )
+        self._recovery: Recovery | None = None
+        if (slot := self._places.slot) is not None:
+            folder = self._places.folder
+            self._recovery = Recovery(folder, slot, self.gateway.streams, _aside)
+            self.service.neighbours = Neighbours(folder, slot, self._take_over)
+        self.gateway.streams.elsewhere = self._find_elsewhere
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
     async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
@@ -132,12 +146,42 @@ class Application:
         if ingestion is not None:
             self._own(ingestion)
         await self.apply(self.config, told)
-        if self._places.slot is not None:
-            streams = self.gateway.streams
-            for each in await recover(self._places.folder, self._places.slot, streams):
-                await self.service.take_over(each)
+        await self._take_over()
+        self._own(self._look_around())
         self._own(self._follow_keys())
         self._own(self._expire())
+
+    async def serving(self, adopt: Adopt) -> None:
+        """Connections are accepted: others may be answered too, and hand over theirs to ``adopt``."""
+        if self.service.neighbours is not None:
+            self.service.neighbours.listen(answers_to_peers(self.service, self.metrics), adopt)
+
+    async def _find_elsewhere(self, stream: str) -> Peer | None:
+        """The process that has a stream which is not here; it may be here afterwards."""
+        service = self.service
+        peer = None if service.peers is None else await service.peers.find(stream)
+        if peer is None and service.neighbours is not None:
+            peer = await service.neighbours.find(stream)
+        return peer
+
+    async def _take_over(self) -> None:
+        """Go on with what those have left whose process has ended. Raises StoreError."""
+        if self._recovery is not None and not self.gateway.closing:
+            for each in await self._recovery.take_over():
+                await self.service.take_over(each)
+
+    async def _look_around(self) -> None:
+        """Take over from others that share the data folder and die, as long as the gateway runs."""
+        told = ""
+        while True:
+            await asyncio.sleep(_LOOKING_SECONDS)
+            try:
+                await self._take_over()
+                told = ""
+            except StoreError as error:
+                if error.message != told:  # and not again each time
+                    logger.error("what another process has left waits for the store: %s", error.message)
+                told = error.message
 
     async def _expire(self) -> None:
         """Let go of streams that are due, as long as the gateway runs."""
@@ -210,6 +254,8 @@ class Application:
 
     async def close(self) -> None:
         """Stop engines and connections; close the store, in which what has ended is noted, last."""
+        if self.service.neighbours is not None:
+            self.service.neighbours.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -247,3 +293,7 @@ class Application:
                 await asyncio.sleep(_RETIRING_SECONDS)
         finally:
             await engine.stop()
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work)

@@ -38,6 +38,7 @@ async def serve_alone(config: Config, listener: socket.socket, url: str, load: C
             shutdown=config.server.shutdown,
             ending=ending,
             started=started,
+            serving=application.serving,
         )
     finally:
         remove_address(os.getpid(), os.environ)

@@ -39,7 +39,7 @@ from tidegate.server.anythingllm import paths, reach
 from tidegate.server.calls import CallEndpoint
 from tidegate.server.files import FileEndpoints
 from tidegate.server.generate import Service
-from tidegate.server.handover import Peer
+from tidegate.server.handover import Peer, pass_on
 from tidegate.server.incoming import Gone
 from tidegate.server.respond import is_request_id
 from tidegate.server.responses import ResponseEndpoints
@@ -311,13 +311,12 @@ async def _tell(request: Request, error: Exception) -> Response:
 
 
 async def _hand_over(service: Service, request: Request, error: Exception) -> Response:
-    """Let the worker process answer that has the stream; what is returned then goes nowhere."""
+    """Let the process answer that has the stream; what is returned then goes nowhere."""
     assert isinstance(error, Elsewhere)
     assert isinstance(error.holder, Peer)
-    assert service.peers is not None
     try:
         body = request.scope.get("tidegate.body")
-        await service.peers.pass_on(request.scope["tidegate.connection"], error.holder, body)
+        await pass_on(request.scope["tidegate.connection"], error.holder, body)
     except Overloaded as refused:
         return _error_response(request.scope, failure(refused))
     return Response(status_code=204)

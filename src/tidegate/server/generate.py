@@ -39,7 +39,8 @@ from tidegate.generation import Gateway, Policies
 from tidegate.observe.access_log import AccessLog
 from tidegate.server.cors import Cors
 from tidegate.server.exchange import Exchange
-from tidegate.server.handover import Peer, Peers
+from tidegate.server.handover import Peer, Peers, pass_on
+from tidegate.server.neighbours import Neighbours
 from tidegate.server.respond import Pace, refuse, request_id, respond, wants_event_ids
 from tidegate.server.responses import Keeping
 from tidegate.server.responses.background import not_found, response_now, status_of, watch
@@ -92,6 +93,8 @@ class Service:
         self.ready = False
         self.peers: Peers | None = None
         """The other worker processes, where there are some."""
+        self.neighbours: Neighbours | None = None
+        """The other gateways with this data folder, where streams are kept in it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resuming = Resuming(gateway.streams, questions, self.refuse, self.hand_over)
         self._dialects = dialects
@@ -297,12 +300,11 @@ class Service:
         await self._resuming.go_on(exchange, found, dialect, header, asked, self.pace, headers)
 
     async def hand_over(self, exchange: Exchange, elsewhere: Elsewhere) -> None:
-        """Have the worker process that has a stream answer this request for it."""
-        assert self.peers is not None
+        """Have the process that has a stream answer this request for it."""
         assert exchange.connection is not None
         assert isinstance(elsewhere.holder, Peer)
         try:
-            await self.peers.pass_on(exchange.connection, elsewhere.holder)
+            await pass_on(exchange.connection, elsewhere.holder)
         except Overloaded as error:
             self.refuse(exchange, failure(error))
 

@@ -1,9 +1,8 @@
-"""Hands a client's connection over to the worker process that owns the stream it asks for.
+"""Hands a client's connection over to the process that owns the stream it asks for.
 
-Every worker listens on a Unix socket in a folder that they share. A question is one line of JSON, and so is
-its answer; a connection travels as a descriptor (SCM_RIGHTS) with its request as bytes, and from then on it
-is as if the client had come to the other worker in the first place: nothing is proxied. With one process
-there are no peers, and nothing of this is there.
+Every process listens on a Unix socket that the others know. A question is one line of JSON, and so is its
+answer; a connection travels as a descriptor (SCM_RIGHTS) with its request as bytes, and from then on it is as
+if the client had come to the other process in the first place: nothing is proxied.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
@@ -27,6 +26,9 @@ _PATIENCE: Final = 2.0
 _BACKLOG: Final = 1024
 _CHUNK: Final = 64 * 1024
 _TAKEN: Final = b"true\n"
+_LONGEST_NAME: Final = 103
+"""Bytes of a socket's name, with the zero behind it 104 on macOS and 108 on Linux."""
+_DESCRIPTORS: Final = "/proc/self/fd"
 
 HAS: Final = "has"
 """Asks with the id of a stream, whether the worker has it."""
@@ -64,7 +66,7 @@ class Peer:
     """Another worker. Questions to it are answered within two seconds."""
 
     def __init__(self, path: Path) -> None:
-        self._path = str(path)
+        self._path = path
 
     def __repr__(self) -> str:
         return f"<Peer {self._path}>"
@@ -72,9 +74,9 @@ class Peer:
     async def ask(self, question: str, argument: Any = None) -> Any:
         """Its answer. Raises OSError or EOFError when it is not there, TimeoutError when it is too slow."""
         loop = asyncio.get_running_loop()
-        with _unix_socket() as connection:
+        with _unix_socket() as connection, _name_of(self._path) as name:
             async with asyncio.timeout(_PATIENCE):
-                await loop.sock_connect(connection, self._path)
+                await loop.sock_connect(connection, name)
                 await loop.sock_sendall(connection, _line({"ask": question, "argument": argument}))
                 return msgspec.json.decode(await _read_line(loop, connection))
 
@@ -82,10 +84,10 @@ class Peer:
         """Give it a client's socket. When it has not taken it, the client is still ours."""
         loop = asyncio.get_running_loop()
         line = _line({"adopt": len(request)})
-        with _unix_socket() as connection:
+        with _unix_socket() as connection, _name_of(self._path) as name:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    await loop.sock_connect(connection, self._path)
+                    await loop.sock_connect(connection, name)
                     # The first bytes on a new socket have room, so that this call does not wait.
                     sent = socket.send_fds(connection, [line], [descriptor])
                     await loop.sock_sendall(connection, line[sent:] + request)
@@ -95,17 +97,23 @@ class Peer:
 
 
 class Peers:
-    """The other workers of this machine, and this one as they see it. Made inside the event loop."""
+    """Other processes of this machine, and this one as they see it. Made inside the event loop.
 
-    def __init__(self, folder: Path, number: int, count: int) -> None:
-        self._path = folder / socket_name(number)
-        self._peers = [Peer(folder / socket_name(each)) for each in range(count) if each != number]
+    ``path`` is where this one listens, ``others`` are where the others do.
+    """
+
+    def __init__(self, path: Path, others: Callable[[], Iterable[Path]]) -> None:
+        self._path = path
+        self._others = others
         self._accepting: Accepting | None = None
         self._answers: Answers = {}
         self._adopt: Adopt | None = None
 
-    def __len__(self) -> int:
-        return len(self._peers)
+    @classmethod
+    def of_worker(cls, folder: Path, number: int, count: int) -> Self:
+        """One of ``count`` workers that share a folder, and the others."""
+        others = [folder / socket_name(each) for each in range(count) if each != number]
+        return cls(folder / socket_name(number), lambda: others)
 
     def listen(self, answers: Answers, adopt: Adopt) -> None:
         """Be there for the others. Raises OSError."""
@@ -113,7 +121,8 @@ class Peers:
         self._adopt = adopt
         self._path.unlink(missing_ok=True)  # of the process that had this number before
         listener = _unix_socket()
-        listener.bind(str(self._path))
+        with _name_of(self._path) as name:
+            listener.bind(name)
         listener.listen(_BACKLOG)
         self._accepting = Accepting(listener, self._serve)
 
@@ -130,7 +139,7 @@ class Peers:
 
         One that has died is replaced, and then has what the other had.
         """
-        held = await self._ask_each(HAS, stream)
+        held = await self.ask_each(HAS, stream)
         for peer, answer in held:
             if answer is True:
                 return peer
@@ -143,37 +152,16 @@ class Peers:
 
     async def ask(self, question: str, argument: Any = None) -> list[Any]:
         """What the others answer, without those that do not."""
-        answers = await self._ask_each(question, argument)
+        answers = await self.ask_each(question, argument)
         return [answer for _, answer in answers if not isinstance(answer, BaseException)]
 
-    async def pass_on(self, connection: Connection, peer: Peer, body: bytes | None = None) -> None:
-        """Have ``peer`` answer the request that is under way on ``connection``, and all that follow on it.
-
-        ``body`` is that of the request, where it was read already. Afterwards the connection is not ours:
-        nothing may be written to it. Raises Overloaded when it could not be handed over, and then it has to
-        be answered here. A client that has left is no error.
-        """
-        try:
-            descriptor, request = connection.part(body)
-        except ConnectionError:
-            return
-        try:
-            taken = await peer.take(descriptor, request)
-        except BaseException:  # nobody knows whose it is now: not ours to write to
-            connection.leave()
-            raise
-        finally:
-            os.close(descriptor)
-        if not taken:
-            connection.keep()
-            raise Overloaded("the worker process of this stream does not answer", retry_after=1)
-        connection.leave()
-
-    async def _ask_each(self, question: str, argument: Any) -> list[tuple[Peer, Any]]:
+    async def ask_each(self, question: str, argument: Any = None) -> list[tuple[Peer, Any]]:
+        """Each of the others with its answer, or why there is none."""
+        peers = [Peer(path) for path in self._others()]
         answers = await asyncio.gather(
-            *(peer.ask(question, argument) for peer in self._peers), return_exceptions=True
+            *(peer.ask(question, argument) for peer in peers), return_exceptions=True
         )
-        return list(zip(self._peers, answers, strict=True))
+        return list(zip(peers, answers, strict=True))
 
     async def _serve(self, connection: socket.socket) -> None:
         """Answer one question, or take one client over."""
@@ -202,9 +190,46 @@ class Peers:
                     client.close()
 
 
+async def pass_on(connection: Connection, peer: Peer, body: bytes | None = None) -> None:
+    """Have ``peer`` answer the request that is under way on ``connection``, and all that follow on it.
+
+    ``body`` is that of the request, where it was read already. Afterwards the connection is not ours:
+    nothing may be written to it. Raises Overloaded when it could not be handed over, and then it has to
+    be answered here. A client that has left is no error.
+    """
+    try:
+        descriptor, request = connection.part(body)
+    except ConnectionError:
+        return
+    try:
+        taken = await peer.take(descriptor, request)
+    except BaseException:  # nobody knows whose it is now: not ours to write to
+        connection.leave()
+        raise
+    finally:
+        os.close(descriptor)
+    if not taken:
+        connection.keep()
+        raise Overloaded("the process of this stream does not answer", retry_after=1)
+    connection.leave()
+
+
 def socket_name(number: int) -> str:
     """The name of a worker's socket in the folder that the workers share."""
     return f"{number}.sock"
+
+
+@contextlib.contextmanager
+def _name_of(path: Path) -> Iterator[str]:
+    """A name for a socket at a path. Systems take a hundred characters; Linux has a way around that."""
+    if len(os.fsencode(path)) <= _LONGEST_NAME or not Path(_DESCRIPTORS).exists():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield f"{_DESCRIPTORS}/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _unix_socket() -> socket.socket:

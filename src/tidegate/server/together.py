@@ -20,7 +20,7 @@ _LIST: Final = "list"
 
 
 def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
-    """What the other workers may ask of this one."""
+    """What other processes may ask of this one."""
     streams = service.gateway.streams
 
     async def has(stream: Any) -> bool:
@@ -44,8 +44,8 @@ def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
 
 
 async def listed_by_others(service: Service, wanted: Wanted) -> list[list[Json]]:
-    """A page of a caller's streams as each of the other workers has it."""
-    return [] if service.peers is None else await service.peers.ask(_LIST, wanted)
+    """A page of a caller's streams as each of the other processes has it, workers among them."""
+    return [] if service.neighbours is None else await service.neighbours.ask(_LIST, wanted)
 
 
 def render_metrics(service: Service, metrics: Metrics) -> str:

@@ -7,10 +7,12 @@ that is killed meanwhile leaves both; the longer copy counts, then the newer one
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from tidegate.core.event import AnyEvent, failure
 from tidegate.core.request import Header
@@ -21,6 +23,8 @@ from tidegate.streams.registry import Stream, Streams
 from tidegate.streams.segments import Slot, read_segment
 
 logger = logging.getLogger("tidegate")
+
+T = TypeVar("T")
 
 
 class _Found:
@@ -63,34 +67,67 @@ class Recovered(NamedTuple):
     said: list[AnyEvent]
 
 
-async def recover(folder: Path, own: Slot, streams: Streams) -> list[Recovered]:
-    """Take over what is left in the slots below ``folder``; returns the streams that have not ended.
+class Aside(Protocol):
+    """Does a work where it holds nobody up."""
 
-    Those that have are on their way to the archive. Raises StoreError when it cannot be asked.
-    """
-    slots = _abandoned(folder, own)
-    left: set[Path] = set()
-    try:
-        found = _survey(slots, left)
-        wanted = {name: copy for name, copy in found.items() if not await _archived(streams.archive, name)}
-        recovered = []
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
+
+
+class Recovery:
+    """Takes over what is left in the slots below a folder, as often as it is asked to."""
+
+    def __init__(self, folder: Path, own: Slot, streams: Streams, aside: Aside = _here) -> None:
+        self._folder = folder
+        self._own = own
+        self._streams = streams
+        self._aside = aside
+        self._one_at_a_time = asyncio.Lock()
+        self._unreadable: set[Path] = set()
+        """Folders in which something stays."""
+
+    async def take_over(self) -> list[Recovered]:
+        """The streams that have not ended, of owners that are gone.
+
+        Those that have ended are on their way to the archive. Raises StoreError when it cannot be asked.
+        """
+        async with self._one_at_a_time:
+            slots = self._abandoned()
+            return await self._take_over(slots) if slots else []
+
+    async def _take_over(self, slots: list[Slot]) -> list[Recovered]:
+        streams = self._streams
+        left: set[Path] = set()
+        try:
+            found = await self._aside(partial(_survey, slots, left))
+            wanted = {
+                name: copy for name, copy in found.items() if not await _archived(streams.archive, name)
+            }
+            recovered = []
+            for slot in slots:
+                here = {name: copy.epoch for name, copy in wanted.items() if copy.slot is slot}
+                taken = await self._aside(partial(_put_together, slot, left, here))
+                recovered += _adopt(taken, here, streams)
+        except BaseException:
+            for slot in slots:
+                slot.close()
+            raise
         for slot in slots:
-            here = {name: copy.epoch for name, copy in wanted.items() if copy.slot is slot}
-            recovered += _take_over(_records(slot, left), here, streams)
-    except BaseException:
-        for slot in slots:
-            slot.close()
-        raise
-    for slot in slots:
-        slot.remove(left)
-    if wanted:
-        logger.info("took over %d streams, %d of which had not ended", len(wanted), len(recovered))
-    return recovered
+            slot.remove(left)
+        self._unreadable.update(file.parent for file in left)
+        if wanted:
+            logger.info("took over %d streams, %d of which had not ended", len(wanted), len(recovered))
+        return recovered
 
-
-def _abandoned(folder: Path, own: Slot) -> list[Slot]:
-    others = (each for each in sorted(folder.iterdir()) if each.is_dir() and each != own.folder)
-    return [slot for each in others if (slot := Slot.abandoned(each)) is not None]
+    def _abandoned(self) -> list[Slot]:
+        others = (
+            each for each in sorted(self._folder.iterdir()) if each.is_dir() and each != self._own.folder
+        )
+        wanted = (each for each in others if each not in self._unreadable)
+        return [slot for each in wanted if (slot := Slot.abandoned(each)) is not None]
 
 
 def _survey(slots: Iterable[Slot], left: set[Path]) -> dict[str, _Found]:
@@ -176,18 +213,24 @@ class _Taken:
         self.cut = error
 
 
-def _take_over(records: Iterable[Kept], epochs: dict[str, int], streams: Streams) -> list[Recovered]:
-    """Copy streams of a slot into our own log."""
-    found = {name: _Taken(name) for name in epochs}
-    for record in records:
+def _put_together(slot: Slot, left: set[Path], names: Iterable[str]) -> list[_Taken]:
+    """Streams of a slot."""
+    found = {name: _Taken(name) for name in names}
+    for record in _records(slot, left):
         if record.stream in found:
             found[record.stream].add(record)
-    recovered = []
-    for name, taken in found.items():
+    for taken in found.values():
         taken.close()
-        if taken.header is None:
-            continue
-        stream = streams.adopt(taken.header, epochs[name] + 1, taken.said, list(taken.notes.values()))
+    return [taken for taken in found.values() if taken.header is not None]
+
+
+def _adopt(found: Iterable[_Taken], epochs: dict[str, int], streams: Streams) -> list[Recovered]:
+    """Copy streams of a slot into our own log."""
+    recovered = []
+    for taken in found:
+        assert taken.header is not None
+        epoch = epochs[taken.name] + 1
+        stream = streams.adopt(taken.header, epoch, taken.said, list(taken.notes.values()))
         if stream.producer.ended:
             continue
         if taken.cut is not None:  # more than this was shown, so nothing else may take its place

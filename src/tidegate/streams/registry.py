@@ -52,7 +52,7 @@ class Streams:
         self.behind = Behind()
         self._archiving: asyncio.Task[None] | None = None
         self.elsewhere: Callable[[str], Awaitable[object | None]] | None = None
-        """Finds the process that has a stream, where there are several."""
+        """Finds the process that has a stream, and takes over those of processes that have died."""
 
     def create(self, header: Header, epoch: int = 1) -> Stream:
         """A new stream, ready for its producer. Raises Full when it cannot be logged."""
@@ -107,6 +107,7 @@ class Streams:
             holder = await self.elsewhere(stream)
             if holder is not None:
                 raise Elsewhere(holder)
+            found = self._streams.get(stream)  # whoever had it may have died, and left it to this process
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller or not found.header.is_within(workspaces):

@@ -33,6 +33,8 @@ _SEGMENT_BYTES: Final = 16 * 2**20
 _USUAL_RECORD: Final = 512
 """Bytes that are read at once: nearly every record is smaller."""
 
+SOCKET: Final = "owner.sock"
+
 OFFSET_BITS: Final = 40
 
 _CHECKED_AT_ONCE: Final = 2**20
@@ -89,13 +91,18 @@ class Slot:
         slot._lock = lock
         return slot
 
+    @property
+    def socket(self) -> Path:
+        """Where its owner can be asked what it has."""
+        return self.folder / SOCKET
+
     def files(self) -> list[Path]:
         """The segments, the oldest first."""
         return sorted(self.folder.glob("*.log"))
 
     def remove(self, left: Collection[Path] = ()) -> None:
         """Delete the folder, but for the files that are ``left``, and let go of it."""
-        for file in (*self.files(), self.folder / "lock"):
+        for file in (*self.files(), self.socket, self.folder / "lock"):
             if file not in left:
                 file.unlink(missing_ok=True)
         os.close(self._lock)

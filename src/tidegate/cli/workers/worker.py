@@ -71,14 +71,14 @@ class _Worker:
             make_engine=lambda settings: RemoteEngine(settings, channel.ask),
             preloads=number == 0,
         )
-        peers = application.service.peers = Peers(Path(task.folder), number, task.workers)
-        application.gateway.streams.elsewhere = peers.find
+        peers = application.service.peers = Peers.of_worker(Path(task.folder), number, task.workers)
 
         async def started() -> None:
             await application.start(task.found)
 
         async def serving(adopt: Adopt) -> None:
             peers.listen(answers_to_peers(application.service, application.metrics), adopt)
+            await application.serving(adopt)
             routes = application.gateway.routes
             models, agents = names(routes)
             keys = application.config.auth.keys  # which the keys of the store have a say in
