@@ -66,15 +66,15 @@ class Peer:
     """Another worker. Questions to it are answered within two seconds."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def __repr__(self) -> str:
-        return f"<Peer {self._path}>"
+        return f"<Peer {self.path}>"
 
     async def ask(self, question: str, argument: Any = None) -> Any:
         """Its answer. Raises OSError or EOFError when it is not there, TimeoutError when it is too slow."""
         loop = asyncio.get_running_loop()
-        with _unix_socket() as connection, _name_of(self._path) as name:
+        with _unix_socket() as connection, _name_of(self.path) as name:
             async with asyncio.timeout(_PATIENCE):
                 await loop.sock_connect(connection, name)
                 await loop.sock_sendall(connection, _line({"ask": question, "argument": argument}))
@@ -84,10 +84,11 @@ class Peer:
         """Give it a client's socket. When it has not taken it, the client is still ours."""
         loop = asyncio.get_running_loop()
         line = _line({"adopt": len(request)})
-        with _unix_socket() as connection, _name_of(self._path) as name:
+        with _unix_socket() as connection:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    await loop.sock_connect(connection, name)
+                    with _name_of(self.path) as name:
+                        await loop.sock_connect(connection, name)
                     # The first bytes on a new socket have room, so that this call does not wait.
                     sent = socket.send_fds(connection, [line], [descriptor])
                     await loop.sock_sendall(connection, line[sent:] + request)

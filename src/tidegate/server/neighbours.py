@@ -7,7 +7,7 @@ one that has died had is taken over by whoever is asked for it first, or looks a
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +46,25 @@ class Neighbours:
 
         Afterwards it may be here, where its owner has died.
         """
-        asked = await self._peers.ask_each(HAS, stream)
-        answers = [answer for _, answer in asked]
-        if True in answers:
-            return asked[answers.index(True)][0]
-        if any(isinstance(answer, EOFError | TimeoutError) for answer in answers):
-            raise Overloaded(
-                "the gateway that may have this stream does not answer; try again in a moment", retry_after=1
-            )
-        if any(isinstance(answer, OSError) for answer in answers):  # nobody listens there any more
+        silent: set[Path] = set()
+        for peer, answer in await self._peers.ask_each(HAS, stream):
+            if answer is True:
+                return peer
+            if isinstance(answer, BaseException):
+                silent.add(peer.path.parent)
+        if silent:
             await self._take_over()
+            # Somebody who begins or ends, or is just taking over what is there.
+            if any(map(Slot.is_held, silent)):
+                raise Overloaded(
+                    "the gateway that may have this stream does not answer; try again in a moment",
+                    retry_after=1,
+                )
         return None
 
     async def ask(self, question: str, argument: Any = None) -> list[Any]:
         """What the others answer, without those that do not."""
         return await self._peers.ask(question, argument)
 
-    def _others(self) -> Iterator[Path]:
-        for folder in self._folder.iterdir():
-            path = folder / SOCKET
-            if folder != self._own.folder and path.exists():
-                yield path
+    def _others(self) -> Iterable[Path]:
+        return [each / SOCKET for each in self._folder.iterdir() if each != self._own.folder]

@@ -91,6 +91,22 @@ class Slot:
         slot._lock = lock
         return slot
 
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether a folder is a slot that somebody holds."""
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
     @property
     def socket(self) -> Path:
         """Where its owner can be asked what it has."""
