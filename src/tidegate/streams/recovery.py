@@ -82,12 +82,11 @@ class Recovery:
 
     def __init__(self, folder: Path, own: Slot, streams: Streams, aside: Aside = _here) -> None:
         self._folder = folder
-        self._own = own
         self._streams = streams
         self._aside = aside
         self._one_at_a_time = asyncio.Lock()
-        self._unreadable: set[Path] = set()
-        """Folders in which something stays."""
+        self._passed_over = {own.folder}
+        """Also folders in which something is that is not ours, or that cannot be read: it stays there."""
 
     async def take_over(self) -> list[Recovered]:
         """The streams that have not ended, of owners that are gone.
@@ -117,17 +116,16 @@ class Recovery:
             raise
         for slot in slots:
             slot.remove(left)
-        self._unreadable.update(file.parent for file in left)
+            if slot.folder.exists():
+                self._passed_over.add(slot.folder)
         if wanted:
             logger.info("took over %d streams, %d of which had not ended", len(wanted), len(recovered))
         return recovered
 
     def _abandoned(self) -> list[Slot]:
-        others = (
-            each for each in sorted(self._folder.iterdir()) if each.is_dir() and each != self._own.folder
-        )
-        wanted = (each for each in others if each not in self._unreadable)
-        return [slot for each in wanted if (slot := Slot.abandoned(each)) is not None]
+        folders = (each for each in sorted(self._folder.iterdir()) if each.is_dir())
+        others = (each for each in folders if each not in self._passed_over)
+        return [slot for each in others if (slot := Slot.abandoned(each)) is not None]
 
 
 def _survey(slots: Iterable[Slot], left: set[Path]) -> dict[str, _Found]:
