@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import forked
 from tests.chat import DONE, chunk, frame, frames, one_by_one, text_chunks
 from tests.chat_stream import ChatAnswer, body_for, parse, post_chat
 from tests.fixtures import StartGateway
@@ -311,15 +310,7 @@ def test_what_keeps_it_from_starting_is_said_once(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/tidegate.yaml/below-a-file.db"
     config = {"server": server, "providers": {}, "default_model": "demo", "store": store}
     (tmp_path / "tidegate.yaml").write_text(yaml.safe_dump(config), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "serve"],
-        cwd=tmp_path,
-        env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forked.run(["serve"], tmp_path, {**clean_environment(), "TIDEGATE_HOME": str(tmp_path)})
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert line.startswith("tidegate: ")
