@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.script import Close, End, Head, Script, Send, Step
+from tests.script import Close, End, Head, Pause, Script, Send, Step
 
 Json = dict[str, Any]
 
@@ -116,6 +116,11 @@ def stream(chunks: Iterable[Mapping[str, Any]], *, done: bool = True, **head: An
 
 def text_stream(pieces: Iterable[str] = ("Hello", " world"), *, usage: Json | None = USAGE) -> list[Step]:
     return stream(text_chunks(pieces, usage=usage))
+
+
+def one_by_one(words: Iterable[str]) -> list[Step]:
+    """Words that each come in a read of their own, so that a relay (`streams/relay.py`) takes them."""
+    return [step for word in words for step in (Send(frame(chunk(word))), Pause(0.003))]
 
 
 def streamed_bytes(

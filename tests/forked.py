@@ -8,6 +8,7 @@ ends with it. Where there is no fork that can be relied on, programs are started
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import importlib
@@ -26,7 +27,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from types import ModuleType
 from typing import IO, Final, NoReturn, Protocol
 
@@ -319,10 +320,18 @@ def import_commands() -> click.Group:
         importlib.import_module(name)
     with suppress(ImportError):  # which not every Python can have
         importlib.import_module("uvloop")
-    dialects = importlib.import_module("tidegate.dialects")
-    for name in importlib.import_module("tidegate.server.urls").SERVED:
-        dialects.load_dialect(name)
+    asyncio.run(open_once())
     return commands
+
+
+async def open_once() -> None:
+    """Do what every gateway does before it starts: compile its paths, import its dialects and agents."""
+    application = importlib.import_module("tidegate.app").Application
+    config = importlib.import_module("tidegate.config").Config()
+    with TemporaryDirectory() as folder:
+        opened = application(config, {"TIDEGATE_HOME": folder}, asyncio.get_running_loop())
+        await opened.close()
+    importlib.import_module("tidegate.agents.loading").load_agents((), None)
 
 
 def main() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -79,7 +80,12 @@ def test_parts_shown_one_by_one_look_like_the_whole(offsets: list[int]) -> None:
     assert "".join(parts) == DOCUMENT
     shown = [plain(console, part) for part in parts if part.strip()]
     joined = [line for number, lines in enumerate(shown) for line in ([""] if number else []) + lines]
-    assert joined == plain(console, DOCUMENT)
+    assert joined == shown_whole()
+
+
+@cache
+def shown_whole() -> list[str]:
+    return plain(Console(file=io.StringIO(), width=40, theme=THEME), DOCUMENT)
 
 
 @examples(60)

@@ -1,4 +1,4 @@
-"""The gateway is killed while frames go past its interpreter, and nothing that was shown is lost."""
+"""The gateway ends while frames go past its interpreter, and nothing that was shown is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chat import one_by_one
 from tests.chat_stream import parse
 from tests.crash.killing import (
     HALF,
@@ -16,10 +17,11 @@ from tests.crash.killing import (
     at_home,
     crash_config,
     frames_of,
+    keyed,
     said,
     words_before,
 )
-from tests.script import Head, Pause, Script, Stall, Step
+from tests.script import Head, Script, Stall
 from tests.upstream import Request, Upstream
 from tidegate.streams import relay
 
@@ -28,22 +30,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _one_by_one(first: int, last: int) -> list[Step]:
-    """Words that each come in a read of their own, so that a relay takes them."""
-    return [step for number in range(first, last) for step in (*said(number, number + 1), Pause(0.004))]
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_end_in_the_middle_of_a_relay_loses_nothing(
+    upstream: Upstream, tmp_path: Path, stopped: bool
+) -> None:
+    """The next process goes on, after a kill and after a stop whose deadline passes."""
 
-
-def test_a_kill_in_the_middle_of_a_relay_loses_nothing(upstream: Upstream, tmp_path: Path) -> None:
     def answer(request: Request) -> Script:
         begun = words_before(request)
         if begun:
             return [Head(), *said(begun, len(WORDS)), *LAST]
-        return [Head(), *_one_by_one(0, HALF), Stall()]
+        return [Head(), *one_by_one(WORDS[:HALF]), Stall()]
 
     upstream.answer = answer
-    with at_home(tmp_path / "home", crash_config(upstream)) as home:
-        client = Reading(home, "relayed", "long", {})
+    with at_home(tmp_path / "home", crash_config(upstream, server={"shutdown": "0s"})) as home:
+        client = Reading(home, "relayed", "long", keyed("relayed"))
         client.has(WORDS[HALF - 1])
+        if stopped:
+            home.gateway.stop()
         home.kill_and_start()
         shown = frames_of(client.ended())
         assert len(shown) >= HALF

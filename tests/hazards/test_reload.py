@@ -8,29 +8,31 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chat import DONE, chunk, frame, frames, text_chunks
+from tests.chat import DONE, chunk, frame, frames, one_by_one
 from tests.chat_stream import ChatAnswer, LiveAnswer, body_for, post_chat, stream_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Config, Gateway, eventually, gateway_config
-from tests.raw_http import RawConnection, request_bytes
+from tests.raw_http import RawConnection, fetch, request_bytes
 from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
 
-STREAMS = 20
+STREAMS, RELAYED = 20, 4
+FIRST, SECOND = [f"first{n} " for n in range(12)], [f"second{n} " for n in range(4)]
 
 
 class LiveStreams:
-    """Streams that are held open in their middle until the gate is opened."""
+    """Streams that are held open in their middle, where some are relayed, until the gate is opened."""
 
     def __init__(self, gateway: Gateway, upstream: Upstream) -> None:
         self.gate = Gate()
-        start, rest = frames(text_chunks(["first "], finish=None)), frame(chunk("second"))
-        end = frame(chunk(finish="stop")) + DONE
-        for _ in range(STREAMS):
-            upstream.play([Head(), Send(start), WaitFor(self.gate), Send(rest), Send(end), End()])
+        end = Send(frame(chunk(finish="stop")) + DONE)
+        relayed = one_by_one(FIRST), one_by_one(SECOND)
+        others = [Send(frames(map(chunk, FIRST)))], [Send(frames(map(chunk, SECOND)))]
+        for first, second in [relayed] * RELAYED + [others] * (STREAMS - RELAYED):
+            upstream.play([Head(), *first, WaitFor(self.gate), *second, end, End()])
         self.open = [LiveAnswer(gateway.address, body_for()) for _ in range(STREAMS)]
         for one in self.open:
-            one.read_past("first")
+            one.read_past(FIRST[-1])
 
     def finish(self) -> list[ChatAnswer]:
         self.gate.open()
@@ -60,7 +62,7 @@ def reload(gateway: Gateway, config: Config) -> None:
 
 def assert_whole(answers: list[ChatAnswer]) -> None:
     for answer in answers:
-        assert answer.succeeded().text() == "first second"
+        assert answer.succeeded().text() == "".join(FIRST + SECOND)
 
 
 def test_a_reload_breaks_no_stream(
@@ -80,7 +82,11 @@ def test_a_reload_breaks_no_stream(
     assert last.json["model"] == "mock-fresh"
     assert last.headers["authorization"] == "Bearer sk-rotated"
     assert post_chat(own_gateway.address, body_for(model="pair")).status == 404
-    assert_whole(live_streams.finish())
+    answers = live_streams.finish()
+    assert_whole(answers)
+    for answer in answers[:RELAYED]:  # what is read from the log was not relayed
+        stream = answer.response.head.get("tidegate-stream")
+        assert fetch(own_gateway.address, "GET", f"/v1/streams/{stream}").body == answer.response.body
 
 
 def test_a_bad_reload_changes_nothing(own_gateway: Gateway, live_streams: LiveStreams) -> None:
@@ -150,7 +156,7 @@ def test_a_stop_ends_what_does_not_finish_honestly(upstream: Upstream, start_gat
     gateway.signal(signal.SIGTERM)
     for one in streams.open:
         answer = one.rest()
-        assert answer.text() == "first "
+        assert answer.text() == "".join(FIRST)
         assert answer.failed()
     streams.close()
     assert gateway.process.wait(10) == 0

@@ -69,3 +69,12 @@ def shown(path: Path) -> str:
 def nodes(source: str) -> Iterator[ast.AST]:
     """All nodes of a Python file, which are many: look for a word of what is sought first."""
     return ast.walk(ast.parse(source))
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements in a node, those that others hold included: far fewer than all nodes."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        inner = getattr(node, name, ())
+        for each in inner if isinstance(inner, list) else ():
+            yield each
+            yield from statements(each)

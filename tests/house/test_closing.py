@@ -36,6 +36,7 @@ def opened(parts: Iterator[ast.AST] | list[ast.AST]) -> Iterator[ast.Call]:
         for node in ast.walk(part):
             if (
                 isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name | ast.Attribute)
                 and ast.unparse(node.func).removeprefix("openai.").removeprefix("anthropic.") in CLIENTS
             ):
                 yield node

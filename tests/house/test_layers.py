@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source_tree import PACKAGE, python_files, shown
+from tests.house.source_tree import PACKAGE, python_files, shown, statements
 
 # The number of every top-level module or folder of the package; two of the same number may not import each
 # other. `__init__` is the bare package, which holds the version: all may import it, it imports none of them.
@@ -39,6 +39,9 @@ LAYERS = {
     "__main__": 11,
 }
 
+CALLED = frozenset({"import_module", "__import__"})
+"""What imports as a function does; whatever else imports is a statement."""
+
 
 def layer_violations(source: str, module: str) -> list[str]:
     """One sentence for each import in `source` that breaks the layers.
@@ -49,7 +52,7 @@ def layer_violations(source: str, module: str) -> list[str]:
     if own not in LAYERS:
         return [f"{own} has no layer: give it a number in LAYERS, as docs/architecture.md orders the package"]
     found = []
-    for line, imported in tidegate_imports(ast.parse(source), module):
+    for line, imported in tidegate_imports(source, module):
         other = top_level(imported)
         if other == own or (other in LAYERS and LAYERS[other] < LAYERS[own]):
             continue
@@ -63,9 +66,11 @@ def top_level(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-def tidegate_imports(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
+def tidegate_imports(source: str, module: str) -> Iterator[tuple[int, str]]:
     """(line, dotted name) for all of ours that is imported, also inside functions and for type checking."""
-    for node in ast.walk(tree):
+    tree = ast.parse(source)
+    among = ast.walk(tree) if any(name in source for name in CALLED) else statements(tree)
+    for node in among:
         if not isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
             continue
         names: list[str] = []
@@ -76,7 +81,7 @@ def tidegate_imports(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]
             # `from tidegate import core` names a module; `from tidegate import __version__` does not.
             modules = [f"{base}.{alias.name}" for alias in node.names if not alias.name.startswith("__")]
             names = (modules or [base]) if base == "tidegate" else [base]
-        elif called_name(node) in {"import_module", "__import__"}:
+        elif called_name(node) in CALLED:
             names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         yield from ((node.lineno, name) for name in names if name.split(".")[0] == "tidegate")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
-from tests.house.source_tree import files, python_files, shown
+from tests.house.source_tree import files, python_files, shown, statements
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 80
@@ -37,15 +36,6 @@ def long_functions(source: str) -> list[str]:
                 f"{node.name} (line {node.lineno}): {lines} lines, over {LONGEST_FUNCTION}: name its steps"
             )
     return found
-
-
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements in a node, those that others hold included: far fewer than all nodes."""
-    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-        inner = getattr(node, name, ())
-        for each in inner if isinstance(inner, list) else ():
-            yield each
-            yield from statements(each)
 
 
 def test_product_files_are_short() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.house.source_tree import python_files, shown
+from tests.house.source_tree import nodes, python_files, shown
 
 
 def test_deadlines_are_those_of_timeout() -> None:
@@ -12,7 +12,8 @@ def test_deadlines_are_those_of_timeout() -> None:
     found = [
         f"{shown(path)}:{node.lineno}"
         for path in python_files("src")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if "wait_for" in (source := path.read_text(encoding="utf-8"))
+        for node in nodes(source)
         if isinstance(node, ast.Attribute) and node.attr == "wait_for"
     ]
     assert found == [], "use asyncio.timeout()"

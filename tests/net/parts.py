@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
 
 from tidegate.errors import TidegateError
 from tidegate.net import Address, Connection, ResponseHead
@@ -105,6 +110,24 @@ class Line:
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for `localhost` that vouches for itself alone, and a server's side of TLS with it."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl on this machine, which is needed to make a certificate")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key"
+    made = f"{program} req -x509 {key} -out cert -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [*made.split(), "-addext", "subjectAltName=DNS:localhost"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert", folder / "key")
+    return folder / "cert", context
 
 
 def response(body: bytes, headers: str = "") -> bytes:

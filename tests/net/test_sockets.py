@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.loops import on_both_loops, turns, until
-from tests.net.parts import REQUEST, Heard, request, response, served
+from tests.net.parts import REQUEST, Heard, request, response, self_signed, served
 from tidegate.errors import Broken, TimedOut, Unreachable
 from tidegate.net import Address, Connection, Pool
 from tidegate.net.fetch import fetch
@@ -204,20 +202,7 @@ async def test_a_server_that_speaks_no_tls() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     """A server's side of TLS with a certificate that nobody vouches for."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("no openssl on this machine, which is needed to make a certificate")
-    folder: Path = tmp_path_factory.mktemp("tls")
-    made = f"{program} req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=localhost"
-    subprocess.run(
-        [*made.split(), "-addext", "subjectAltName=DNS:localhost"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "cert", folder / "key")
-    return context
+    return self_signed(tmp_path_factory.mktemp("tls"))[1]
 
 
 @on_both_loops

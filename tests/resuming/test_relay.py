@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 
-from tests.chat import DONE, chunk, frame
+from tests.chat import DONE, chunk, frame, one_by_one
 from tests.chat_stream import LiveAnswer, body_for, payloads
 from tests.gateway import Gateway
 from tests.raw_http import RawConnection, fetch, request_bytes
-from tests.script import End, Gate, Head, Pause, Send, Step, WaitFor
+from tests.script import End, Gate, Head, Send, WaitFor
 from tests.upstream import Upstream
 
 WORDS = [f"word{number} " for number in range(40)]
 HALF = 20
-
-
-def _one_by_one(first: int, last: int) -> list[Step]:
-    """Words that each come in a read of their own, so that a relay takes them."""
-    return [step for word in WORDS[first:last] for step in (Send(frame(chunk(word))), Pause(0.003))]
 
 
 def _text(body: bytes) -> str:
@@ -39,9 +34,9 @@ def test_readers_that_come_in_the_middle(gateway: Gateway, upstream: Upstream) -
     upstream.play(
         [
             Head(),
-            *_one_by_one(0, HALF),
+            *one_by_one(WORDS[:HALF]),
             WaitFor(on),
-            *_one_by_one(HALF, len(WORDS)),
+            *one_by_one(WORDS[HALF:]),
             finish,
             Send(DONE),
             End(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, cast
@@ -124,6 +124,7 @@ class Passage:
         segment_bytes: int = 1 << 24,
         most: int = 64 * 2**20,
         on_disconnect: Any = "cancel",
+        in_steps: Callable[[Iterator[None]], object] = list,
     ) -> None:
         self.clock = ManualClock()
         self.folder = folder
@@ -134,7 +135,8 @@ class Passage:
             if self.slot is None:
                 log = MemoryLog(self.clock, committed, most=most)
             else:
-                log = DiskLog(self.clock, committed, Segments(self.slot, segment_bytes), most=most)
+                segments = Segments(self.slot, segment_bytes)
+                log = DiskLog(self.clock, committed, segments, most=most, in_steps=in_steps)
             return log, MemoryArchive(cast(MemoryLog, log), self.clock)
 
         self.streams = Streams(self.clock, make, 3600)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.chat import DONE, chunk, frame, frames, text_chunks
+from tests import forked
+from tests.chat import DONE, chunk, frame, frames, one_by_one, text_chunks
 from tests.chat_stream import ChatAnswer, body_for, parse, post_chat
 from tests.fixtures import StartGateway
 from tests.gateway import Config, Gateway, clean_environment, eventually, gateway_config
-from tests.raw_http import RawConnection, fetch, request_bytes
+from tests.raw_http import RawConnection, Response, fetch, request_bytes
 from tests.script import End, Gate, Head, Send, WaitFor
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
 from tests.upstream import Upstream
@@ -149,6 +148,47 @@ def test_a_stream_is_read_on_listed_and_stopped_from_any_worker(several: Gateway
             assert b"cancelled" in connection.read_until(b"0\r\n\r\n")
 
 
+def read_to(connection: RawConnection, mark: str) -> bytes:
+    """The body of an answer as far as the chunk that holds the mark."""
+    body = b""
+    while mark.encode() not in body:
+        body += connection.read_chunk()
+    return body
+
+
+def test_a_reader_of_another_worker_joins_a_relay_and_leaves_it(several: Gateway, upstream: Upstream) -> None:
+    """What is relayed before, between and after that is one answer, for both and for who reads it later."""
+    join, leave = Gate(), Gate()
+    words = [f"word{number} " for number in range(60)]
+    thirds = [one_by_one(words[at : at + 20]) for at in (0, 20, 40)]
+    upstream.play(
+        [Head(), *thirds[0], WaitFor(join), *thirds[1], WaitFor(leave), *thirds[2], Send(LAST), End()]
+    )
+    here, there = one_each(several)
+    owner = worker_of(several, here)
+    with here, there:
+        ask(here)
+        head = here.read_head()
+        stream = head.get("tidegate-stream")
+        body = read_to(here, words[19])
+        there.send(request_bytes("GET", f"/v1/streams/{stream}"))
+        assert there.read_head().status == 200
+        seen = read_to(there, words[19])
+        assert worker_of(several, there) == owner
+        join.open()
+        body += read_to(here, words[39])
+        seen += read_to(there, words[39])
+        there.close()
+        leave.open()
+        body += b"".join(here.chunks())
+    assert body.startswith(seen)
+    assert parse(Response(head, body)).succeeded().text() == "".join(words)
+    for connection in one_each(several):
+        with connection:
+            connection.send(request_bytes("GET", f"/v1/streams/{stream}"))
+            assert connection.read_response("GET").body == body
+
+
 def test_a_stream_that_nobody_has_is_not_found(several: Gateway) -> None:
     for connection in one_each(several):
         with connection:
@@ -270,15 +310,7 @@ def test_what_keeps_it_from_starting_is_said_once(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/tidegate.yaml/below-a-file.db"
     config = {"server": server, "providers": {}, "default_model": "demo", "store": store}
     (tmp_path / "tidegate.yaml").write_text(yaml.safe_dump(config), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "serve"],
-        cwd=tmp_path,
-        env={**clean_environment(), "TIDEGATE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forked.run(["serve"], tmp_path, {**clean_environment(), "TIDEGATE_HOME": str(tmp_path)})
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert line.startswith("tidegate: ")
