@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -44,8 +45,9 @@ def answers_to_peers(service: Service, metrics: Metrics) -> Answers:
 
 
 async def listed_by_others(service: Service, wanted: Wanted) -> list[list[Json]]:
-    """A page of a caller's streams as each of the other processes has it, workers among them."""
-    return [] if service.neighbours is None else await service.neighbours.ask(_LIST, wanted)
+    """A page of a caller's streams as each of the other processes has it; a worker may be asked twice."""
+    asked = [each.ask(_LIST, wanted) for each in (service.peers, service.neighbours) if each is not None]
+    return [page for pages in await asyncio.gather(*asked) for page in pages]
 
 
 def render_metrics(service: Service, metrics: Metrics) -> str:
