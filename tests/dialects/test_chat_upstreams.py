@@ -215,7 +215,7 @@ def counted(of_choices: list[int], *, continuous: bool = False) -> tuple[int, in
     """What is counted of an answer whose upstream reports these counts, each in a chunk without choices."""
     frames = []
     for index, count in enumerate(of_choices):
-        running = {"usage": {"prompt_tokens": 20, "completion_tokens": 1}} if continuous else {}
+        running: Json = {"usage": {"prompt_tokens": 20, "completion_tokens": 1}} if continuous else {}
         frames.append(frame(chunk({"content": "a"}, index=index, **running)))
         frames.append(frame(chunk({}, index=index, finish="stop", **running)))
         usage = {"prompt_tokens": 20, "completion_tokens": count, "total_tokens": 20 + count}
