@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_conversations_that_are_fine(messages: list[Json]) -> None:
         (b"1", None, "must be a JSON object"),
         (b"\xef\xbb\xbf" + body(), None, "not valid JSON"),
         ("﻿".encode("utf-16") + body(), None, "not UTF-8|not valid JSON"),
+        (gzip.compress(body()), None, "compressed with gzip; send it as it is"),
         (body(model="\xff").replace(b"\\u00ff", b"\xff"), None, "not UTF-8|not valid UTF-8"),
         (body(x="\xff").replace(b"\\u00ff", b"\xff"), None, "not UTF-8|not valid UTF-8"),
         (

@@ -211,6 +211,30 @@ def test_usage_is_found_wherever_it_stands(where: str, fields: Json) -> None:
         assert (end.usage.input_tokens, end.usage.output_tokens) == (3, 2)
 
 
+def counted(of_choices: list[int], *, continuous: bool = False) -> tuple[int, int, Any]:
+    """What is counted of an answer whose upstream reports these counts, each in a chunk without choices."""
+    frames = []
+    for index, count in enumerate(of_choices):
+        running: Json = {"usage": {"prompt_tokens": 20, "completion_tokens": 1}} if continuous else {}
+        frames.append(frame(chunk({"content": "a"}, index=index, **running)))
+        frames.append(frame(chunk({}, index=index, finish="stop", **running)))
+        usage = {"prompt_tokens": 20, "completion_tokens": count, "total_tokens": 20 + count}
+        if not continuous or index == len(of_choices) - 1:
+            frames.append(frame({"choices": [], "usage": usage}))
+    end = heard(CHAT, [*frames, DONE])[0][-1]
+    assert isinstance(end, End)
+    assert end.usage is not None
+    return end.usage.input_tokens, end.usage.output_tokens, (end.usage.extra or {}).get("total_tokens")
+
+
+def test_choices_that_are_counted_one_by_one_are_added_up() -> None:
+    assert counted([3]) == (20, 3, 23)
+    assert counted([3, 5]) == (20, 8, 28)
+    assert counted([3, 5, 2]) == (20, 10, 30)
+    # A server that reports all along, and then the whole.
+    assert counted([3, 8], continuous=True) == (20, 8, 28)
+
+
 @pytest.mark.parametrize(
     "usage", [None, {}, [], "x", {"prompt_tokens": None}, {"prompt_tokens": -4, "total": "x"}]
 )

@@ -257,6 +257,10 @@ def test_a_limit_that_is_not_met_cuts_nothing(most: int | None) -> None:
     assert text(say(max_tokens=most)) == text(say())
 
 
+def test_a_limit_below_zero_is_none() -> None:
+    assert text(say(max_tokens=-1)) == text(say(max_tokens=-40)) == text(say())
+
+
 def test_several_choices_say_the_same_each_for_itself() -> None:
     out = say(n=3)
     assert text(out, 0) == text(out, 1) == text(out, 2) == text(say())

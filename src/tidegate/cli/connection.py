@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from tidegate.cli.home import recorded_address
+from tidegate.cli.program import program
 from tidegate.client import server as client
 from tidegate.errors import Broken, ConfigError, Rejected, SourceError, TimedOut, Unreachable
 
@@ -141,7 +142,7 @@ def broken_off() -> SourceError:
 
 def _nobody(server: Server, reason: str = "") -> str:
     because = f" ({reason})" if reason else ""
-    return f"No gateway answers at {server.url}{because}; start one with: tidegate serve"
+    return f"No gateway answers at {server.url}{because}; start one with: {program()} serve"
 
 
 def _stranger(server: Server) -> SourceError:

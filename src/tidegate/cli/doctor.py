@@ -17,6 +17,7 @@ from tidegate.cli.checks import Finding, Level, counted
 from tidegate.cli.checks.gateway import check_gateway
 from tidegate.cli.checks.machine import check_machine
 from tidegate.cli.checks.sources import check_files, check_sources
+from tidegate.cli.program import as_typed
 from tidegate.cli.stored import count_keys
 from tidegate.cli.terminal.lines import console_for_lines, printable
 from tidegate.config import DEFAULT_FILE, Config, load_config
@@ -134,7 +135,9 @@ class _Report:
             self._print_beside(text, len(mark) + 2)
             if finding.fix is not None:
                 # Never wrapped, so that it can be copied.
-                self.console.print(Text(f"      {printable(finding.fix)}", style="cyan"), soft_wrap=True)
+                self.console.print(
+                    Text(f"      {printable(as_typed(finding.fix))}", style="cyan"), soft_wrap=True
+                )
 
     def _print_beside(self, text: Text, indent: int) -> None:
         """Print ``text`` after a mark, its further lines below its first."""

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate import __version__
+from tidegate.cli.program import program
 from tidegate.cli.terminal.lines import console_for_lines, rendered
 from tidegate.config import Config, is_loopback
 from tidegate.engines import local_engine_problem
@@ -134,7 +135,7 @@ def _facts(start: Start, url: str) -> Table:
         **agents,
         **workers,
         "Keys": _keys(start),
-        "Chat": "tidegate chat",
+        "Chat": f"{program()} chat",
         "Docs": f"{url}/docs",
         "Stop": "Ctrl-C",
     }
@@ -153,7 +154,7 @@ def _models(start: Start) -> str:
 
 def _shortened(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: tidegate models" if more > 0 else "")
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more: {program()} models" if more > 0 else "")
 
 
 def _keys(start: Start) -> str:

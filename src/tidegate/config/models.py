@@ -55,7 +55,7 @@ class Providers:
         """Return the clause that says what to do about an unknown provider."""
         preset = self._presets.get(name)
         if preset is None:
-            return suggestion(name, self.named, "known are")
+            return suggestion(name, {**self._presets, **self.named}, "known are")
         inner = "" if preset.local else f'api_key: "${{{preset.env[0]}}}"'
         first = "" if preset.local or not self.found else f"set {preset.env[0]}, or "
         return f"; {first}add {name}: {{{inner}}} under providers"

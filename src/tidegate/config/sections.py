@@ -209,9 +209,10 @@ def read_auth(
     host = section_of_host.get("host")
     public = not is_loopback(server.host)
     if host is not None and public and not keys and chosen != "required":
+        first = "remove auth.keys and " if chosen == "open" else ""
         sentence = (
-            f"{host.shown} can be reached from other machines, so callers need a key; {_HOW_TO_MAKE_A_KEY},"
-            " or listen on 127.0.0.1"
+            f"{host.shown} can be reached from other machines, so callers need a key;"
+            f" {first}{_HOW_TO_MAKE_A_KEY}, or listen on 127.0.0.1"
         )
         without_keys = host.complaint(sentence)
         if chosen == "open":

@@ -13,6 +13,8 @@ from tidegate.core.source import Source
 from tidegate.errors import Forbidden, InvalidRequest, NotFound
 from tidegate.routing.health import Health
 
+_MOST_NEAR: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -103,7 +105,7 @@ class Routes:
 
     def _unknown(self, model: str) -> str:
         shown = model if len(model) <= _LONGEST_SHOWN else f"{model[:_LONGEST_SHOWN]}…"
-        near = get_close_matches(shown, self._routes, n=3, cutoff=0.5)
+        near = _nearest(shown, self._routes)
         if near:
             return f"there is no model {shown!r} here; did you mean {_listed(near)}?"
         return f"there is no model {shown!r} here; GET /v1/models lists what there is: " + _listed(
@@ -150,6 +152,17 @@ class _Within(Routes):
         return any(
             model == each or (each.endswith("*") and model.startswith(each[:-1])) for each in self._models
         )
+
+
+def _nearest(asked: str, names: Iterable[str]) -> list[str]:
+    """What was probably meant, in whatever case: names that look alike, else those that it is a part of."""
+    folded: dict[str, str] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), name)
+    near = get_close_matches(asked.casefold(), folded, n=_MOST_NEAR, cutoff=0.6)
+    if asked and not near:
+        near = [each for each in folded if asked.casefold() in each][:_MOST_NEAR]
+    return [folded[each] for each in near]
 
 
 def _listed(names: list[str]) -> str:

@@ -48,7 +48,8 @@ class DemoSource:
         question = _question(prompt.messages)
         out.emit(Start(model=None))
         said: list[AnyEvent] = list(_said(prompt, tool, question, results))
-        cut = prompt.max_tokens is not None and len(said) > prompt.max_tokens
+        # Below zero is no limit, as for llama.cpp and its kin.
+        cut = prompt.max_tokens is not None and 0 <= prompt.max_tokens < len(said)
         if cut:
             said = said[: prompt.max_tokens]
         if request.begun is not None:

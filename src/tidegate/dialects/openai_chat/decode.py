@@ -24,7 +24,7 @@ from tidegate.dialects.openai_chat.surroundings import (
     padding,
     twofold,
 )
-from tidegate.dialects.openai_chat.usage import read_usage, reported_usage
+from tidegate.dialects.openai_chat.usage import read_usage, reported_usage, with_another_choice
 from tidegate.dialects.translation.reading import (
     LEARNING_LIMIT,
     LONGEST_LEARNED,
@@ -45,6 +45,7 @@ class ChatDecoder(FrameReader):
         "_begun",
         "_beside_usage",
         "_choices",
+        "_counted_beside",
         "_ended",
         "_form",
         "_outer",
@@ -62,6 +63,8 @@ class ChatDecoder(FrameReader):
         self._begun = False
         self._ended = False
         self._usage: Usage | None = None
+        self._counted_beside = False
+        """Whether a chunk without choices had a usage."""
         self._shared = Shared()
         self._beside_usage: Extra | None = None
         """Unknown fields of the chunk without choices that had the usage."""
@@ -165,7 +168,10 @@ class ChatDecoder(FrameReader):
                 decoder.decode(choice, extra, events)
                 if usage is None and "usage" in choice:  # where Moonshot reports it
                     usage = read_usage(choice["usage"])
-        self._usage = usage or self._usage
+        if usage is not None:
+            again = self._counted_beside and not choices and len(self._choices) > 1
+            self._usage = with_another_choice(self._usage, usage) if again and self._usage else usage
+            self._counted_beside = not choices
         if not choices and extra and not begins:
             if usage is None:
                 events.append(Item(kind="chunk", value=extra))

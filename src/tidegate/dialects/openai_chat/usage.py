@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tidegate.core.usage import Usage
 
 NAME = "openai-chat"
@@ -31,6 +33,18 @@ def read_usage(value: Any) -> Usage | None:
         cached_tokens=cached or _count(value, "cached_tokens"),
         reasoning_tokens=reasoning,
         extra=value,
+    )
+
+
+def with_another_choice(usage: Usage, another: Usage) -> Usage:
+    """Both as one: llama.cpp counts each choice by itself, with the prompt that they have in common."""
+    output = usage.output_tokens + another.output_tokens
+    counts = {"completion_tokens": output, "total_tokens": another.input_tokens + output}
+    return msgspec.structs.replace(
+        another,
+        output_tokens=output,
+        reasoning_tokens=usage.reasoning_tokens + another.reasoning_tokens,
+        extra={**(another.extra or {}), **counts},
     )
 
 

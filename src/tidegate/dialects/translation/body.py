@@ -13,6 +13,7 @@ from tidegate.errors import InvalidRequest
 
 Known = TypeVar("Known")
 
+_GZIP = b"\x1f\x8b"
 _HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
@@ -45,6 +46,8 @@ def decode_fields(fields: Mapping[str, Raw]) -> dict[str, Any]:
 
 
 def _invalid(body: bytes, error: Exception) -> InvalidRequest:
+    if body.startswith(_GZIP):
+        return InvalidRequest("the body is compressed with gzip; send it as it is")
     if isinstance(error, UnicodeDecodeError):
         return InvalidRequest("the body is not valid JSON: it is not UTF-8")
     if not body.strip():
