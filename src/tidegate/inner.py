@@ -12,7 +12,7 @@ import msgspec
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
 from tidegate.dialects import load_dialect
-from tidegate.errors import Gone, InvalidRequest, NotFound, SourceError
+from tidegate.errors import Gone, InvalidRequest, NotFound, Overloaded, SourceError
 from tidegate.generation import Gateway
 from tidegate.routing.table import Routes
 from tidegate.streams.listener import Listener
@@ -44,7 +44,7 @@ class InnerGenerations:
         while again:
             try:
                 found = await self._gateway.streams.find(_id(parent, name, number), parent.caller)
-            except NotFound:
+            except (NotFound, Overloaded):  # one that was asked for by then came here with its parent
                 break
             except (Gone, Elsewhere):
                 number += 1

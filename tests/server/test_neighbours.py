@@ -92,6 +92,26 @@ async def test_what_a_dead_one_had_is_taken_over_by_whoever_is_asked(folder: Pat
 
 
 @on_both_loops
+async def test_one_that_took_over_after_it_was_asked_is_asked_again(folder: Path) -> None:
+    here, other, dead = (Place(folder, name).listen() for name in "abc")
+    dead.neighbours.close()
+    dead.slot.close()
+
+    async def taken_over_by_the_other() -> None:
+        left = Slot.abandoned(dead.slot.folder)
+        if left is not None:
+            other.own.add("s")
+            left.remove()
+
+    here.neighbours._take_over = taken_over_by_the_other
+    found = await here.neighbours.find("s")
+    assert found is not None
+    assert found.path == other.slot.socket
+    for place in (here, other):
+        place.close()
+
+
+@on_both_loops
 async def test_one_that_hangs_is_no_reason_to_say_that_there_is_no_such_stream(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,3 +126,5 @@ async def test_one_that_hangs_is_no_reason_to_say_that_there_is_no_such_stream(
         await here.neighbours.find("s")
     for place in (here, other):
         place.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}  # what hangs has been cancelled
+    await asyncio.gather(*left, return_exceptions=True)

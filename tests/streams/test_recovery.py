@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +16,9 @@ from tests.streams.parts import END, Plain, S, T, header, texts
 from tests.streams.processes import Home, Process
 from tidegate.core.attempt import Attempt, Seam
 from tidegate.core.event import AnyEvent, End, Start
-from tidegate.errors import Fenced, Gone, StoreError
+from tidegate.errors import Fenced, Full, Gone, Overloaded, StoreError
 from tidegate.streams.archive import Summary
+from tidegate.streams.records import Kept
 from tidegate.streams.recovery import Recovery
 from tidegate.streams.segments import MAGIC, Slot, read_segment
 
@@ -332,3 +337,91 @@ async def test_what_others_leave_is_taken_over_as_often_as_one_looks(
         assert await recovery.take_over() == []
     assert home.slots() == ["0", "2"]
     assert caplog.text.count("newer version") == 1
+
+
+@in_virtual_time
+async def test_two_do_not_take_over_at_once(home: Home) -> None:
+    """Each might find a copy of one stream: with whoever had it, and with whoever died copying it."""
+    first = Process(home)
+    first.begin(S, HELLO)
+    first.kill()
+    here = Process(home)
+    folder = os.open(home.folder, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(Overloaded):
+        await here.recover()
+    assert home.slots() == ["0", "1"]
+    recovery = asyncio.create_task(here.recover())
+    await asyncio.sleep(0.1)
+    os.close(folder)
+    assert await recovery == {S: HELLO}
+    assert home.slots() == ["1"]
+
+
+@in_virtual_time
+async def test_what_one_that_died_copying_still_holds_is_waited_for(home: Home) -> None:
+    first = Process(home)
+    first.begin(S, HELLO)
+    first.kill()
+    held = Slot.abandoned(first.slot.folder)
+    assert held is not None
+    second = Process(home)  # had copied half of it
+    second.begin(S, HELLO[:2], epoch=2)
+    second.kill()
+    third = Process(home)
+    recovery = asyncio.create_task(third.recover())
+    await asyncio.sleep(0)
+    held.close()  # as a process does at its end, one after the other
+    assert await recovery == {S: HELLO}
+    assert home.slots() == ["2"]
+
+
+@in_virtual_time
+async def test_what_a_full_disk_does_not_take_waits_and_the_rest_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Process(home)
+    first.begin(S, HELLO, texts(*"x" * 600))
+    first.begin(T, HELLO)
+    first.kill()
+    here = Process(home)
+    recovery = Recovery(home.folder, here.slot, here.streams)
+    append = here.streams.log.append
+
+    def refuse(stream: str, epoch: int, events: Sequence[AnyEvent]) -> None:
+        if stream == S:
+            raise Full("the disk is full")
+        append(stream, epoch, events)
+
+    monkeypatch.setattr(here.streams.log, "append", refuse)
+    (found,) = await recovery.take_over()
+    assert (found.stream.header.id, found.said) == (T, HELLO)
+    assert here.streams.get(S) is None
+    assert len(here.streams) == 1
+    assert Slot.is_held(first.slot.folder)
+    assert await recovery.take_over() == []
+    found.stream.producer.emit(END)  # and is archived, so that it is nobody's any more
+    await here.streams.settle()
+    monkeypatch.undo()
+    (found,) = await recovery.take_over()
+    assert (found.stream.header.id, len(found.said)) == (S, len(HELLO) + 600)
+    assert home.slots() == ["1"]
+
+
+@in_virtual_time
+async def test_without_descriptors_nothing_is_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Process(home)
+    first.begin(S, HELLO)
+    first.kill()
+    here = Process(home)
+    recovery = Recovery(home.folder, here.slot, here.streams)
+
+    def refuse(_: Path) -> Iterator[Kept]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("tidegate.streams.recovery.read_segment", refuse)
+    with pytest.raises(OSError, match="too many"):
+        await recovery.take_over()
+    monkeypatch.undo()
+    (found,) = await recovery.take_over()
+    assert found.said == HELLO

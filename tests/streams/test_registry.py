@@ -12,7 +12,8 @@ from tests.loops import in_virtual_time, turns
 from tests.streams.parts import END, ManualClock, Page, Plain, S, T, Tap, header, texts
 from tidegate.core.event import End
 from tidegate.core.request import OnDisconnect
-from tidegate.errors import StoreError
+from tidegate.errors import Overloaded, StoreError
+from tidegate.server.responses.background import kept_stream
 from tidegate.streams.archive import Archive, MemoryArchive, Summary
 from tidegate.streams.log import Committed, StreamLog
 from tidegate.streams.memory import MemoryLog
@@ -489,3 +490,29 @@ async def test_a_reader_that_leaves_while_it_catches_up_is_told_no_more() -> Non
     await turns()
     assert len(page.writes) == 1
     assert live.tap.calls == ["pause"]
+
+
+@in_virtual_time
+async def test_a_stream_that_comes_into_the_archive_while_others_are_asked_is_found() -> None:
+    """As one does that another process has, which ends just then."""
+    streams = made(retain=60.0)
+
+    async def elsewhere(_: str) -> None:
+        streams.create(header()).producer.emit(END)
+        await streams.settle()
+        assert streams.get(S) is None
+
+    streams.elsewhere = elsewhere
+    assert (await streams.find(S, "c")).end == END
+
+
+@in_virtual_time
+async def test_what_a_process_that_does_not_answer_may_have_is_not_said_to_be_none() -> None:
+    streams = made()
+
+    async def elsewhere(_: str) -> None:
+        raise Overloaded("try again")
+
+    streams.elsewhere = elsewhere
+    with pytest.raises(Overloaded):
+        await kept_stream(streams, "c", f"resp_{S}")

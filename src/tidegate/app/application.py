@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -23,7 +24,7 @@ from tidegate.config import Config
 from tidegate.config.home import home
 from tidegate.dialects import load_dialect
 from tidegate.engines import Engine, EngineSettings, LocalEngine
-from tidegate.errors import SourceError, StoreError, TidegateError
+from tidegate.errors import Overloaded, SourceError, StoreError, TidegateError
 from tidegate.generation import Gateway
 from tidegate.inner import InnerGenerations
 from tidegate.net import Pool
@@ -146,7 +147,8 @@ class Application:
         if ingestion is not None:
             self._own(ingestion)
         await self.apply(self.config, told)
-        await self._take_over()
+        with contextlib.suppress(Overloaded):  # another process does
+            await self._take_over()
         self._own(self._look_around())
         self._own(self._follow_keys())
         self._own(self._expire())
@@ -165,9 +167,16 @@ class Application:
         return peer
 
     async def _take_over(self) -> None:
-        """Go on with what those have left whose process has ended. Raises StoreError."""
+        """Go on with what those have left whose process has ended. Raises StoreError and Overloaded.
+
+        Whoever asks may be cancelled meanwhile, and the streams must not be left without anybody.
+        """
         if self._recovery is not None and not self.gateway.closing:
-            for each in await self._recovery.take_over():
+            await asyncio.shield(self._own(self._take_over_from(self._recovery)))
+
+    async def _take_over_from(self, recovery: Recovery) -> None:
+        for each in await recovery.take_over():
+            if not self.gateway.closing:  # else it is left to the next process
                 await self.service.take_over(each)
 
     async def _look_around(self) -> None:
@@ -178,10 +187,12 @@ class Application:
             try:
                 await self._take_over()
                 told = ""
-            except StoreError as error:
-                if error.message != told:  # and not again each time
-                    logger.error("what another process has left waits for the store: %s", error.message)
-                told = error.message
+            except Overloaded:  # another process does
+                continue
+            except (TidegateError, OSError) as error:
+                if str(error) != told:  # and not again each time
+                    logger.error("what another process has left waits: %s", error)
+                told = str(error)
 
     async def _expire(self) -> None:
         """Let go of streams that are due, as long as the gateway runs."""
@@ -274,10 +285,11 @@ class Application:
         """Stop an engine that no route names any more, when its last stream has ended."""
         self._own(self._stop_when_idle(engine))
 
-    def _own(self, work: Coroutine[None, None, None]) -> None:
+    def _own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _preload(self, engine: LocalEngine) -> None:
         """Load a model before somebody asks for it; a failure is told, and tried again at first use."""

@@ -233,6 +233,9 @@ class Service:
         except (TidegateError, KeyError) as error:
             logger.error("stream %s cannot be gone on with: %s", header.id, error)
             stream.producer.end("interrupted", error=INTERRUPTED)
+        except Exception:  # a defect must not keep the others from going on
+            logger.exception("stream %s: a defect ended it", header.id)
+            stream.producer.end("interrupted", error=INTERRUPTED)
         else:
             self.gateway.take_over(stream, request, said)
             if request.dialect == KEPT and header.on_disconnect != "cancel":

@@ -46,13 +46,16 @@ class Neighbours:
 
         Afterwards it may be here, where its owner has died.
         """
-        silent: set[Path] = set()
-        for peer, answer in await self._peers.ask_each(HAS, stream):
-            if answer is True:
-                return peer
-            if isinstance(answer, BaseException):
-                silent.add(peer.path.parent)
-        if silent:
+        known: set[Path] = set()
+        while True:
+            silent: set[Path] = set()
+            for peer, answer in await self._peers.ask_each(HAS, stream):
+                if answer is True:
+                    return peer
+                if isinstance(answer, BaseException):
+                    silent.add(peer.path.parent)
+            if silent <= known:  # what nobody holds is no gateway's
+                return None
             await self._take_over()
             # Somebody who begins or ends, or is just taking over what is there.
             if any(map(Slot.is_held, silent)):
@@ -60,7 +63,7 @@ class Neighbours:
                     "the gateway that may have this stream does not answer; try again in a moment",
                     retry_after=1,
                 )
-        return None
+            known |= silent  # they may have left it to one that had been asked by then
 
     async def ask(self, question: str, argument: Any = None) -> list[Any]:
         """What the others answer, without those that do not."""

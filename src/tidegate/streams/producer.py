@@ -170,12 +170,11 @@ class Producer:
         self._deltas, self._characters = _counted(events)
         self.visible = self._flows = self._deltas > 0
         last = events[-1]
-        for at in range(0, len(events), _ADOPTED):
-            part = events[at : at + _ADOPTED]
-            if part[-1] is last and type(last) is End:
-                self._close(part, last)
-            else:
-                self._log.append(self._stream, self.epoch, part)
+        said = events[:-1] if type(last) is End else events
+        for at in range(0, len(said), _ADOPTED):
+            self._log.append(self._stream, self.epoch, said[at : at + _ADOPTED])
+        if type(last) is End:
+            self._close((last,), last)
 
     @property
     def deltas(self) -> int:

@@ -8,23 +8,33 @@ that is killed meanwhile leaves both; the longer copy counts, then the newer one
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from tidegate.core.event import AnyEvent, failure
 from tidegate.core.request import Header
-from tidegate.errors import LogError, TidegateError
+from tidegate.errors import Full, LogError, Overloaded, TidegateError
 from tidegate.streams.archive import Archive
 from tidegate.streams.records import EVENTS, HEADER, NOTE, Kept, Note, read_events, read_header, read_note
 from tidegate.streams.registry import Stream, Streams
-from tidegate.streams.segments import Slot, read_segment
+from tidegate.streams.segments import Slot, read_segment, try_lock
 
 logger = logging.getLogger("tidegate")
 
 T = TypeVar("T")
+
+_PAUSE: Final = 0.02
+_MOST_TRIES: Final = 100
+"""Of as many pauses: somebody may wait for this."""
+
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say nothing of the file."""
 
 
 class _Found:
@@ -87,45 +97,95 @@ class Recovery:
         self._one_at_a_time = asyncio.Lock()
         self._passed_over = {own.folder}
         """Also folders in which something is that is not ours, or that cannot be read: it stays there."""
+        self._unfinished: list[Slot] = []
+        """Some of their streams are here, and some could not be copied. Nobody else may have them."""
+        self._adopted: set[str] = set()
+        """The streams that came from those."""
+        self._told = ""
 
     async def take_over(self) -> list[Recovered]:
         """The streams that have not ended, of owners that are gone.
 
-        Those that have ended are on their way to the archive. Raises StoreError when it cannot be asked.
+        Those that have ended are on their way to the archive. Raises StoreError when it cannot be asked,
+        and Overloaded while another process is at it.
         """
-        async with self._one_at_a_time:
-            slots = self._abandoned()
-            return await self._take_over(slots) if slots else []
+        async with self._one_at_a_time, _alone(self._folder):
+            return await self._take_over([*self._unfinished])
 
     async def _take_over(self, slots: list[Slot]) -> list[Recovered]:
-        streams = self._streams
         left: set[Path] = set()
+        recovered: list[Recovered] = []
+        full = ""
         try:
+            while more := self._abandoned():
+                slots += more
+                await asyncio.sleep(_PAUSE)  # who dies while it takes over lets go of its own slot first
             found = await self._aside(partial(_survey, slots, left))
-            wanted = {
-                name: copy for name, copy in found.items() if not await _archived(streams.archive, name)
-            }
-            recovered = []
+            wanted = {name: copy for name, copy in found.items() if await self._is_wanted(name)}
             for slot in slots:
                 here = {name: copy.epoch for name, copy in wanted.items() if copy.slot is slot}
-                taken = await self._aside(partial(_put_together, slot, left, here))
-                recovered += _adopt(taken, here, streams)
+                for taken in await self._aside(partial(_put_together, slot, left, here)):
+                    if self._streams.get(taken.name) is not None:
+                        continue
+                    try:
+                        recovered += _adopt(taken, here[taken.name] + 1, self._streams)
+                        self._adopted.add(taken.name)
+                    except Full as error:
+                        full = error.message
         except BaseException:
-            for slot in slots:
-                slot.close()
+            self._leave(slots)
             raise
-        for slot in slots:
-            slot.remove(left)
-            if slot.folder.exists():
-                self._passed_over.add(slot.folder)
-        if wanted:
+        if full:
+            self._leave(slots)
+        else:
+            self._unfinished = []
+            self._adopted.clear()
+            for slot in slots:
+                self._clear_away(slot, left)
+        if full and full != self._told:  # and not again each time
+            logger.error("some of what another process has left waits: %s", full)
+        self._told = full
+        if wanted and not full:
             logger.info("took over %d streams, %d of which had not ended", len(wanted), len(recovered))
         return recovered
 
+    async def _is_wanted(self, name: str) -> bool:
+        return name not in self._adopted and not await _archived(self._streams.archive, name)
+
+    def _leave(self, slots: list[Slot]) -> None:
+        """Try again later. What has streams that are here now is not let go of: they would be twice."""
+        self._unfinished = slots if self._adopted or self._unfinished else []
+        for slot in slots if not self._unfinished else ():
+            slot.close()
+
+    def _clear_away(self, slot: Slot, left: Collection[Path]) -> None:
+        try:
+            slot.remove(left)
+        except OSError as error:  # its lock is kept
+            logger.error("%s cannot be cleared away: %s", slot.folder, error.strerror)
+        if slot.folder.exists():
+            self._passed_over.add(slot.folder)
+
     def _abandoned(self) -> list[Slot]:
+        ours = self._passed_over.union(slot.folder for slot in self._unfinished)
         folders = (each for each in sorted(self._folder.iterdir()) if each.is_dir())
-        others = (each for each in folders if each not in self._passed_over)
-        return [slot for each in others if (slot := Slot.abandoned(each)) is not None]
+        return [slot for each in folders if each not in ours and (slot := Slot.abandoned(each)) is not None]
+
+
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[None]:
+    """While no other process takes over: of two that do, each might find a copy of the same stream."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        tries = 0
+        while not try_lock(descriptor):
+            if tries >= _MOST_TRIES:
+                raise Overloaded("another gateway is just taking over streams; try again", retry_after=1)
+            tries += 1
+            await asyncio.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _survey(slots: Iterable[Slot], left: set[Path]) -> dict[str, _Found]:
@@ -157,6 +217,8 @@ def _records(slot: Slot, left: set[Path]) -> Iterable[Kept]:
             logger.error("%s", error.message)
             left.add(file)
         except OSError as error:
+            if error.errno in _PASSING:
+                raise
             logger.error("%s cannot be read, and is left as it is: %s", file, error.strerror)
             left.add(file)
 
@@ -222,17 +284,13 @@ def _put_together(slot: Slot, left: set[Path], names: Iterable[str]) -> list[_Ta
     return [taken for taken in found.values() if taken.header is not None]
 
 
-def _adopt(found: Iterable[_Taken], epochs: dict[str, int], streams: Streams) -> list[Recovered]:
-    """Copy streams of a slot into our own log."""
-    recovered = []
-    for taken in found:
-        assert taken.header is not None
-        epoch = epochs[taken.name] + 1
-        stream = streams.adopt(taken.header, epoch, taken.said, list(taken.notes.values()))
-        if stream.producer.ended:
-            continue
-        if taken.cut is not None:  # more than this was shown, so nothing else may take its place
-            stream.producer.end("interrupted", error=failure(taken.cut))
-        else:
-            recovered.append(Recovered(stream, taken.said))
-    return recovered
+def _adopt(taken: _Taken, epoch: int, streams: Streams) -> list[Recovered]:
+    """Copy a stream into our own log; none, where that has ended. Raises Full, and it is not here then."""
+    assert taken.header is not None
+    stream = streams.adopt(taken.header, epoch, taken.said, list(taken.notes.values()))
+    if stream.producer.ended:
+        return []
+    if taken.cut is not None:  # more than this was shown, so nothing else may take its place
+        stream.producer.end("interrupted", error=failure(taken.cut))
+        return []
+    return [Recovered(stream, taken.said)]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from tidegate.core.clock import Clock
 from tidegate.core.event import AnyEvent, End
 from tidegate.core.request import Header
-from tidegate.errors import Forbidden, LogError, NotFound, TidegateError
+from tidegate.errors import Forbidden, Full, LogError, NotFound, TidegateError
 from tidegate.streams.archive import Archive, Summary, is_behind
 from tidegate.streams.behind import Behind
 from tidegate.streams.finished import Finished
@@ -64,7 +64,7 @@ class Streams:
     def adopt(
         self, header: Header, epoch: int, said: Sequence[AnyEvent], notes: Sequence[Note] = ()
     ) -> Stream:
-        """A stream that another process began, with what is in its log so far."""
+        """A stream that another process began, with what is in its log so far. Raises Full."""
         stream = self.create(header, epoch)
         for note in notes:
             if note.attempt is not None:
@@ -74,7 +74,12 @@ class Streams:
             if note.seam is not None:
                 stream.producer.join(note.seam)
         if said:
-            stream.producer.adopt(said)
+            try:
+                stream.producer.adopt(said)
+            except Full:
+                self.under_way -= 1
+                self.forget(stream)
+                raise
         return stream
 
     def forget(self, stream: Stream) -> None:
@@ -99,20 +104,24 @@ class Streams:
         ``workspaces`` are those that the caller's key is for, None being all, here and below. Raises
         Elsewhere when another process has it.
         """
-        found: Readable | None = self._streams.get(stream)
-        if found is None:
-            summary = await self.archive.find(stream)
-            found = Finished(summary, self.archive) if summary is not None else None
+        found = await self._here(stream)
         if found is None and self.elsewhere is not None:
             holder = await self.elsewhere(stream)
             if holder is not None:
                 raise Elsewhere(holder)
-            found = self._streams.get(stream)  # whoever had it may have died, and left it to this process
+            found = await self._here(stream)  # whoever had it may have ended, or died and left it to us
         if found is None:
             raise NotFound(f"there is no stream {stream}", code="stream_not_found")
         if found.header.caller != caller or not found.header.is_within(workspaces):
             raise Forbidden(f"stream {stream} belongs to another key", code="not_your_stream")
         return found
+
+    async def _here(self, stream: str) -> Readable | None:
+        found = self._streams.get(stream)
+        if found is not None:
+            return found
+        summary = await self.archive.find(stream)
+        return Finished(summary, self.archive) if summary is not None else None
 
     async def listed(self, wanted: Wanted) -> list[Readable | Summary]:
         """A caller's streams, as an archive lists them."""

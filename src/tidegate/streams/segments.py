@@ -80,10 +80,7 @@ class Slot:
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return None
-        try:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not try_lock(lock):
             os.close(lock)
             return None
         slot = Slot.__new__(Slot)
@@ -130,6 +127,16 @@ class Slot:
     def close(self) -> None:
         """Let go of the folder and leave what is in it."""
         os.close(self._lock)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Have a file or folder for oneself until it is closed; False while somebody else has it."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 class _File:

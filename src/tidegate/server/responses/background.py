@@ -7,7 +7,7 @@ from typing import Any, Final
 from tidegate.core.event import End
 from tidegate.dialects import Dialect, Renderer, load_dialect, renderer
 from tidegate.dialects.openai_responses.answer import Answer
-from tidegate.errors import NotFound, TidegateError
+from tidegate.errors import LogError, NotFound, RequestError
 from tidegate.server.responses.keeping import DIALECT, Keep, as_cancelled
 from tidegate.store.responses import ResponseStore
 from tidegate.streams.reader import Reader
@@ -63,7 +63,7 @@ async def kept_stream(streams: Streams, caller: str, name: str) -> Readable | No
     """The stream of a caller's response, under way or ended, if it is one that is kept."""
     try:
         stream = await streams.find(name.removeprefix("resp_"), caller)
-    except TidegateError:  # another's, or expired: there is no such response
+    except (RequestError, LogError):  # another's, or expired: there is no such response
         return None
     return stream if stream.header.dialect == DIALECT and stream.header.keep else None
 
