@@ -178,6 +178,7 @@ class Application:
         for each in await recovery.take_over():
             if not self.gateway.closing:  # else it is left to the next process
                 await self.service.take_over(each)
+                await asyncio.sleep(0)  # a request may be large, and others are under way
 
     async def _look_around(self) -> None:
         """Take over from others that share the data folder and die, as long as the gateway runs."""
