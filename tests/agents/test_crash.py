@@ -119,7 +119,7 @@ def test_an_agent_goes_on_beside_a_gateway_that_does_not_answer(upstream: Upstre
     with at_home(tmp_path / "home", crash_config(upstream)) as home:
         upstream.answer = lambda _: [Head(), Stall()]
         reading = Reading(home, SUBJECT, AGENT, {})
-        eventually(lambda: upstream.requests, "the question for the outline")
+        eventually(lambda: len(upstream.requests) == 1, "the question for the outline")
         home.kill()
         reading.ended()
         other = Slot(home.folder / "streams" / "other")
