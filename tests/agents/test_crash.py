@@ -17,6 +17,7 @@ from tests.script import Head, Script, Send, Stall
 from tests.upstream import Request, Upstream
 from tests.wire.test_ledger import rows_of
 from tidegate.agents.writing import SEAM
+from tidegate.streams.segments import Slot
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -111,3 +112,19 @@ def test_a_server_that_is_stopped_leaves_the_rest_to_the_next(upstream: Upstream
         assert parse(rest).succeeded().text() == WHOLE
         assert sections_asked_for(upstream) == ["Backups"]
         assert frames_of(rest.body)[: len(shown)] == shown
+
+
+def test_an_agent_goes_on_beside_a_gateway_that_does_not_answer(upstream: Upstream, tmp_path: Path) -> None:
+    """Such as one that begins: nobody but this one has what the agent has asked for."""
+    with at_home(tmp_path / "home", crash_config(upstream)) as home:
+        upstream.answer = lambda _: [Head(), Stall()]
+        reading = Reading(home, SUBJECT, AGENT, {})
+        eventually(lambda: len(upstream.requests) == 1, "the question for the outline")
+        home.kill()
+        reading.ended()
+        other = Slot(home.folder / "streams" / "other")
+        upstream.answer = tutorial
+        home.start()
+        rest = fetch(home.gateway.address, "GET", f"/v1/streams/{reading.stream}")
+        assert parse(rest).succeeded().text() == WHOLE
+        other.remove()

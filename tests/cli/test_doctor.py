@@ -16,12 +16,15 @@ import yaml
 from tests.cli.conftest import RunCommand
 from tests.fixtures import StartGateway
 from tests.gateway import Config, gateway_config
+from tests.streams.parts import header
 from tests.tiny_gguf import TinyModel, shared_tiny_gguf
 from tests.upstream import Upstream
 from tidegate.cli.checks import Finding
 from tidegate.cli.checks.machine import check_relay
 from tidegate.cli.checks.port_owner import owner_of_port
 from tidegate.streams.compiled import relay_compiled
+from tidegate.streams.records import header_record
+from tidegate.streams.segments import Segments, Slot
 
 NOWHERE = "http://127.0.0.1:1/v1"
 
@@ -64,7 +67,13 @@ def test_everything_in_order(
     run_command: RunCommand, upstream: Upstream, tmp_path: Path, free_port: int
 ) -> None:
     config = gateway_config(upstream.url, server={"port": free_port})
+    left = Slot(tmp_path / "streams" / "left")  # by a gateway that was killed, for the next one
+    segments = Segments(left)
+    segments.append(*header_record(header(), 1, 0))
+    segments.close()
+    left.close()
     done = run_command("doctor", "--config", write(tmp_path, config))
+    assert os.listdir(tmp_path / "streams") == ["left"]
     assert (done.returncode, done.stderr) == (0, "")
     assert f"✓ data folder {tmp_path}" in done.stdout
     relayed = (

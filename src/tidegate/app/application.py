@@ -140,16 +140,22 @@ class Application:
         self.gateway.streams.elsewhere = self._find_elsewhere
         self.asgi: ASGIApp = application(self.service, self.metrics)
 
-    async def start(self, told: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError."""
+    async def start(
+        self, told: Sequence[Mapping[str, Any]] | None = None, *, takes_over: bool = True
+    ) -> None:
+        """Open the store, find out what there is and open the routes. Raises ConfigError and StoreError.
+
+        ``takes_over``: it goes on with what others leave, for it is there to stay.
+        """
         await self.database.open()
         ingestion = await self._workspaces.open(ingests=self._preloads)
         if ingestion is not None:
             self._own(ingestion)
         await self.apply(self.config, told)
-        with contextlib.suppress(Overloaded):  # another process does
-            await self._take_over()
-        self._own(self._look_around())
+        if takes_over:
+            with contextlib.suppress(Overloaded):  # another process does
+                await self._take_over()
+            self._own(self._look_around())
         self._own(self._follow_keys())
         self._own(self._expire())
 
@@ -178,6 +184,7 @@ class Application:
         for each in await recovery.take_over():
             if not self.gateway.closing:  # else it is left to the next process
                 await self.service.take_over(each)
+                await asyncio.sleep(0)  # a request may be large, and others are under way
 
     async def _look_around(self) -> None:
         """Take over from others that share the data folder and die, as long as the gateway runs."""
@@ -270,6 +277,8 @@ class Application:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stream in self.gateway.streams:  # where nothing was served that could be wound down
+            stream.leave()
         await self._mcp.close()
         await self._workspaces.close()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))

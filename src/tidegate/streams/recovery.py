@@ -132,6 +132,7 @@ class Recovery:
                         self._adopted.add(taken.name)
                     except Full as error:
                         full = error.message
+                    await asyncio.sleep(0)  # others are under way
         except BaseException:
             self._leave(slots)
             raise

@@ -51,7 +51,7 @@ async def _ask(config: Config, environ: Mapping[str, str]) -> tuple[list[Found],
 async def _wiring_problem(config: Config, environ: Mapping[str, str]) -> str | None:
     application = Application(config, environ, asyncio.get_running_loop())
     try:
-        await application.start()
+        await application.start(takes_over=False)
     except ConfigError as error:
         return error.message
     finally:
