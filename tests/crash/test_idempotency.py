@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.chat import broken_off, error, text_chunks, text_stream
-from tests.chat_stream import LiveAnswer, body_for, parse, post_chat
+from tests.chat_stream import LiveAnswer, body_for, parse, post_chat, start_chat
 from tests.crash.killing import keyed
 from tests.fixtures import StartGateway
 from tests.gateway import Gateway, gateway_config
@@ -52,6 +52,28 @@ def test_a_repeat_joins_an_answer_that_is_under_way(gateway: Gateway, upstream: 
         bodies = [each.rest().succeeded().response.body for each in (first, second)]
     assert bodies[0] == bodies[1]
     assert len(upstream.requests) == 1
+
+
+def test_a_repeat_that_leaves_while_its_key_is_looked_up_harms_nobody(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    gates = Gate(), Gate()
+    script = text_stream(["one ", "two ", "three"])
+    upstream.play([*script[:3], WaitFor(gates[0]), script[3], WaitFor(gates[1]), *script[4:]])
+    with LiveAnswer(gateway.address, body_for(), keyed("left early")) as first:
+        first.read_past("one")
+        with closing(sqlite3.connect(gateway.folder / "tidegate.db", isolation_level=None)) as store:
+            store.execute("BEGIN IMMEDIATE")  # until this ends the key is not found
+            start_chat(gateway.address, body_for(), keyed("left early")).close()
+            fetch(gateway.address, "GET", "/healthz")  # is answered when it was seen to leave
+            store.execute("ROLLBACK")
+        fetch(gateway.address, "DELETE", "/v1/streams?idempotency_key=none")  # looked up behind it
+        gates[0].open()
+        first.read_past("two")
+        gates[1].open()
+        first.rest().succeeded()
+    assert len(upstream.requests) == 1
+    assert "a defect" not in (gateway.folder / "output.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("change", ["body", "path"])

@@ -178,7 +178,9 @@ class Exchange:
         return self._first.get(name)
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        """A whole response. ``headers`` are complete lines."""
+        """A whole response, if there is still a client. ``headers`` are complete lines."""
+        if self.disconnected:  # to write then is a defect to uvloop
+            return
         if not self.arrived:
             self.keep_alive = False
         connection = b"" if self.keep_alive else b"connection: close\r\n"

@@ -230,11 +230,9 @@ class Service:
             request = read_request(dialect, header.body, header.headers, header.path, strict=False)
             if request.dialect == KEPT:
                 request = await self._keeping.expanded(header.caller, request)
-        except (TidegateError, KeyError) as error:
-            logger.error("stream %s cannot be gone on with: %s", header.id, error)
-            stream.producer.end("interrupted", error=INTERRUPTED)
-        except Exception:  # a defect must not keep the others from going on
-            logger.exception("stream %s: a defect ended it", header.id)
+        except Exception as error:  # a defect must not keep the others from going on
+            defect = not isinstance(error, TidegateError | KeyError)
+            logger.error("stream %s cannot be gone on with: %s", header.id, error, exc_info=defect)
             stream.producer.end("interrupted", error=INTERRUPTED)
         else:
             self.gateway.take_over(stream, request, said)
@@ -288,6 +286,8 @@ class Service:
 
     async def _repeat(self, exchange: Exchange, found: Readable, request: Request, headers: bytes) -> None:
         """Answer with a stream that was started before."""
+        if exchange.disconnected:  # it left while the key was looked up, and is no reader
+            return
         streams, header = self.gateway.streams, found.header
         if request.form == BACKGROUND and not request.stream:
             name = f"resp_{header.id}"
@@ -298,7 +298,6 @@ class Service:
         asked = read_repeated(exchange, header.id) if request.stream else None
         if asked is None:
             respond(exchange, found, streams, dialect, self.pace, headers)
-            _leave(exchange)
             return
         await self._resuming.go_on(exchange, found, dialect, header, asked, self.pace, headers)
 
