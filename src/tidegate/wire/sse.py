@@ -14,7 +14,6 @@ Frame = tuple[bytes, bytes]
 """An event's name (empty when none was given) and its data, lines joined by LF."""
 
 _BOM = b"\xef\xbb\xbf"
-_LINE_FEED = 0x0A  # asked for as bytes, a byte costs an exception that is made and dropped
 
 
 class SSEDecoder:
@@ -113,13 +112,18 @@ def _normalised(data: bytes) -> bytes:
 
 
 def _frames(data: bytes) -> list[Frame]:
-    """The frames in bytes whose lines end in LF."""
+    """The frames in bytes whose lines end in LF. Payloads are cut out once: they may be large."""
     frames: list[Frame] = []
-    for block in data.split(b"\n\n"):
-        if block.startswith(b"data: ") and _LINE_FEED not in block:
-            frames.append((b"", block[6:]))
-        elif block and (frame := _parsed(block)) is not None:
+    start, size = 0, len(data)
+    while start < size:
+        stop = data.find(b"\n\n", start)
+        if stop < 0:
+            stop = size
+        if data.startswith(b"data: ", start) and data.find(b"\n", start, stop) < 0:
+            frames.append((b"", data[start + 6 : stop]))
+        elif stop > start and (frame := _parsed(data[start:stop])) is not None:
             frames.append(frame)
+        start = stop + 2
     return frames
 
 
