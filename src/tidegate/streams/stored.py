@@ -139,11 +139,9 @@ class StoredStreams:
 def chunks_of(stream: str, whole: Whole) -> Iterator[rows.ChunkRow]:
     """The events of a stream, in chunks that are read as wholes; all but the last are summed up."""
     records, firsts = whole.records, whole.firsts
-    if (
-        whole.last_seq <= _CHUNK_EVENTS and len(data := b"".join(records)) <= _CHUNK_BYTES
-    ):  # as nearly all are
+    if whole.last_seq <= _CHUNK_EVENTS and sum(map(len, records)) <= _CHUNK_BYTES:  # as nearly all are
         if records:
-            yield rows.ChunkRow(stream, firsts[0], whole.last_seq, _packed(data))
+            yield rows.ChunkRow(stream, firsts[0], whole.last_seq, _packed(b"".join(records)))
         return
     starts = [0, *(seq for seq, _ in whole.summaries)]
     known = {start + 1: each for start, each in zip(starts, whole.summaries, strict=False)}
